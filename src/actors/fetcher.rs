@@ -1,0 +1,142 @@
+//! The Fetcher: hands slots to the pool, as wide as it is and fairly between rounds, and closes each round in time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, ResponseFuture, SpawnHandle};
+use tokio::sync::{mpsc, oneshot};
+
+use super::changes::Changes;
+use super::dispatch::Dispatch;
+use super::messages::{Drain, Fatal, FetchSlot, SlotFetched, StartRound, StoreRound};
+use super::worker::FetchWorker;
+use crate::clock::{Clock, Moment};
+use crate::model::Outcome;
+
+/// So many panics of workers within [`PANIC_WINDOW`] are not chance: the process ends, to be started anew.
+const PANICS: usize = 3;
+const PANIC_WINDOW: Duration = Duration::from_mins(1);
+
+/// See the module.
+pub struct Fetcher {
+    dispatch: Dispatch,
+    pool: Addr<FetchWorker>,
+    storage: Recipient<StoreRound>,
+    clock: Arc<dyn Clock>,
+    changes: Changes,
+    fatal: mpsc::UnboundedSender<Fatal>,
+    /// When workers panicked lately.
+    panics: VecDeque<Duration>,
+    /// The timer that is set: when it fires (monotonic time), and its handle.
+    timer: Option<(Duration, SpawnHandle)>,
+    /// Waits until no round runs.
+    draining: Option<oneshot::Sender<()>>,
+}
+
+impl Fetcher {
+    /// A Fetcher that gives closed rounds to `storage`, and tells `fatal` when workers keep panicking.
+    pub fn new(
+        dispatch: Dispatch,
+        pool: Addr<FetchWorker>,
+        storage: Recipient<StoreRound>,
+        clock: Arc<dyn Clock>,
+        fatal: mpsc::UnboundedSender<Fatal>,
+    ) -> Self {
+        let (changes, panics) = (Changes::default(), VecDeque::new());
+        Self { dispatch, pool, storage, clock, changes, fatal, panics, timer: None, draining: None }
+    }
+
+    /// Carries out what has been decided: closed rounds go to Storage, slots to the pool.
+    fn advance(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        for finished in self.dispatch.take_finished() {
+            self.changes.log(&finished.round);
+            self.storage.do_send(StoreRound { round: Arc::new(finished.round), closed: finished.closed });
+        }
+        for order in self.dispatch.orders(now) {
+            let fetcher = ctx.address().recipient();
+            let (job, round, position, request, timeout) =
+                (order.job, order.round, order.position, order.request, order.timeout);
+            self.pool.do_send(FetchSlot { job, round, position, request, timeout, fetcher });
+        }
+        if self.dispatch.is_idle()
+            && let Some(waiting) = self.draining.take()
+        {
+            // Whoever asked may have given up waiting.
+            let _ = waiting.send(());
+        }
+        self.set_timer(now, ctx);
+    }
+
+    /// One timer is set at a time. A later one than needed is replaced; an earlier one fires for nothing.
+    fn set_timer(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        let Some(next) = self.dispatch.next_tick() else { return };
+        if let Some((set, handle)) = self.timer {
+            if set <= next {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let handle = ctx.run_later(next.saturating_sub(now.monotonic), |fetcher, ctx| {
+            fetcher.timer = None;
+            let now = fetcher.clock.now();
+            fetcher.dispatch.tick(now);
+            fetcher.advance(now, ctx);
+        });
+        self.timer = Some((next, handle));
+    }
+
+    fn note_panic(&mut self, now: Moment) {
+        self.panics.push_back(now.monotonic);
+        while self.panics.front().is_some_and(|&at| at + PANIC_WINDOW < now.monotonic) {
+            self.panics.pop_front();
+        }
+        if self.panics.len() >= PANICS {
+            // The app is gone only when the process is ending already.
+            let _ = self.fatal.send(Fatal::Panics(self.panics.len()));
+        }
+    }
+}
+
+impl Actor for Fetcher {
+    type Context = Context<Self>;
+}
+
+impl Handler<StartRound> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, start: StartRound, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        self.dispatch.start(start, now);
+        self.advance(now, ctx);
+    }
+}
+
+impl Handler<SlotFetched> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, slot: SlotFetched, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        if slot.attempt.outcome == Outcome::Panic {
+            self.note_panic(now);
+        }
+        self.dispatch.fetched(&slot.job, slot.round, slot.position, slot.attempt, now);
+        self.advance(now, ctx);
+    }
+}
+
+impl Handler<Drain> for Fetcher {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let (drained, wait) = oneshot::channel();
+        self.draining = Some(drained);
+        let now = self.clock.now();
+        self.dispatch.drain(drain.grace, now);
+        self.advance(now, ctx);
+        Box::pin(async {
+            // An error means that the Fetcher is gone, and all rounds with it.
+            let _ = wait.await;
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! What the actors say to each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+
+use crate::fetch::{Attempt, PreparedJob, Request};
+use crate::model::{ClosedRound, JobName, LedgerRow, RoundBegin, RoundId};
+use crate::store::StoreError;
+
+/// Scheduler → Fetcher: a round starts.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StartRound {
+    /// Its number, due, start and layout.
+    pub begin: RoundBegin,
+    /// The requests, one for each endpoint of the layout.
+    pub job: Arc<PreparedJob>,
+    /// How long it may take from now.
+    pub deadline: Duration,
+    /// Who is told when it is closed.
+    pub closed: Option<Recipient<RoundClosed>>,
+}
+
+/// Fetcher → worker: one attempt.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FetchSlot {
+    /// The job.
+    pub job: JobName,
+    /// The round.
+    pub round: RoundId,
+    /// The slot's position in it.
+    pub position: u32,
+    /// What is sent.
+    pub request: Arc<Request>,
+    /// The attempt's total time.
+    pub timeout: Duration,
+    /// Where the answer goes.
+    pub fetcher: Recipient<SlotFetched>,
+}
+
+/// Worker → Fetcher: how the attempt ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SlotFetched {
+    /// The job.
+    pub job: JobName,
+    /// The round.
+    pub round: RoundId,
+    /// The slot's position in it.
+    pub position: u32,
+    /// The outcome.
+    pub attempt: Attempt,
+}
+
+/// Fetcher → Storage: a round ended, with as many slots as its layout.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StoreRound {
+    /// The round.
+    pub round: Arc<ClosedRound>,
+    /// Who is told when it is stored.
+    pub closed: Option<Recipient<RoundClosed>>,
+}
+
+/// Storage → Scheduler: the round is stored, or waits for the disk; either way its job is free again.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct RoundClosed {
+    /// The job.
+    pub job: JobName,
+}
+
+/// Scheduler → Storage: rounds that start now, so that a kill leaves a trace of them.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct BeginRounds(pub Vec<RoundBegin>);
+
+/// Scheduler → Storage: dues that did not run.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RecordLedger(pub Vec<LedgerRow>);
+
+/// Scheduler → Storage, each second: try again what waits for the disk.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RetryStorage;
+
+/// Maintenance → Storage: the nightly upkeep of the file.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Maintain;
+
+/// App → Scheduler: no new rounds from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopFiring;
+
+/// App → Fetcher: running rounds close within `grace`; answered when there are none left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// How long they may go on.
+    pub grace: Duration,
+}
+
+/// App → Storage: everything that arrived so far is to be written. Answers how many entries could not be.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct Settle;
+
+/// What ends the process: going on would lose data or do harm.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The database failed in a way that a retry does not mend.
+    #[error("the database failed")]
+    Storage(#[from] StoreError),
+    /// Workers panic again and again.
+    #[error("{0} workers panicked within a minute: this is a defect, see the messages before")]
+    Panics(usize),
+}

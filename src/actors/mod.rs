@@ -1,0 +1,17 @@
+//! The actors: thin shells around plain functions. A handler says what comes in and what goes out; the decisions are
+//! in [`crate::schedule`], [`dispatch`], [`crate::fetch`] and [`crate::store`], tested without actors.
+
+mod changes;
+mod collector;
+pub mod dispatch;
+mod fetcher;
+pub mod messages;
+mod scheduler;
+mod storage;
+mod worker;
+
+pub use collector::Collector;
+pub use fetcher::Fetcher;
+pub use scheduler::Scheduler;
+pub use storage::{Observer, Storage};
+pub use worker::{AttemptFn, FetchWorker, OutOfThreads};

@@ -1,0 +1,126 @@
+//! The Scheduler: knows when. Carries out what the timetable answers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
+
+use super::fetcher::Fetcher;
+use super::messages::{BeginRounds, RecordLedger, RetryStorage, RoundClosed, StartRound, StopFiring};
+use super::storage::Storage;
+use crate::clock::Clock;
+use crate::fetch::PreparedJob;
+use crate::model::{JobName, LedgerRow, RoundBegin, RoundId};
+use crate::schedule::{Action, Timetable};
+
+/// How often Storage is asked to try again what waits.
+const RETRY_STORAGE: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Scheduler {
+    timetable: Timetable,
+    /// The jobs, in the timetable's order.
+    jobs: Vec<Arc<PreparedJob>>,
+    positions: HashMap<JobName, usize>,
+    /// What is due at the start, taken by it.
+    at_start: Vec<Action>,
+    last_round: RoundId,
+    fetcher: Addr<Fetcher>,
+    storage: Addr<Storage>,
+    clock: Arc<dyn Clock>,
+    timer: Option<SpawnHandle>,
+}
+
+impl Scheduler {
+    /// A Scheduler for the jobs of `timetable`, in its order, with what its start answered. Rounds are numbered
+    /// after `last_round`.
+    pub fn new(
+        (timetable, at_start): (Timetable, Vec<Action>),
+        jobs: Vec<Arc<PreparedJob>>,
+        last_round: RoundId,
+        fetcher: Addr<Fetcher>,
+        storage: Addr<Storage>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let positions = jobs.iter().enumerate().map(|(index, job)| (job.layout.job.clone(), index)).collect();
+        Self { timetable, jobs, positions, at_start, last_round, fetcher, storage, clock, timer: None }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let actions = self.timetable.tick(self.clock.now());
+        self.carry_out(actions, ctx);
+        let sleep = self.timetable.sleep(self.clock.now());
+        self.timer = Some(ctx.run_later(sleep, Self::tick));
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>, ctx: &mut Context<Self>) {
+        let (mut begins, mut starts, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        for action in actions {
+            self.last_round = RoundId(self.last_round.0 + 1);
+            let id = self.last_round;
+            match action {
+                Action::Start { job, due, deadline } => {
+                    let job = Arc::clone(&self.jobs[job]);
+                    let layout = Arc::clone(&job.layout);
+                    let begin = RoundBegin { id, due, started: self.clock.now().wall, layout };
+                    begins.push(begin.clone());
+                    starts.push(StartRound { begin, job, deadline, closed: Some(ctx.address().recipient()) });
+                }
+                Action::Ledger { job, dues, status, cause } => {
+                    let job = self.jobs[job].layout.job.clone();
+                    tracing::warn!(
+                        %job, status = status.as_str(), cause = cause.as_str(), dues = dues.count,
+                        first = %dues.first, last = %dues.last, "due without a round"
+                    );
+                    let (first_due, last_due, covers) = (dues.first, dues.last, dues.count);
+                    rows.push(LedgerRow { id, job, first_due, last_due, covers, status, cause });
+                }
+            }
+        }
+        for start in starts {
+            self.fetcher.do_send(start);
+        }
+        // The ledger of a sleep goes before the round after it.
+        if !rows.is_empty() {
+            self.storage.do_send(RecordLedger(rows));
+        }
+        if !begins.is_empty() {
+            self.storage.do_send(BeginRounds(begins));
+        }
+    }
+}
+
+impl Actor for Scheduler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let actions = std::mem::take(&mut self.at_start);
+        self.carry_out(actions, ctx);
+        self.tick(ctx);
+        ctx.run_interval(RETRY_STORAGE, |scheduler, _| scheduler.storage.do_send(RetryStorage));
+    }
+}
+
+impl Handler<RoundClosed> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, closed: RoundClosed, ctx: &mut Self::Context) {
+        let Some(&job) = self.positions.get(&closed.job) else { return };
+        let action = self.timetable.closed(job, self.clock.now());
+        // While stopping there is no timer, and nothing starts.
+        if self.timer.is_some() {
+            self.carry_out(action.into_iter().collect(), ctx);
+        }
+    }
+}
+
+impl Handler<StopFiring> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, _: StopFiring, ctx: &mut Self::Context) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Storage: the only writer. Answers after the commit; what the disk refuses waits in a bounded queue.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
+use tokio::sync::mpsc;
+
+use super::messages::{BeginRounds, Fatal, Maintain, RecordLedger, RetryStorage, RoundClosed, Settle, StoreRound};
+use super::worker::OutOfThreads;
+use crate::clock::Clock;
+use crate::model::ClosedRound;
+use crate::store::queue::{Entry, Queue};
+use crate::store::{StoreError, Trouble, Writer};
+
+/// Is shown each round once it is stored.
+pub type Observer = mpsc::UnboundedSender<Arc<ClosedRound>>;
+
+/// See the module.
+pub struct Storage {
+    writer: Writer,
+    queue: Queue,
+    clock: Arc<dyn Clock>,
+    fatal: mpsc::UnboundedSender<Fatal>,
+    /// Set when the database failed for good: nothing is written any more.
+    failed: bool,
+    observer: Option<Observer>,
+}
+
+impl Storage {
+    /// Starts the one thread that writes.
+    ///
+    /// # Errors
+    /// When the system does not give it.
+    #[expect(clippy::missing_panics_doc, reason = "the actor is made once")]
+    pub fn start(
+        writer: Writer,
+        clock: Arc<dyn Clock>,
+        fatal: mpsc::UnboundedSender<Fatal>,
+        observer: Option<Observer>,
+    ) -> Result<Addr<Self>, OutOfThreads> {
+        let storage = Self { writer, queue: Queue::default(), clock, fatal, failed: false, observer };
+        // actix would call this again after a restart of the actor, which this one never asks for.
+        let once = Mutex::new(Some(storage));
+        let make = move || {
+            let taken = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+            taken.expect("the storage actor is started once")
+        };
+        let builder = || thread::Builder::new().name("storage".to_owned());
+        let started = catch_unwind(AssertUnwindSafe(|| SyncArbiter::start_with_thread_builder(1, builder, make)));
+        started.map_err(|_| OutOfThreads(1))
+    }
+
+    /// Writes `entry`, or queues it when others wait or the disk refuses.
+    fn write(&mut self, entry: Entry) {
+        if self.failed {
+            return;
+        }
+        if !self.queue.is_empty() {
+            self.enqueue(entry);
+            self.retry_in_time();
+            return;
+        }
+        match commit(&mut self.writer, &entry) {
+            Ok(()) => self.committed(&entry),
+            Err(error) => {
+                if self.is_passing(error) {
+                    self.enqueue(entry);
+                    self.queue.failed(self.clock.now().monotonic);
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self, entry: Entry) {
+        let dropped = self.queue.push(entry);
+        if dropped > 0 {
+            tracing::error!(dropped, waiting = self.queue.len(), "the queue is full, the oldest rounds are dropped");
+        }
+    }
+
+    /// Writes what waits, when the pause since the last try is over.
+    fn retry_in_time(&mut self) {
+        if self.queue.is_time(self.clock.now().monotonic) {
+            self.retry();
+        }
+    }
+
+    /// Writes what waits, in order, until it is empty or the disk refuses again.
+    fn retry(&mut self) {
+        if self.failed || self.queue.is_empty() {
+            return;
+        }
+        let waiting = self.queue.len();
+        while let Some(entry) = self.queue.front() {
+            match commit(&mut self.writer, &entry) {
+                Ok(()) => {
+                    self.queue.written();
+                    self.committed(&entry);
+                }
+                Err(error) => {
+                    if self.is_passing(error) {
+                        self.queue.failed(self.clock.now().monotonic);
+                    }
+                    return;
+                }
+            }
+        }
+        tracing::info!(stored = waiting, "the database takes rounds again, nothing waits any more");
+    }
+
+    fn committed(&self, entry: &Entry) {
+        let Entry::Round(round) = entry else { return };
+        let (begin, slots, ok) = (&round.begin, round.slots.len(), round.ok());
+        tracing::info!(
+            job = %begin.layout.job,
+            round = begin.id.0,
+            due = %begin.due,
+            status = round.status.as_str(),
+            ok,
+            failed = slots - ok,
+            elapsed_ms = u64::try_from(round.finished.since(begin.started).as_millis()).unwrap_or(u64::MAX),
+            "round stored"
+        );
+        if let Some(observer) = &self.observer {
+            // Nobody watches any more when the process is stopping.
+            let _ = observer.send(Arc::clone(round));
+        }
+    }
+
+    /// Whether the write may be tried again. If not, the process is told to end.
+    fn is_passing(&mut self, error: StoreError) -> bool {
+        match error.trouble() {
+            Trouble::Passing => {
+                tracing::warn!(error = %error, waiting = self.queue.len(), "the database refuses, rounds wait");
+                true
+            }
+            Trouble::Fatal => {
+                self.failed = true;
+                // The app is gone only when the process is ending already.
+                let _ = self.fatal.send(error.into());
+                false
+            }
+        }
+    }
+}
+
+fn commit(writer: &mut Writer, entry: &Entry) -> Result<(), StoreError> {
+    match entry {
+        Entry::Round(round) => writer.close(round),
+        Entry::Ledger(row) => writer.ledger(std::slice::from_ref(row)),
+    }
+}
+
+impl Actor for Storage {
+    type Context = SyncContext<Self>;
+}
+
+impl Handler<BeginRounds> for Storage {
+    type Result = ();
+
+    /// A beginning that cannot be written does not wait: the round itself will be, whole.
+    fn handle(&mut self, begin: BeginRounds, _: &mut Self::Context) {
+        if self.failed || !self.queue.is_empty() {
+            return;
+        }
+        if let Err(error) = self.writer.begin(&begin.0) {
+            self.is_passing(error);
+        }
+    }
+}
+
+impl Handler<StoreRound> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, store: StoreRound, _: &mut Self::Context) {
+        let job = store.round.begin.layout.job.clone();
+        self.write(Entry::Round(store.round));
+        if let Some(closed) = store.closed {
+            closed.do_send(RoundClosed { job });
+        }
+    }
+}
+
+impl Handler<RecordLedger> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, record: RecordLedger, _: &mut Self::Context) {
+        for row in record.0 {
+            self.write(Entry::Ledger(row));
+        }
+    }
+}
+
+impl Handler<RetryStorage> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, _: RetryStorage, _: &mut Self::Context) {
+        self.retry_in_time();
+    }
+}
+
+impl Handler<Maintain> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, _: Maintain, _: &mut Self::Context) {
+        match self.writer.maintain() {
+            Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
+            Err(error) => {
+                self.is_passing(error);
+            }
+        }
+    }
+}
+
+impl Handler<Settle> for Storage {
+    type Result = usize;
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> usize {
+        self.retry();
+        self.queue.len()
+    }
+}

@@ -1,0 +1,83 @@
+//! The worker threads that make the blocking requests.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
+
+use super::messages::{FetchSlot, SlotFetched};
+use crate::fetch::{Attempt, Request, attempt};
+use crate::model::{Detail, Outcome};
+
+/// A worker's stack: the TLS handshake runs on the client's own thread, and parsing does not recurse.
+const STACK: usize = 256 * 1024;
+
+/// What a worker does with a request: [`attempt`], or a test's stand-in for it.
+pub type AttemptFn = Arc<dyn Fn(&Request, Duration) -> Attempt + Send + Sync>;
+
+/// One thread of the pool. Blocks for one attempt at a time.
+pub struct FetchWorker {
+    attempt: AttemptFn,
+}
+
+impl FetchWorker {
+    /// Starts a pool of `workers` threads, at least one.
+    ///
+    /// # Errors
+    /// When the system does not give so many threads.
+    pub fn start(workers: usize, attempt: AttemptFn) -> Result<Addr<Self>, OutOfThreads> {
+        let mut number = 0;
+        let builder = || {
+            number += 1;
+            thread::Builder::new().name(format!("fetch-{number}")).stack_size(STACK)
+        };
+        // actix panics when a thread cannot be had.
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            let worker = move || Self { attempt: Arc::clone(&attempt) };
+            SyncArbiter::start_with_thread_builder(workers.max(1), builder, worker)
+        }));
+        started.map_err(|_| OutOfThreads(workers))
+    }
+
+    /// A pool that really fetches.
+    ///
+    /// # Errors
+    /// When the system does not give so many threads.
+    pub fn start_fetching(workers: usize) -> Result<Addr<Self>, OutOfThreads> {
+        Self::start(workers, Arc::new(attempt))
+    }
+}
+
+/// The pool cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the system does not give {0} more threads: ask for fewer `workers`, or raise the limit (ulimit -u, TasksMax=)"
+)]
+pub struct OutOfThreads(pub usize);
+
+impl Actor for FetchWorker {
+    type Context = SyncContext<Self>;
+}
+
+impl Handler<FetchSlot> for FetchWorker {
+    type Result = ();
+
+    fn handle(&mut self, slot: FetchSlot, _: &mut Self::Context) {
+        let FetchSlot { job, round, position, request, timeout, fetcher } = slot;
+        // A panic would end this thread for good and lose the slot.
+        let caught = catch_unwind(AssertUnwindSafe(|| (self.attempt)(&request, timeout)));
+        let attempt = caught.unwrap_or_else(|panic| {
+            tracing::error!(%job, round = round.0, position, message = panic_message(&*panic), "a worker panicked");
+            Attempt::failed(Outcome::Panic, Detail::new("a defect in gatherd, see its log"))
+        });
+        fetcher.do_send(SlotFetched { job, round, position, attempt });
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,203 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::LogFormat;
+
+/// Collects JSON endpoints on a cadence: every round an ordered vector, every failure a null with its reason, in one SQLite file.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = false)]
+pub struct Args {
+    /// How log lines look that go to standard error
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Run(RunArgs),
+    /// Fetch a list of URLs once and print one JSON array, an entry a URL
+    Fetch(FetchArgs),
+    /// Watch rounds over a built-in API that hangs, lies and blocks
+    Demo(DemoArgs),
+    /// Validate the config and show what it will do
+    Check(CheckArgs),
+    /// Write a commented config
+    Init(InitArgs),
+    /// Show the last rounds and what is in the ledger
+    Rounds(RoundsArgs),
+    /// Show the last complete round, an endpoint a line
+    Latest(LatestArgs),
+    /// Ask the database anything that only reads
+    Sql(SqlArgs),
+    /// Serve the built-in sample API, for trying things out
+    SampleApi(SampleApiArgs),
+}
+
+/// `gatherd run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The config file
+    #[arg(long, default_value = "config.toml", value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `gatherd fetch`.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// URLs, fetched after those of --urls
+    #[arg(value_name = "URL")]
+    pub url: Vec<String>,
+    /// A file with a URL a line, - for standard input; blank lines and lines with # are passed over
+    #[arg(long, value_name = "FILE|-")]
+    pub urls: Option<PathBuf>,
+    /// Send this environment variable's value as Authorization: Bearer …
+    #[arg(long, value_name = "VAR", conflicts_with = "token_file")]
+    pub token_env: Option<String>,
+    /// Send this file's content as Authorization: Bearer …
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The User-Agent [default: gatherd and its version]
+    #[arg(long, value_name = "UA")]
+    pub user_agent: Option<String>,
+    /// The time for one attempt, from connect to the last byte
+    #[arg(long, default_value = "10s", value_parser = positive_duration, value_name = "TIME")]
+    pub timeout: Duration,
+    /// Further attempts for failures that may pass
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=20), value_name = "N")]
+    pub retries: u32,
+    /// Threads: the most requests in flight
+    #[arg(long, default_value_t = 64, value_parser = workers, value_name = "N")]
+    pub workers: usize,
+    /// The largest body, after decompression
+    #[arg(long, default_value = "1MiB", value_parser = size, value_name = "SIZE")]
+    pub max_body: ByteSize,
+    /// Print objects that say how each slot ended
+    #[arg(long)]
+    pub why: bool,
+    /// Exit with 1 when any slot is null
+    #[arg(long)]
+    pub fail: bool,
+}
+
+/// `gatherd demo`.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Keep the rounds in this database instead of a new temporary one
+    #[arg(long, value_name = "PATH")]
+    pub database: Option<PathBuf>,
+    /// Stop after so many rounds
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub rounds: Option<u64>,
+}
+
+/// `gatherd check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The config file
+    #[arg(long, default_value = "config.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Show times in UTC instead of local ones
+    #[arg(long)]
+    pub utc: bool,
+}
+
+/// `gatherd init`.
+#[derive(Debug, clap::Args)]
+pub struct InitArgs {
+    /// Where to write it
+    #[arg(default_value = "config.toml", value_name = "PATH")]
+    pub path: PathBuf,
+}
+
+/// Which database, and how to print.
+#[derive(Debug, clap::Args)]
+pub struct QueryArgs {
+    /// The database [default: the one that the config names]
+    #[arg(long, value_name = "PATH")]
+    pub database: Option<PathBuf>,
+    /// The config that names the database
+    #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with = "database")]
+    pub config: PathBuf,
+    /// Print a JSON object a line; times are then UTC
+    #[arg(long)]
+    pub json: bool,
+    /// Stop the query after this time
+    #[arg(long, default_value = "30s", value_parser = positive_duration, value_name = "TIME")]
+    pub deadline: Duration,
+}
+
+/// `gatherd rounds`.
+#[derive(Debug, clap::Args)]
+pub struct RoundsArgs {
+    /// Only this job
+    pub job: Option<String>,
+    /// How many, the newest last
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub last: u32,
+    /// Add each round's vector
+    #[arg(long)]
+    pub vectors: bool,
+    /// Show times in UTC instead of local ones
+    #[arg(long)]
+    pub utc: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub query: QueryArgs,
+}
+
+/// `gatherd latest`.
+#[derive(Debug, clap::Args)]
+pub struct LatestArgs {
+    /// Only this job
+    pub job: Option<String>,
+    /// Show times in UTC instead of local ones
+    #[arg(long)]
+    pub utc: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub query: QueryArgs,
+}
+
+/// `gatherd sql`.
+#[derive(Debug, clap::Args)]
+pub struct SqlArgs {
+    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors and latest
+    pub statement: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub query: QueryArgs,
+}
+
+/// `gatherd sample-api`.
+#[derive(Debug, clap::Args)]
+pub struct SampleApiArgs {
+    /// Where to listen; port 0 is a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|_| "write it like 500ms, 10s or 1m 30s".to_owned())?;
+    let year = Duration::from_hours(24 * 366);
+    if duration.is_zero() || duration > year { Err("from 1ms to 366days".to_owned()) } else { Ok(duration) }
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    let size = text.parse::<ByteSize>().map_err(|_| "write it like 64KiB or 1MiB".to_owned())?;
+    if size.as_u64() == 0 { Err("at least one byte".to_owned()) } else { Ok(size) }
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|workers| (1..=8192).contains(workers)).ok_or_else(|| "from 1 to 8192".to_owned())
+}

@@ -1,0 +1,60 @@
+//! `gatherd check`: is the config right, and what will it do?
+
+use std::collections::BTreeSet;
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use super::args::CheckArgs;
+use super::output::moment;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Job, SecretSource, Settings};
+use crate::model::Timestamp;
+
+/// How many dues of each job are shown.
+const DUES: usize = 3;
+
+pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(&args.config)?;
+    let now = SystemClock::new().now().wall;
+    let mut out = stdout().lock();
+    writeln!(out, "{}: right", args.config.display())?;
+    writeln!(out, "database  {}", settings.database.display())?;
+    writeln!(out, "workers   {}", settings.workers)?;
+    for job in &settings.jobs {
+        let dues: Vec<String> = next_dues(job, now).map(|due| moment(due, args.utc)).collect();
+        writeln!(out, "\njob {:?}  {}, {}", job.name.as_str(), job.cadence_text, counted(job.endpoints.len()))?;
+        writeln!(out, "  due  {}", dues.join(", "))?;
+        for (index, endpoint) in job.endpoints.iter().enumerate() {
+            let url = if endpoint.label.name == endpoint.label.url { "" } else { &endpoint.label.url };
+            writeln!(out, "  {:>3}  {}  {url}", index + 1, endpoint.label.name)?;
+        }
+    }
+    let secrets = secrets(&settings);
+    if !secrets.is_empty() {
+        writeln!(out, "\nsecrets")?;
+    }
+    for (shown, source) in secrets {
+        match source.read(settings.folder()) {
+            Ok(_) => writeln!(out, "  {shown}: found")?,
+            Err(error) => writeln!(out, "  {shown}: NOT FOUND: {error}; gatherd run would refuse")?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn next_dues(job: &Job, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+    std::iter::successors(job.cadence.next_after(now), |&due| job.cadence.next_after(due)).take(DUES)
+}
+
+fn counted(endpoints: usize) -> String {
+    if endpoints == 1 { "1 endpoint".to_owned() } else { format!("{endpoints} endpoints") }
+}
+
+/// Each secret that the config names, once, by its text.
+fn secrets(settings: &Settings) -> Vec<(String, SecretSource)> {
+    let tokens =
+        settings.jobs.iter().flat_map(|job| &job.endpoints).filter_map(|endpoint| endpoint.request.token.as_ref());
+    let mut seen = BTreeSet::new();
+    let named = tokens.chain(&settings.server.token).map(|source| (source.to_string(), source.clone()));
+    named.filter(|(shown, _)| seen.insert(shown.clone())).collect()
+}

@@ -1,0 +1,76 @@
+//! Exit codes, by the names of sysexits(3) where there is one.
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use crate::actors::OutOfThreads;
+use crate::actors::messages::Fatal;
+use crate::config::{Mistakes, SecretError};
+use crate::fetch::RequestError;
+use crate::store::StoreError;
+
+/// The command did what it should, and the answer is "no": a null with `--fail`, an unknown job.
+pub const NO: u8 = 1;
+/// `EX_USAGE`: the command line is wrong.
+pub const USAGE: u8 = 64;
+/// `EX_SOFTWARE`: a defect in gatherd.
+pub const SOFTWARE: u8 = 70;
+/// `EX_OSERR`: the system does not give what is needed.
+pub const SYSTEM: u8 = 71;
+/// `EX_CANTCREAT`: the file cannot be made.
+pub const CANNOT_CREATE: u8 = 73;
+/// `EX_IOERR`: reading or writing failed.
+pub const IO: u8 = 74;
+/// `EX_CONFIG`: the config, or what it names, is wrong. A restart does not help.
+pub const CONFIG: u8 = 78;
+
+/// An error that has its exit code with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What people read.
+    pub message: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// An error of the command line that clap does not see.
+pub fn usage(message: impl Into<String>) -> anyhow::Error {
+    Failure { message: message.into(), code: USAGE }.into()
+}
+
+/// Prints the error and its causes to standard error and answers its exit code.
+#[must_use]
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        // The reader has seen enough, as in `gatherd rounds | head`.
+        return ExitCode::SUCCESS;
+    }
+    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+        eprintln!("{mistakes}");
+    } else {
+        eprintln!("gatherd: {error:#}");
+    }
+    code(error).into()
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    let of_store = |error: &StoreError| if error.is_refusal() { CONFIG } else { IO };
+    error
+        .chain()
+        .find_map(|cause| {
+            let failure = cause.downcast_ref::<Failure>().map(|failure| failure.code);
+            let config = cause.is::<Mistakes>() || cause.is::<SecretError>() || cause.is::<RequestError>();
+            let panics = matches!(cause.downcast_ref(), Some(Fatal::Panics(_)));
+            failure
+                .or_else(|| cause.downcast_ref().map(of_store))
+                .or_else(|| config.then_some(CONFIG))
+                .or_else(|| panics.then_some(SOFTWARE))
+                .or_else(|| cause.is::<OutOfThreads>().then_some(SYSTEM))
+                .or_else(|| cause.is::<std::io::Error>().then_some(IO))
+        })
+        .unwrap_or(NO)
+}

@@ -1,0 +1,20 @@
+//! `gatherd init`: a commented config to start from.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::args::InitArgs;
+use super::exit::{CANNOT_CREATE, Failure};
+
+/// The config at the top of the source tree is the one that is written.
+const CONFIG: &str = include_str!("../../config.toml");
+
+pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
+    let path = args.path.display();
+    let made = OpenOptions::new().write(true).create_new(true).open(&args.path);
+    let written = made.and_then(|mut file| file.write_all(CONFIG.as_bytes()));
+    written.map_err(|error| Failure { message: format!("cannot write {path}: {error}"), code: CANNOT_CREATE })?;
+    eprintln!("wrote {path}: edit it, then gatherd check --config {path} and gatherd run --config {path}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,46 @@
+//! The commands. Each has a file of its own: it reads its arguments, calls the layer that does the work, and prints.
+
+mod args;
+mod check;
+mod demo;
+pub mod exit;
+mod fetch;
+mod init;
+mod latest;
+mod output;
+mod rounds;
+mod run;
+mod sample_api;
+mod source;
+mod sql;
+
+use std::process::ExitCode;
+
+pub use args::Args;
+use args::Command;
+
+use crate::telemetry;
+
+/// Runs the command; what it answers is the process's exit code. An error is printed with all its causes.
+#[must_use]
+pub fn run(args: Args) -> ExitCode {
+    let level = match args.command {
+        Command::Run(_) => "info",
+        // Its own lines say what happens.
+        Command::Demo(_) => "error",
+        _ => "warn",
+    };
+    let _log = telemetry::start(args.log_format, level);
+    let result = match args.command {
+        Command::Run(args) => run::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Rounds(args) => rounds::run(&args),
+        Command::Latest(args) => latest::run(&args),
+        Command::Sql(args) => sql::run(&args),
+        Command::SampleApi(args) => sample_api::run(&args),
+    };
+    result.unwrap_or_else(|error| exit::report(&error))
+}

@@ -1,0 +1,29 @@
+//! `gatherd sample-api`: the built-in API by itself.
+
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::args::SampleApiArgs;
+use super::output::table;
+use crate::sample_api::{MODES, SAMPLE_TOKEN, SAMPLE_USER_AGENT_PREFIX, SampleApi};
+
+pub fn run(args: &SampleApiArgs) -> anyhow::Result<ExitCode> {
+    let api = SampleApi::start(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
+    let mut table = table(["path", "what it does", "outcome"]);
+    for mode in MODES {
+        table.add_row([mode.path, mode.about, mode.outcome]);
+    }
+    eprintln!(
+        "{table}\nthe token is {SAMPLE_TOKEN:?}, the User-Agent has to start with {SAMPLE_USER_AGENT_PREFIX:?}; Ctrl-C ends"
+    );
+    let mut out = stdout().lock();
+    writeln!(out, "{}", api.url(""))?;
+    out.flush()?;
+    drop(out);
+    // The API has a thread of its own; this one has nothing to do until a signal ends the process.
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,52 @@
+//! What is wrong with a config, and where.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line it stands on, from 1; 0 when it is the file as a whole.
+    pub line: usize,
+    /// The key, with the sections around it, such as `job "analytics": endpoints[2].timeout`.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+/// Every mistake of one config file, in the order of its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The file.
+    pub file: PathBuf,
+    /// At least one.
+    pub list: Vec<Mistake>,
+}
+
+impl Mistakes {
+    /// A single mistake that concerns the whole file, or one line of it.
+    pub(super) fn one(file: &Path, line: usize, problem: impl Into<String>) -> Self {
+        let mistake = Mistake { line, key: String::new(), problem: problem.into() };
+        Self { file: file.to_owned(), list: vec![mistake] }
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Mistake { line, key, problem }) in self.list.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(f, "{end}{}:", self.file.display())?;
+            if *line > 0 {
+                write!(f, "{line}:")?;
+            }
+            f.write_str(" ")?;
+            if !key.is_empty() {
+                write!(f, "{key}: ")?;
+            }
+            f.write_str(problem)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}

@@ -1,0 +1,141 @@
+//! Secrets: where they come from, and a value that is never shown.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+
+/// Where a secret is found. The secret itself never stands in a config.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file, relative to the config; white space at its end is not part of the secret.
+    File(PathBuf),
+    /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+}
+
+/// A secret's value: shown as `[secret]` by Debug, wiped from memory when dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+/// Why a secret could not be read. Says where it was looked for, never what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The variable is not in the environment.
+    #[error("the environment variable {0} is not set")]
+    NotSet(String),
+    /// The variable is not UTF-8.
+    #[error("the environment variable {0} is not text")]
+    NotText(String),
+    /// `$CREDENTIALS_DIRECTORY` is not there.
+    #[error("the credential {0:?} cannot be read: systemd gave none (no $CREDENTIALS_DIRECTORY; see LoadCredential=)")]
+    NoCredentials(String),
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Nothing there.
+    #[error("{0} holds an empty secret")]
+    Empty(SecretSource),
+    /// Something in it that no header can carry.
+    #[error("{0} holds a control character, such as a line break, inside the secret")]
+    ControlCharacter(SecretSource),
+}
+
+impl SecretSource {
+    /// Reads the secret; a relative file is looked for in `folder`.
+    ///
+    /// # Errors
+    /// When it is not there, is empty, or has a control character inside (RFC 9110, section 5.5, forbids it).
+    pub fn read(&self, folder: &Path) -> Result<Secret, SecretError> {
+        let text = match self {
+            Self::Env(name) => std::env::var(name).map_err(|error| match error {
+                std::env::VarError::NotPresent => SecretError::NotSet(name.clone()),
+                std::env::VarError::NotUnicode(_) => SecretError::NotText(name.clone()),
+            })?,
+            Self::File(path) => read_file(&folder.join(path))?,
+            Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+                Some(directory) => read_file(&Path::new(&directory).join(name))?,
+                None => return Err(SecretError::NoCredentials(name.clone())),
+            },
+        };
+        if text.is_empty() {
+            return Err(SecretError::Empty(self.clone()));
+        }
+        Secret::new(text).ok_or_else(|| SecretError::ControlCharacter(self.clone()))
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, SecretError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim_end().to_owned()),
+        Err(source) => Err(SecretError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "the environment variable {name}"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Credential(name) => write!(f, "the credential {name}"),
+        }
+    }
+}
+
+impl Secret {
+    /// A secret with this value; `None` when it has a control character, which no header can carry.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Option<Self> {
+        let value = SecretString::from(value.into());
+        HeaderValue::from_str(value.expose_secret()).ok()?;
+        (!value.expose_secret().chars().any(char::is_control)).then_some(Self(value))
+    }
+
+    /// The header value `Bearer …` (RFC 6750), marked as sensitive.
+    #[expect(clippy::missing_panics_doc, reason = "`new` lets only what fits into a header pass")]
+    #[must_use]
+    pub fn bearer(&self) -> HeaderValue {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0.expose_secret()))
+            .expect("a secret was found fit for a header when it was made");
+        value.set_sensitive(true);
+        value
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_from_a_file_loses_its_line_end_and_is_never_shown() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("token"), "s3cret\r\n").expect("written");
+        let secret = SecretSource::File("token".into()).read(folder.path()).expect("read");
+        assert_eq!(secret.bearer(), "Bearer s3cret");
+        assert_eq!(format!("{secret:?}"), "[secret]");
+    }
+
+    #[test]
+    fn a_secret_with_a_line_break_inside_or_nothing_in_it_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (content, expected) in [("a\nb", "control character"), ("\n", "empty")] {
+            std::fs::write(folder.path().join("token"), content).expect("written");
+            let error = SecretSource::File("token".into()).read(folder.path()).expect_err("refused");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

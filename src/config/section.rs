@@ -1,0 +1,199 @@
+//! One table of the file being read: values are taken by key, each mistake is noted with its line, and what nobody
+//! took is an unknown key. serde would stop at the first mistake; people want all of them at once.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::Mistake;
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+/// Where something stands in the file.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    pub line: usize,
+    pub key: String,
+}
+
+impl Place {
+    /// A line, without a key.
+    pub fn line(line: usize) -> Self {
+        Self { line, key: String::new() }
+    }
+}
+
+/// The text being read, and the mistakes found in it so far.
+pub struct Text<'i> {
+    source: &'i str,
+    /// Where each line ends, for binary search: a config may have thousands of endpoints.
+    line_ends: Vec<usize>,
+    mistakes: RefCell<Vec<Mistake>>,
+}
+
+impl<'i> Text<'i> {
+    pub fn new(source: &'i str) -> Self {
+        let line_ends = source.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at).collect();
+        Self { source, line_ends, mistakes: RefCell::default() }
+    }
+
+    /// The document as far as it parses; each syntax error is noted.
+    pub fn parse(&self) -> DeTable<'i> {
+        let (document, errors) = DeTable::parse_recoverable(self.source);
+        for error in errors {
+            let line = self.line(&error.span().unwrap_or_default());
+            self.mistake(&Place { line, key: String::new() }, format!("not TOML: {}", error.message()));
+        }
+        document.into_inner()
+    }
+
+    pub fn mistake(&self, place: &Place, problem: impl Into<String>) {
+        let mistake = Mistake { line: place.line, key: place.key.clone(), problem: problem.into() };
+        self.mistakes.borrow_mut().push(mistake);
+    }
+
+    pub fn has_mistakes(&self) -> bool {
+        !self.mistakes.borrow().is_empty()
+    }
+
+    /// The mistakes in the order of their lines, equal ones once.
+    pub fn into_mistakes(self) -> Vec<Mistake> {
+        let mut mistakes = self.mistakes.into_inner();
+        mistakes.sort_by(|a, b| (a.line, &a.key, &a.problem).cmp(&(b.line, &b.key, &b.problem)));
+        mistakes.dedup();
+        mistakes
+    }
+
+    fn line(&self, span: &Range<usize>) -> usize {
+        1 + self.line_ends.partition_point(|&end| end < span.start)
+    }
+}
+
+/// One table. Keys are taken with the `take…` calls; `finish` reports the ones that nobody knows.
+pub struct Section<'a, 'i> {
+    text: &'a Text<'i>,
+    table: &'a DeTable<'i>,
+    /// Where the table starts; its key is the prefix of the keys in it.
+    pub place: Place,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a, 'i> Section<'a, 'i> {
+    /// The file's outermost table.
+    pub fn top(text: &'a Text<'i>, table: &'a DeTable<'i>) -> Self {
+        Self { text, table, place: Place { line: 1, key: String::new() }, known: RefCell::default() }
+    }
+
+    /// Takes `key` through `convert`, whose error is noted.
+    pub fn take<T>(
+        &self,
+        key: &'static str,
+        convert: impl FnOnce(&DeValue<'i>) -> Result<T, String>,
+    ) -> Option<Located<T>> {
+        let value = self.value(key)?;
+        let place = self.place_of(key, value);
+        match convert(value.get_ref()) {
+            Ok(value) => Some(Located { value, place }),
+            Err(problem) => {
+                self.text.mistake(&place, problem);
+                None
+            }
+        }
+    }
+
+    /// Takes `key` as a table.
+    pub fn take_section(&self, key: &'static str) -> Option<Section<'a, 'i>> {
+        let value = self.value(key)?;
+        self.section(self.place_of(key, value), value)
+    }
+
+    /// Takes `key` as a list; `example` is what would be right.
+    pub fn take_list(&self, key: &'static str, example: &str) -> Option<Located<&'a [Spanned<DeValue<'i>>]>> {
+        let value = self.value(key)?;
+        let place = self.place_of(key, value);
+        match value.get_ref().as_array() {
+            Some(list) => Some(Located { value: list.as_ref(), place }),
+            None => {
+                self.text.mistake(&place, format!("expected {example}"));
+                None
+            }
+        }
+    }
+
+    /// A section for a table that stands at `place`; anything else there is noted.
+    pub fn section(&self, place: Place, value: &'a Spanned<DeValue<'i>>) -> Option<Section<'a, 'i>> {
+        match value.get_ref().as_table() {
+            Some(table) => Some(Section { text: self.text, table, place, known: RefCell::default() }),
+            None => {
+                self.text.mistake(&place, "expected a table, such as { key = \"value\" }");
+                None
+            }
+        }
+    }
+
+    /// The keys as they are, for tables whose keys the user chooses. Nothing in it is unknown.
+    pub fn entries(&self) -> impl Iterator<Item = (Place, &'a str, &'a DeValue<'i>)> {
+        self.table
+            .iter()
+            .map(|(key, value)| (self.place_of(key.get_ref(), value), key.get_ref().as_ref(), value.get_ref()))
+    }
+
+    /// Notes each key that was not taken, and the nearest known one.
+    pub fn finish(self) {
+        let known = self.known.into_inner();
+        for (key, _) in self.table {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let line = self.text.line(&key.span());
+            let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
+            let hint = match nearest {
+                Some((distance, known)) if distance <= 1 + name.len() / 4 => format!("did you mean `{known}`?"),
+                _ => format!("known here: {}", known.join(", ")),
+            };
+            self.text.mistake(&Place { line, key: joined(&self.place.key, name) }, format!("unknown key; {hint}"));
+        }
+    }
+
+    /// Notes a mistake that concerns the section as a whole.
+    pub fn mistake(&self, problem: impl Into<String>) {
+        self.text.mistake(&self.place, problem);
+    }
+
+    /// Notes a mistake at `place`.
+    pub fn mistake_at(&self, place: &Place, problem: impl Into<String>) {
+        self.text.mistake(place, problem);
+    }
+
+    /// The place of the value at `index` of the list at `list`.
+    pub fn place_in_list(&self, list: &Place, index: usize, value: &Spanned<DeValue<'i>>) -> Place {
+        Place { line: self.text.line(&value.span()), key: format!("{}[{}]", list.key, index + 1) }
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+        self.known.borrow_mut().push(key);
+        self.table.get(key)
+    }
+
+    fn place_of(&self, key: &str, value: &Spanned<DeValue<'i>>) -> Place {
+        let key_line = self.table.get_key_value(key).map_or(usize::MAX, |(key, _)| self.text.line(&key.span()));
+        Place { line: self.text.line(&value.span()).min(key_line), key: joined(&self.place.key, key) }
+    }
+}
+
+/// `prefix.key`, or `prefix: key` behind a name in quotes.
+fn joined(prefix: &str, key: &str) -> String {
+    match prefix {
+        "" => key.to_owned(),
+        prefix if prefix.ends_with('"') => format!("{prefix}: {key}"),
+        prefix => format!("{prefix}.{key}"),
+    }
+}

@@ -1,0 +1,93 @@
+//! A URL as it may be shown: in logs, tables, errors and the database.
+
+use url::Url;
+
+/// Words that make a parameter's name the name of a secret, alone or as part of a compound.
+const SECRET_WORDS: [&str; 18] = [
+    "key",
+    "keys",
+    "token",
+    "tokens",
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "pass",
+    "pwd",
+    "auth",
+    "authorization",
+    "sig",
+    "signature",
+    "access",
+    "credential",
+    "credentials",
+    "jwt",
+];
+
+/// Endings that do the same where a compound is written without a break, as in `apikey`.
+const SECRET_ENDINGS: [&str; 7] = ["key", "token", "secret", "password", "passwd", "signature", "credential"];
+
+/// `url` without userinfo and fragment, and with the values of parameters that are named like a secret masked.
+pub fn shown_url(url: &Url) -> String {
+    let mut shown = url.clone();
+    // Neither can fail: an http URL has a host.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.set_fragment(None);
+    if let Some(query) = url.query() {
+        let masked: Vec<String> = query.split('&').map(masked).collect();
+        shown.set_query(Some(&masked.join("&")));
+    }
+    shown.into()
+}
+
+fn masked(parameter: &str) -> String {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let decoded = url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned());
+    if !value.is_empty() && names_a_secret(&decoded.unwrap_or_default()) {
+        format!("{name}=***")
+    } else {
+        parameter.to_owned()
+    }
+}
+
+/// Whether a parameter or header of this name carries a secret, going by its words: `api_key`, `accessToken`,
+/// `X-Amz-Signature`, `apikey`; not `keyword`, `author` or `design`.
+pub fn names_a_secret(name: &str) -> bool {
+    let mut words = String::with_capacity(name.len() + 4);
+    let mut after_small = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && after_small) {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase().filter(|c| c.is_alphanumeric()));
+        after_small = c.is_lowercase();
+    }
+    words
+        .split(' ')
+        .any(|word| SECRET_WORDS.contains(&word) || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn userinfo_and_fragment_go_and_secret_parameters_are_masked() {
+        let url = Url::parse("https://me:pw@api.example.com/v1?api_key=1&from=2&accessToken=3&apikey=4&keyword=5#x");
+        let shown = shown_url(&url.expect("a URL"));
+        assert_eq!(shown, "https://api.example.com/v1?api_key=***&from=2&accessToken=***&apikey=***&keyword=5");
+    }
+
+    #[test]
+    fn a_name_is_a_secret_by_its_words() {
+        for name in
+            ["key", "X-Amz-Signature", "client_secret", "AUTH", "sig", "Authorization", "authtoken", "x-api-key"]
+        {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["from", "keyword", "author", "design", "accessibility", ""] {
+            assert!(!names_a_secret(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! One attempt, bounded in time and bytes.
+
+use std::io::Read;
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::blocking::Response;
+use reqwest::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
+
+use super::body::{self, Body};
+use super::request::Request;
+use super::{fault, json, retry};
+use crate::model::{Detail, Document, Outcome};
+
+/// A refused answer's body of at most this many bytes is read and thrown away, so that its connection can be kept.
+const DRAINED: u64 = 16 * 1024;
+
+/// How one attempt ended.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// `ok`, or why there is no document.
+    pub outcome: Outcome,
+    /// The status, when an answer came.
+    pub http_status: Option<u16>,
+    /// The document, exactly when the outcome is `ok`.
+    pub body: Option<Document>,
+    /// More about a failure.
+    pub detail: Option<Detail>,
+    /// The pause that the server asked for.
+    pub retry_after: Option<Duration>,
+}
+
+impl Attempt {
+    /// A failure before any answer.
+    #[must_use]
+    pub fn failed(outcome: Outcome, detail: Detail) -> Self {
+        Self { outcome, http_status: None, body: None, detail: Some(detail), retry_after: None }
+    }
+}
+
+/// Sends `request` once and reads the answer: at most `timeout` from connect to the last byte, at most the
+/// request's `max_body` bytes. Blocks. Whatever happens is an outcome, never an error.
+#[must_use]
+pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
+    match request.client.execute(request.instance(timeout)) {
+        Ok(mut response) => {
+            let status = response.status();
+            let retry_after = asked_pause(&response);
+            let result = document(&mut response, request.max_body);
+            let (outcome, body, detail) = match result {
+                Ok(body) => (Outcome::Ok, Some(body), None),
+                Err((outcome, detail)) => (outcome, None, Some(detail)),
+            };
+            Attempt { outcome, http_status: Some(status.as_u16()), body, detail, retry_after }
+        }
+        Err(error) => {
+            let (outcome, detail) = fault::of_request(&error.without_url());
+            Attempt::failed(outcome, detail)
+        }
+    }
+}
+
+fn document(response: &mut Response, max_body: u64) -> Result<Document, (Outcome, Detail)> {
+    let status = response.status();
+    if !status.is_success() {
+        drain(response);
+        let redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
+        let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
+        return Err((outcome, Detail::new(named(status))));
+    }
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+        return Err((Outcome::EmptyBody, Detail::new(named(status))));
+    }
+    // The client takes this header away together with the one coding that it undoes.
+    if let Some(coding) = response.headers().get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
+        return Err((Outcome::Encoding, Detail::new(format!("content coding {coding}"))));
+    }
+    match body::read(response, max_body) {
+        Body::Whole(bytes) => json::document(bytes),
+        Body::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {max_body} bytes")))),
+        Body::Broken(error) => Err(fault::of_body(&error)),
+    }
+}
+
+fn named(status: StatusCode) -> String {
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+}
+
+fn asked_pause(response: &Response) -> Option<Duration> {
+    let asks = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let value = response.headers().get(RETRY_AFTER).filter(|_| asks)?;
+    retry::retry_after(value.to_str().ok()?, SystemTime::now())
+}
+
+fn drain(response: &mut Response) {
+    if response.content_length().is_some_and(|length| length <= DRAINED) {
+        // Best effort: without it the connection is closed and the next attempt opens another.
+        let _ = std::io::copy(&mut response.take(DRAINED), &mut std::io::sink());
+    }
+}

@@ -1,0 +1,94 @@
+//! An error of the HTTP library → an outcome and one line that says more.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use crate::model::{Detail, Outcome};
+
+/// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left): Linux's numbers for what is short
+/// on our side.
+const OUR_SIDE: [i32; 5] = [24, 23, 12, 105, 99];
+
+/// A request that got no answer.
+pub fn of_request(error: &reqwest::Error) -> (Outcome, Detail) {
+    let outcome = if is_our_side(error) {
+        Outcome::Resource
+    } else if error.is_timeout() {
+        let phase = if error.is_connect() { "connect" } else { "waiting for the answer" };
+        return (Outcome::Timeout, Detail::new(phase));
+    } else if error.is_dns() {
+        Outcome::Dns
+    } else if let Some(tls) = find::<rustls::Error>(error) {
+        return (Outcome::Tls, Detail::new(tls.to_string()));
+    } else if error.is_connect() {
+        of_connect(error)
+    } else {
+        of_exchange(error)
+    };
+    (outcome, innermost(error))
+}
+
+/// An answer whose body broke off.
+pub fn of_body(error: &io::Error) -> (Outcome, Detail) {
+    if error.kind() == ErrorKind::TimedOut || find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_timeout) {
+        return (Outcome::Timeout, Detail::new("reading the body"));
+    }
+    // What does not come from the connection comes from the decoder behind it.
+    let outcome = if find::<hyper::Error>(error).is_some() { of_exchange(error) } else { Outcome::Encoding };
+    (outcome, innermost(error))
+}
+
+fn of_connect(error: &reqwest::Error) -> Outcome {
+    match io_kind(error) {
+        // The handshake of TLS is part of connecting, and all that can be cut off in it.
+        Some(ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => Outcome::Tls,
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => Outcome::Reset,
+        _ => Outcome::Connect,
+    }
+}
+
+/// Between the first byte sent and the last received.
+fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
+    if let Some(kind) = io_kind(error) {
+        match kind {
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => return Outcome::Reset,
+            ErrorKind::UnexpectedEof => return Outcome::Truncated,
+            _ => {}
+        }
+    }
+    match find::<hyper::Error>(error) {
+        // The connection was closed before the first byte of an answer.
+        Some(hyper) if hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed() => Outcome::Reset,
+        _ => Outcome::Protocol,
+    }
+}
+
+fn is_our_side(error: &reqwest::Error) -> bool {
+    chain(error).any(|cause| {
+        let number = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        number.is_some_and(|number| OUR_SIDE.contains(&number))
+    })
+}
+
+/// The deepest I/O error's kind: outer ones only wrap it.
+fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind)
+}
+
+fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    chain(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// The cause that says most, and never the URL, which only the outermost error has.
+fn innermost(error: &(dyn Error + 'static)) -> Detail {
+    Detail::new(chain(error).last().unwrap_or(error).to_string())
+}
+
+/// The error and its causes, outermost first. An `io::Error` hides the error it was made from behind that one's own
+/// cause; here it is a link of its own.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner as &(dyn Error + 'static)),
+        None => error.source(),
+    })
+}

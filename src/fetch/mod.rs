@@ -1,0 +1,14 @@
+//! One bounded attempt at one endpoint: a prepared request, a blocking answer, an outcome. The only place that
+//! knows reqwest.
+
+mod attempt;
+mod body;
+mod client;
+mod fault;
+pub mod json;
+mod request;
+pub mod retry;
+
+pub use attempt::{Attempt, attempt};
+pub use client::{ClientError, Clients};
+pub use request::{PreparedJob, Request, RequestError};

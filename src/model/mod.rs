@@ -1,0 +1,17 @@
+//! Plain data in the words of the domain: jobs, rounds, slots, outcomes. No I/O, and nothing of ours is imported.
+
+mod detail;
+mod document;
+mod job;
+mod outcome;
+mod round;
+mod slot;
+mod timestamp;
+
+pub use detail::Detail;
+pub use document::Document;
+pub use job::{EndpointLabel, JobName, Layout};
+pub use outcome::Outcome;
+pub use round::{Cause, ClosedRound, LedgerRow, RoundBegin, RoundId, RoundStatus};
+pub use slot::Slot;
+pub use timestamp::Timestamp;

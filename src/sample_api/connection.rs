@@ -1,0 +1,134 @@
+//! One connection: reads requests, answers all that are there in one write, goes on or misbehaves.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::documents::HEALTHY_ANSWER;
+use super::modes;
+use super::request::{Refusal, Request};
+use super::respond::{After, JSON, answer};
+use super::stats::{Open, Stats};
+
+const INPUT_ROOM: usize = 2 * 1024;
+const OUTPUT_ROOM: usize = 1024;
+/// A buffer that one large answer has blown up is given back down to this.
+const OUTPUT_KEPT: usize = 16 * 1024;
+
+static FILLING: [u8; 16 * 1024] = [b'x'; 16 * 1024];
+
+/// Serves a connection until either side ends it.
+pub(super) async fn serve(mut stream: TcpStream, open: Open) {
+    // An error here means that the client has left, which is its right.
+    let _ = converse(&mut stream, &open).await;
+}
+
+async fn converse(stream: &mut TcpStream, stats: &Stats) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = Vec::with_capacity(INPUT_ROOM);
+    let mut out = Vec::with_capacity(OUTPUT_ROOM);
+    loop {
+        let (after, last) = answer_all(&mut input, &mut out, stats);
+        if !out.is_empty() {
+            stream.write_all(&out).await?;
+            out.clear();
+            out.shrink_to(OUTPUT_KEPT);
+        }
+        carry_on(stream, after).await?;
+        let over = matches!(after, After::Close | After::Reset(_) | After::Hang);
+        if over || last {
+            return Ok(());
+        }
+        if after == After::Keep && stream.read_buf(&mut input).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers the whole requests in `input`, up to one that needs more than bytes; and says whether the
+/// client wanted that to be the last.
+fn answer_all(input: &mut Vec<u8>, out: &mut Vec<u8>, stats: &Stats) -> (After, bool) {
+    let mut used = 0;
+    let end = loop {
+        match Request::parse(&input[used..]) {
+            Ok(None) => break (After::Keep, false),
+            Ok(Some(request)) => {
+                stats.saw(&request);
+                used += request.size();
+                let after = answer_one(&request, out, stats);
+                if after != After::Keep || request.last {
+                    break (after, request.last);
+                }
+            }
+            Err(refusal) => {
+                used = input.len();
+                break (refuse(refusal, out), true);
+            }
+        }
+    };
+    input.drain(..used);
+    end
+}
+
+fn answer_one(request: &Request<'_>, out: &mut Vec<u8>, stats: &Stats) -> After {
+    let start = out.len();
+    let after = modes::play(request, stats, out);
+    if request.method != "HEAD" {
+        return after;
+    }
+    if let Some(end) = out[start..].windows(4).position(|four| four == b"\r\n\r\n") {
+        out.truncate(start + end + 4);
+    }
+    if after == After::Keep { After::Keep } else { After::Close }
+}
+
+fn refuse(refusal: Refusal, out: &mut Vec<u8>) -> After {
+    let (status, body) = match refusal {
+        Refusal::Malformed => (400, r#"{"error":"not a request this server understands"}"#),
+        Refusal::HeadTooLarge => (431, r#"{"error":"request head too large"}"#),
+        Refusal::BodyTooLarge => (413, r#"{"error":"request body too large"}"#),
+        Refusal::LengthRequired => (411, r#"{"error":"a request body needs a Content-Length"}"#),
+    };
+    answer(out, status, JSON, body.as_bytes());
+    After::Close
+}
+
+/// Does what is left to do for a request whose first bytes are written.
+async fn carry_on(stream: &mut TcpStream, after: After) -> io::Result<()> {
+    match after {
+        After::Keep | After::Close => Ok(()),
+        After::Reset(pause) => {
+            sleep(pause).await;
+            stream.set_zero_linger()
+        }
+        After::Hang => hang(stream).await,
+        After::Wait(pause) => {
+            sleep(pause).await;
+            stream.write_all(HEALTHY_ANSWER).await
+        }
+        After::Fill(bytes) => fill(stream, bytes).await,
+        After::Forever(piece, pause) => loop {
+            stream.write_all(piece).await?;
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+        },
+    }
+}
+
+async fn hang(stream: &mut TcpStream) -> io::Result<()> {
+    let mut ignored = [0; 512];
+    while stream.read(&mut ignored).await? > 0 {}
+    Ok(())
+}
+
+async fn fill(stream: &mut TcpStream, mut bytes: u64) -> io::Result<()> {
+    while bytes > 0 {
+        let piece = usize::try_from(bytes).unwrap_or(usize::MAX).min(FILLING.len());
+        stream.write_all(&FILLING[..piece]).await?;
+        bytes -= piece as u64;
+    }
+    stream.write_all(b"\"").await
+}

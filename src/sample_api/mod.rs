@@ -1,0 +1,164 @@
+//! The built-in sample API: a small HTTP server whose endpoints behave well or badly, chosen by path.
+//!
+//! `gatherd demo` shows it, the tests and the benches are run against it. It writes raw bytes to its
+//! sockets, because most of what it does (resets, cut bodies, endless headers) no HTTP server library
+//! would agree to do. [`MODES`] lists the endpoints and the outcome each should be given.
+
+mod codings;
+mod connection;
+mod documents;
+mod faults;
+mod modes;
+mod request;
+mod respond;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+pub use modes::{MODES, Mode};
+
+use stats::Stats;
+
+/// The token `/guarded` wants to see, as `Authorization: Bearer sample-token`.
+pub const SAMPLE_TOKEN: &str = "sample-token";
+
+/// What the `User-Agent` must start with for `/guarded` to answer.
+pub const SAMPLE_USER_AGENT_PREFIX: &str = "gatherd/";
+
+/// How many connections may wait to be accepted: a bench opens a thousand at once.
+const BACKLOG: u32 = 4096;
+
+/// How long to leave `accept` alone when it fails, as it does while descriptors are short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// A running sample API. Dropping it closes every connection and stops its thread.
+pub struct SampleApi {
+    addr: SocketAddr,
+    stats: Arc<Stats>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SampleApi {
+    /// Listens on `listen` (port 0: any free one) and serves on a thread of its own.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or the thread or its runtime cannot be made.
+    pub fn start(listen: SocketAddr) -> io::Result<SampleApi> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listener = bind(&runtime, listen)?;
+        let addr = listener.local_addr()?;
+        let stats = Arc::new(Stats::default());
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&stats);
+        let thread = std::thread::Builder::new().name("sample-api".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, served) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(SampleApi { addr, stats, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The address it listens on, with the port it really got.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The URL of `path` on this server; a leading slash is optional.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        let mut addr = self.addr;
+        if addr.ip().is_unspecified() {
+            addr.set_ip(match addr.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("http://{addr}/{}", path.strip_prefix('/').unwrap_or(path))
+    }
+
+    /// How many requests have been received so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.stats.requests()
+    }
+
+    /// How many connections have been accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.stats.connections()
+    }
+
+    /// How many connections are open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.stats.open_connections()
+    }
+
+    /// How many requests `path` has had, whatever their queries. Of more than 100,000 different paths
+    /// only the first are counted.
+    #[must_use]
+    pub fn requests_to(&self, path: &str) -> u64 {
+        self.stats.requests_to(path)
+    }
+
+    /// The head of the last request to `path`, as it was sent. Not kept for `/healthy` and `/figures`
+    /// and what is below them, which the benches hammer; nor for more than 1,000 different paths.
+    #[must_use]
+    pub fn last_request(&self, path: &str) -> Option<String> {
+        self.stats.last_request(path)
+    }
+}
+
+impl fmt::Debug for SampleApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SampleApi").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl Drop for SampleApi {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It fails only when the thread has already ended, which is what is wanted.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has been printed already; there is nothing left to clean up.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn bind(runtime: &Runtime, listen: SocketAddr) -> io::Result<TcpListener> {
+    let _context = runtime.enter();
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(listener: TcpListener, stats: Arc<Stats>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(connection::serve(stream, stats.connection()));
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The table of endpoints, and the way from a request to the one it asks for.
+
+use std::time::Duration;
+
+use super::codings as code;
+use super::documents as doc;
+use super::faults as bad;
+use super::request::Request;
+use super::respond::{After, HTML, JSON, answer};
+use super::stats::Stats;
+
+/// One endpoint of the sample API.
+///
+/// The first segment of a path chooses the mode. What follows is its argument where it takes one, and
+/// otherwise free: `/slow/1` and `/slow/2` are two endpoints of the same behaviour.
+#[derive(Debug)]
+pub struct Mode {
+    /// A path that shows the mode, its argument filled in.
+    pub path: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// The outcome of one attempt at `path` without a token: with the defaults for everything (so at most
+    /// 1 MiB of body, no redirect), and a timeout from one second to five.
+    pub outcome: &'static str,
+    play: Play,
+}
+
+/// A request, and what the server remembers.
+pub(super) struct Call<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) stats: &'a Stats,
+}
+
+#[derive(Debug)]
+enum Play {
+    /// A whole answer with this status, content type and body.
+    Page(u16, &'static str, &'static [u8]),
+    /// These bytes as they are, and then that.
+    Raw(&'static [u8], After),
+    Call(fn(&Call<'_>, &mut Vec<u8>) -> After),
+}
+
+/// Answers a request: appends what is to be written at once, and says what comes after.
+pub(super) fn play(request: &Request<'_>, stats: &Stats, out: &mut Vec<u8>) -> After {
+    let call = Call { request, stats };
+    let segment = request.segment();
+    let Some(mode) = MODES.iter().find(|mode| mode.segment() == segment) else {
+        return doc::not_found(&call, out);
+    };
+    match mode.play {
+        Play::Page(number, content_type, body) => answer(out, number, content_type, body),
+        Play::Raw(bytes, after) => {
+            out.extend_from_slice(bytes);
+            after
+        }
+        Play::Call(handler) => handler(&call, out),
+    }
+}
+
+impl Mode {
+    /// The first segment of the path.
+    fn segment(&self) -> &'static str {
+        let path = &self.path[1..];
+        path.split_once(['/', '?']).map_or(path, |(segment, _)| segment)
+    }
+}
+
+type Text = &'static str;
+type Handler = fn(&Call<'_>, &mut Vec<u8>) -> After;
+
+const fn call(path: Text, outcome: Text, about: Text, handler: Handler) -> Mode {
+    Mode { path, about, outcome, play: Play::Call(handler) }
+}
+
+const fn json(path: Text, outcome: Text, about: Text, body: &'static [u8]) -> Mode {
+    Mode { path, about, outcome, play: Play::Page(200, JSON, body) }
+}
+
+const fn html(path: Text, outcome: Text, about: Text, status: u16, content_type: Text) -> Mode {
+    Mode { path, about, outcome, play: Play::Page(status, content_type, doc::PAGE) }
+}
+
+const fn raw(path: Text, outcome: Text, about: Text, bytes: &'static [u8], after: After) -> Mode {
+    Mode { path, about, outcome, play: Play::Raw(bytes, after) }
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const REFUSED: After = After::Reset(Duration::ZERO);
+const READ_THEN_RESET: After = After::Reset(ms(50));
+const DRIPPING: After = After::Forever(b" ", ms(100));
+const DRIPPING_HEADERS: After = After::Forever(bad::HEADER_LINE, ms(200));
+const INTERIM_FOREVER: After = After::Forever(bad::INTERIM, ms(10));
+const INFINITE: After = After::Forever(&bad::ENDLESS_CHUNK, Duration::ZERO);
+
+const HUGE: &[u8] = br#"{"big":1e400,"digits":1234567890123456789012345678901234567890,"zero":-0.0,"a":1,"a":2,"exact":0.1000000000000000055511151231257827}"#;
+const UTF16: &[u8] = b"\xff\xfe{\0\"\0a\0\"\0:\x001\0}\0";
+
+/// Every mode with a path that shows it, what it does, and the outcome it should be given.
+#[rustfmt::skip]
+pub const MODES: &[Mode] = &[
+    call("/healthy", "ok", "figures that never change, 147 bytes", doc::healthy),
+    call("/figures/shop", "ok", "/figures/NAME: figures that drift with the clock, each name its own", doc::figures),
+    call("/delay/50", "ok", "/delay/MS: healthy after so many milliseconds", doc::delay),
+    raw("/slow", "ok", "healthy after 300 ms", b"", After::Wait(ms(300))),
+    call("/echo", "ok", "what was received, as JSON", doc::echo),
+    raw("/chunked", "ok", "a body in chunks, with an extension and a trailer", bad::CHUNKED, After::Keep),
+    raw("/early-hints", "ok", "a 103 before the answer", bad::EARLY_HINTS, After::Keep),
+    raw("/http10", "ok", "HTTP/1.0 without a length, read to the end", bad::HTTP10, After::Close),
+
+    // No answer, or a late one
+    raw("/hang", "timeout", "reads the request and never answers", b"", After::Hang),
+    raw("/drip", "timeout", "a byte of body each 100 ms, for ever", bad::TO_THE_END, DRIPPING),
+    raw("/drip-headers", "timeout", "a header line each 200 ms, for ever", bad::HEADERS_BEGUN, DRIPPING_HEADERS),
+    raw("/endless-1xx", "timeout", "100 and 103 responses for ever", b"", INTERIM_FOREVER),
+    raw("/reset", "reset", "RST before any answer", b"", REFUSED),
+    raw("/reset-body", "reset", "RST in the middle of the body", bad::TRUNCATED, READ_THEN_RESET),
+    raw("/close", "reset", "FIN before any byte of an answer", b"", After::Close),
+
+    // Statuses
+    html("/html-500", "http_status", "an HTML page with status 500", 500, HTML),
+    call("/guarded", "http_status", "403 without the sample token and a gatherd user agent", doc::guarded),
+    call("/rate-limited", "http_status", "429 with Retry-After: 30, or ?after=VALUE", doc::rate_limited),
+    call("/flaky", "http_status", "503 twice, then healthy; each path and query counts for itself", doc::flaky),
+    call("/status/418", "http_status", "/status/CODE: any status; ?after=VALUE adds Retry-After", doc::status),
+    call("/secret-echo", "http_status", "500 with a page that shows the token it was sent", doc::secret_echo),
+    html("/no-content", "empty_body", "204", 204, HTML),
+    json("/empty", "empty_body", "200 with a Content-Length of 0", b""),
+    call("/redirect", "redirect", "302 to /healthy", doc::redirect),
+    call("/redirect-away", "redirect", "302 to a cloud's metadata address", doc::redirect_away),
+    call("/redirect-scheme", "redirect", "302 to a file: URL", doc::redirect_scheme),
+    call("/redirect-to?url=/healthy", "redirect", "/redirect-to?url=URL: 302 to there", doc::redirect_url),
+    call("/redirect-hops/3", "redirect", "/redirect-hops/N: N times 302, then /healthy", doc::redirect_hops),
+    call("/redirect-loop", "redirect", "302 to itself", doc::redirect_loop),
+
+    // HTTP that is broken
+    raw("/truncated", "truncated", "closes before Content-Length is reached", bad::TRUNCATED, After::Close),
+    raw("/truncated-chunked", "truncated", "closes before the last chunk", bad::TRUNCATED_CHUNKED, After::Close),
+    raw("/garbage", "protocol", "bytes that are not HTTP", bad::GARBAGE, After::Close),
+    raw("/http09", "protocol", "HTML without a status line", bad::HTTP09, After::Close),
+    raw("/two-lengths", "protocol", "two different Content-Length headers", bad::TWO_LENGTHS, After::Close),
+    raw("/absurd-length", "protocol", "a Content-Length over 64 bits", bad::ABSURD_LENGTH, After::Close),
+    raw("/chunk-overflow", "protocol", "a chunk size over 64 bits", bad::CHUNK_OVERFLOW, After::Close),
+    call("/headers/50", "ok", "/headers/N: so many short header lines", bad::headers),
+    call("/header/50000", "ok", "/header/BYTES: one header with a value of so many bytes", bad::header),
+    call("/headers-100k", "protocol", "over 100 KiB of headers in 450 lines", bad::headers_100k),
+    call("/headers-400k", "protocol", "over 400 KiB of headers in 50 lines", bad::headers_400k),
+
+    // Sizes
+    call("/big/1048576", "ok", "/big/BYTES: a JSON document of exactly so many bytes", doc::big),
+    call("/big/1048577", "too_large", "a JSON document one byte over 1 MiB", doc::big),
+    raw("/infinite", "too_large", "an array that never ends, in chunks", bad::ENDLESS_HEAD, INFINITE),
+    raw("/declared-huge", "too_large", "announces 100 MiB and says no more", bad::DECLARED_HUGE, After::Hang),
+    call("/gzip-bomb", "too_large", "10 MiB in 67 kB of gzip", code::gzip_bomb),
+    call("/br-bomb", "too_large", "1 GiB in 1 kB of brotli", code::brotli_bomb),
+    call("/zstd-bomb", "too_large", "1 GiB in 33 kB of zstd", code::zstd_bomb),
+
+    // Content codings
+    call("/gzip", "ok", "compressed with gzip", code::gzip),
+    call("/deflate", "ok", "compressed with deflate", code::deflate),
+    call("/br", "ok", "compressed with brotli", code::brotli),
+    call("/zstd", "ok", "compressed with zstd", code::zstd),
+    call("/gzip-broken", "encoding", "gzip with a block that does not exist", code::gzip_broken),
+    call("/gzip-checksum", "encoding", "gzip with a wrong checksum", code::gzip_checksum),
+    call("/gzip-truncated", "encoding", "half a gzip file", code::gzip_truncated),
+    call("/not-gzip", "encoding", "plain JSON that is said to be gzip", code::not_gzip),
+    call("/double-encoding", "encoding", "gzip within gzip", code::double_encoding),
+
+    // Bodies
+    html("/html-200", "not_json", "an HTML page with status 200", 200, HTML),
+    html("/html-as-json", "not_json", "an HTML page that is said to be JSON", 200, JSON),
+    json("/null", "ok", "the document null", b"null"),
+    json("/bom", "ok", "JSON after a byte order mark", b"\xef\xbb\xbf{\"ok\":true}"),
+    json("/utf16", "invalid_utf8", "JSON in UTF-16", UTF16),
+    json("/bad-utf8", "invalid_utf8", "a string in Latin-1", b"{\"name\":\"caf\xe9\"}"),
+    json("/nan", "not_json", "NaN for a number", br#"{"a": NaN}"#),
+    json("/two-documents", "not_json", "two documents in one body", b"{} {}"),
+    json("/trailing-text", "not_json", "words after the document", b"{\"ok\":true} done"),
+    json("/trailing-nul", "not_json", "a NUL after the document", b"{\"ok\":true}\0"),
+    json("/lone-surrogate", "not_json", "half a surrogate pair", br#"["\uD800"]"#),
+    call("/deep/128", "ok", "/deep/N: so many arrays, one in the other", doc::deep),
+    call("/deep/129", "too_deep", "one array too many", doc::deep),
+    json("/huge-numbers", "ok", "1e400, 40 digits, -0.0, a key twice: kept as sent", HUGE),
+];

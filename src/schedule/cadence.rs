@@ -1,0 +1,140 @@
+//! A cadence: the rule that says when a job is due.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use siphasher::sip::SipHasher13;
+
+use super::zone::{next_at_named_hours, next_in_every_hour};
+use crate::model::Timestamp;
+
+/// When a job is due.
+#[derive(Clone, Debug)]
+pub struct Cadence {
+    pattern: Pattern,
+    /// Added to each due: the job's `offset` and its share of `jitter`.
+    shift: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Pattern {
+    /// Each whole multiple of so many microseconds since the Unix epoch.
+    Every(i64),
+    /// A cron pattern in a zone.
+    Cron { cron: Box<Cron>, zone: Tz, every_hour: bool },
+}
+
+/// A cron pattern that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CronError {
+    /// Neither 5 nor 6 fields.
+    #[error("a cron pattern has 5 fields (minute hour day month weekday) or 6 (second first), this one has {0}")]
+    Fields(usize),
+    /// A field that does not parse.
+    #[error("not a cron pattern: {0}")]
+    Pattern(String),
+    /// Parses, but names no date that exists, such as 30 February.
+    #[error("no date ever matches this cron pattern")]
+    Never,
+}
+
+/// An unbroken run of dues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dues {
+    /// The first.
+    pub first: Timestamp,
+    /// The last.
+    pub last: Timestamp,
+    /// How many, at least 1.
+    pub count: u64,
+}
+
+impl Cadence {
+    /// Due at each whole multiple of `period` (at least a microsecond) since the Unix epoch: `1m` is due at :00.
+    #[must_use]
+    pub fn every(period: Duration) -> Self {
+        let micros = i64::try_from(period.as_micros()).unwrap_or(i64::MAX).max(1);
+        Self { pattern: Pattern::Every(micros), shift: Duration::ZERO }
+    }
+
+    /// Due whenever the wall clock of `zone` shows a time that matches `text`: five fields (minute, hour, day of
+    /// month, month, day of week) or six (second first). A day matches by day of month or by day of week when
+    /// both are given (crontab(5)). A due that falls in a daylight saving gap comes once, right after it; one that
+    /// falls in a repeated hour comes once, in the first pass; a pattern for every hour follows elapsed time.
+    ///
+    /// # Errors
+    /// When it does not parse, or no date ever matches.
+    pub fn cron(text: &str, zone: Tz) -> Result<Self, CronError> {
+        let fields = text.split_whitespace().count();
+        if !(5..=6).contains(&fields) {
+            return Err(CronError::Fields(fields));
+        }
+        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+        let cron = parser.parse(text).map_err(|error| CronError::Pattern(error.to_string()))?;
+        let every_hour = (0..24).all(|hour| cron.pattern.hour_match(hour).unwrap_or(false));
+        let pattern = Pattern::Cron { cron: Box::new(cron), zone, every_hour };
+        let cadence = Self { pattern, shift: Duration::ZERO };
+        match cadence.next_after(Timestamp::default()) {
+            Some(_) => Ok(cadence),
+            None => Err(CronError::Never),
+        }
+    }
+
+    /// The same cadence with every due moved by `shift` into the future.
+    #[must_use]
+    pub fn shifted(mut self, shift: Duration) -> Self {
+        self.shift = shift;
+        self
+    }
+
+    /// The first due strictly after `after`; `None` when there is none before the year 5000.
+    #[must_use]
+    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        let after = after.minus(self.shift);
+        let due = match &self.pattern {
+            Pattern::Every(period) => {
+                let next = after.as_micros().div_euclid(*period).checked_add(1)?.checked_mul(*period)?;
+                Timestamp::from_micros(next)
+            }
+            Pattern::Cron { cron, zone, every_hour } => {
+                // Cron's grain is the second: the fraction is dropped so that "after" is a whole one.
+                let after = DateTime::from_timestamp(after.as_micros().div_euclid(1_000_000), 0)?;
+                let next = if *every_hour { next_in_every_hour } else { next_at_named_hours };
+                next(cron, *zone, after)?.into()
+            }
+        };
+        Some(due.plus(self.shift))
+    }
+
+    /// The dues in (`after`, `until`], or `None` when there are none.
+    #[must_use]
+    pub fn dues_between(&self, after: Timestamp, until: Timestamp) -> Option<Dues> {
+        let first = self.next_after(after).filter(|&due| due <= until)?;
+        let mut dues = Dues { first, last: first, count: 1 };
+        if let Pattern::Every(period) = self.pattern {
+            let more = (until.as_micros() - first.as_micros()) / period;
+            dues.last = Timestamp::from_micros(first.as_micros() + more * period);
+            dues.count += more.unsigned_abs();
+        } else {
+            while let Some(due) = self.next_after(dues.last).filter(|&due| due <= until) {
+                dues.last = due;
+                dues.count += 1;
+            }
+        }
+        Some(dues)
+    }
+}
+
+/// The part of `jitter` that belongs to the job called `name`: the same on every machine and after each restart
+/// (SipHash-1-3 of the name with a zero key), spread evenly over [0, `jitter`).
+#[must_use]
+pub fn jitter_of(name: &str, jitter: Duration) -> Duration {
+    let mut hasher = SipHasher13::new();
+    hasher.write(name.as_bytes());
+    let micros = u64::try_from(jitter.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(hasher.finish().checked_rem(micros).unwrap_or(0))
+}

@@ -1,0 +1,228 @@
+//! All jobs' states over time: what fires, what waits, what goes to the ledger. Pure: the Scheduler actor feeds it
+//! moments and carries out what it answers.
+
+use std::time::Duration;
+
+use super::{Cadence, Dues};
+use crate::clock::Moment;
+use crate::model::{Cause, JobName, RoundStatus, Timestamp};
+
+/// A round without a deadline of its own never runs longer than this.
+const LONGEST_ROUND: Duration = Duration::from_mins(10);
+/// The most by which a round closes before the next due, so that its commit is over by then.
+const LARGEST_MARGIN: Duration = Duration::from_millis(250);
+/// A round that is to close within this is as good as closed: the next due waits for it instead of being skipped.
+const CLOSING_SOON: Duration = Duration::from_millis(100);
+/// The wall clock is read again at least this often, whatever the next due: it may have been set meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// A wall clock that is set back further than this was wrong before: dues start anew instead of waiting for it.
+const STEP_BACK_WAITED_FOR: Duration = Duration::from_hours(24);
+
+/// One job of the timetable.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The job.
+    pub job: JobName,
+    /// When it is due.
+    pub cadence: Cadence,
+    /// How long a round may take; `None` is until shortly before the next due, at most 10 minutes.
+    pub deadline: Option<Duration>,
+    /// Whether a round starts at once when the daemon does.
+    pub run_on_start: bool,
+}
+
+/// What is to be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A round starts.
+    Start {
+        /// The job's position in the timetable.
+        job: usize,
+        /// The due that it answers.
+        due: Timestamp,
+        /// How long it may take from now.
+        deadline: Duration,
+    },
+    /// Dues go to the ledger.
+    Ledger {
+        /// The job's position in the timetable.
+        job: usize,
+        /// Which dues.
+        dues: Dues,
+        /// `skipped` or `missed`.
+        status: RoundStatus,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// A job's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Waits for its next due.
+    Idle,
+    /// A round runs until the given monotonic time at most.
+    Running { closes: Duration },
+    /// The round's time is over and it is being closed and stored; the next due waits for that.
+    Closing { waiting: Timestamp },
+}
+
+#[derive(Debug)]
+struct Row {
+    entry: Entry,
+    state: State,
+    /// The last due that was handled in any way: never handled again.
+    handled: Option<Timestamp>,
+    /// The next due; `None` when the cadence has no more.
+    next: Option<Timestamp>,
+}
+
+/// The jobs and their states.
+#[derive(Debug)]
+pub struct Timetable {
+    rows: Vec<Row>,
+}
+
+impl Timetable {
+    /// A timetable that starts at `now`. `last_due` tells the last due of a job that the history knows.
+    /// What was due between that and `now` is answered as missed, nothing is fired for it; the jobs that ask for
+    /// it get a round at once.
+    pub fn start(
+        entries: Vec<Entry>,
+        now: Moment,
+        last_due: impl Fn(&JobName) -> Option<Timestamp>,
+    ) -> (Self, Vec<Action>) {
+        let mut actions = Vec::new();
+        let mut rows = Vec::with_capacity(entries.len());
+        for (job, entry) in entries.into_iter().enumerate() {
+            let handled = last_due(&entry.job);
+            let mut row = Row { entry, state: State::Idle, handled, next: None };
+            row.restart_after_large_step_back(now.wall);
+            let missed = row.handled.and_then(|last| row.entry.cadence.dues_between(last, now.wall));
+            if let Some(dues) = missed {
+                actions.push(ledger(job, dues, RoundStatus::Missed, Cause::DaemonDown));
+            }
+            row.handle(row.handled.max(Some(now.wall)).unwrap_or(now.wall));
+            if row.entry.run_on_start {
+                actions.push(row.start(job, now.wall, now));
+            }
+            rows.push(row);
+        }
+        (Self { rows }, actions)
+    }
+
+    /// What has become due by `now`.
+    pub fn tick(&mut self, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (job, row) in self.rows.iter_mut().enumerate() {
+            row.restart_after_large_step_back(now.wall);
+            if row.next.is_some_and(|due| due <= now.wall) {
+                row.tick(job, now, &mut actions);
+            }
+        }
+        actions
+    }
+
+    /// The round of `job` is closed; a due that waited for it starts.
+    pub fn closed(&mut self, job: usize, now: Moment) -> Option<Action> {
+        let row = self.rows.get_mut(job)?;
+        match std::mem::replace(&mut row.state, State::Idle) {
+            State::Closing { waiting } => Some(row.start(job, waiting, now)),
+            State::Running { .. } | State::Idle => None,
+        }
+    }
+
+    /// How long nothing will be due: until the next due, at most a second.
+    #[must_use]
+    pub fn sleep(&self, now: Moment) -> Duration {
+        let next = self.rows.iter().filter_map(|row| row.next).min();
+        next.map_or(LONGEST_SLEEP, |due| due.since(now.wall).min(LONGEST_SLEEP))
+    }
+
+    /// The next due of each job, in order.
+    pub fn next_dues(&self) -> impl Iterator<Item = (&JobName, Option<Timestamp>)> {
+        self.rows.iter().map(|row| (&row.entry.job, row.next))
+    }
+
+    /// The name of the job at a position.
+    #[must_use]
+    pub fn job(&self, job: usize) -> Option<&JobName> {
+        self.rows.get(job).map(|row| &row.entry.job)
+    }
+}
+
+impl Row {
+    /// All dues up to now are handled: the newest one by a round where that makes sense, the ones before it,
+    /// which nobody was awake for, by the ledger.
+    fn tick(&mut self, job: usize, now: Moment, actions: &mut Vec<Action>) {
+        let Some(dues) = self.handled.and_then(|last| self.entry.cadence.dues_between(last, now.wall)) else {
+            return;
+        };
+        let newest = dues.last;
+        self.handle(newest);
+        if let Some(slept) = all_but_last(&self.entry.cadence, dues) {
+            actions.push(ledger(job, slept, RoundStatus::Missed, Cause::Asleep));
+        }
+        let only_newest = Dues { first: newest, last: newest, count: 1 };
+        match self.state {
+            State::Idle if self.too_late_for(newest, now.wall) => {
+                actions.push(ledger(job, only_newest, RoundStatus::Missed, Cause::Asleep));
+            }
+            State::Idle => actions.push(self.start(job, newest, now)),
+            State::Running { closes } if closes <= now.monotonic + CLOSING_SOON => {
+                self.state = State::Closing { waiting: newest };
+            }
+            State::Running { .. } | State::Closing { .. } => {
+                actions.push(ledger(job, only_newest, RoundStatus::Skipped, Cause::Overlap));
+            }
+        }
+    }
+
+    /// After a sleep the newest due still runs, once, unless the next one is so near that its round would have
+    /// hardly a tenth of its time.
+    fn too_late_for(&self, due: Timestamp, now: Timestamp) -> bool {
+        self.next.is_some_and(|next| next.since(now) < next.since(due) / 10)
+    }
+
+    fn start(&mut self, job: usize, due: Timestamp, now: Moment) -> Action {
+        let deadline = self.entry.deadline.unwrap_or_else(|| self.time_to_next(due, now.wall));
+        self.state = State::Running { closes: now.monotonic + deadline };
+        Action::Start { job, due, deadline }
+    }
+
+    /// Until the next due, less a margin of a twentieth of the time between the two.
+    fn time_to_next(&self, due: Timestamp, now: Timestamp) -> Duration {
+        self.next.map_or(LONGEST_ROUND, |next| {
+            let margin = (next.since(due) / 20).min(LARGEST_MARGIN);
+            next.since(now).saturating_sub(margin).min(LONGEST_ROUND)
+        })
+    }
+
+    fn handle(&mut self, due: Timestamp) {
+        self.handled = Some(due);
+        self.next = self.entry.cadence.next_after(due);
+    }
+
+    /// Dues never repeat, so after a step back a job waits until the wall clock has caught up. After a step of more
+    /// than a day (a clock that was years ahead, say) that would be silence without end: it starts anew.
+    fn restart_after_large_step_back(&mut self, now: Timestamp) {
+        if self.handled.is_some_and(|last| last.since(now) > STEP_BACK_WAITED_FOR) {
+            tracing::warn!(
+                job = %self.entry.job, handled = ?self.handled.map(|last| last.to_string()), now = %now,
+                "the clock was set back by more than a day, dues start anew"
+            );
+            self.handle(now);
+        }
+    }
+}
+
+fn all_but_last(cadence: &Cadence, dues: Dues) -> Option<Dues> {
+    if dues.count == 1 {
+        return None;
+    }
+    cadence.dues_between(dues.first.minus(Duration::from_micros(1)), dues.last.minus(Duration::from_micros(1)))
+}
+
+fn ledger(job: usize, dues: Dues, status: RoundStatus, cause: Cause) -> Action {
+    Action::Ledger { job, dues, status, cause }
+}

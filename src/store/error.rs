@@ -1,0 +1,127 @@
+//! What can go wrong with the file, and what is to be done about it.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+
+/// The database cannot be opened, written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another daemon holds the lock file.
+    #[error("{path}: another gatherd writes this database (it holds {lock}); one daemon a database")]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// Written by a newer gatherd.
+    #[error(
+        "{path}: its schema is version {found}, this gatherd knows {known}: it was written by a newer gatherd; use that one, the file was left as it is"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A SQLite database of something else, or no database at all.
+    #[error("{path}: not a gatherd database ({why}); name another file as `database`, this one was left as it is")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: &'static str,
+    },
+    /// No file to read.
+    #[error("{path}: no database there; gatherd run or gatherd demo writes one, --database names another")]
+    Absent {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The operating system says no.
+    #[error("{path}: {what}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The path does not lead to the file any more that was opened.
+    #[error("{path} was deleted or replaced while it was in use; what is written now would be lost")]
+    Replaced {
+        /// The database.
+        path: PathBuf,
+    },
+    /// SQLite did not take over a setting that safety depends on.
+    #[error("{path}: PRAGMA {pragma} stayed at {found} instead of {wanted}")]
+    Pragma {
+        /// The database.
+        path: PathBuf,
+        /// Its name.
+        pragma: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// The schema could not be brought up to date.
+    #[error("{path}: cannot bring the schema up to date")]
+    Migration {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite_migration::Error,
+    },
+    /// SQLite says no.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A query ran into its deadline.
+    #[error("the query took longer than {0:?} and was stopped")]
+    Deadline(std::time::Duration),
+    /// A statement that would write, or several at once.
+    #[error("only one statement that reads is allowed: {0}")]
+    NotReadOnly(String),
+}
+
+/// What a failed write means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The disk is full or somebody holds a lock: it passes, the write is tried again.
+    Passing,
+    /// The data may be lost or the file is not what it was: the process has to end, a restart recovers.
+    Fatal,
+}
+
+impl StoreError {
+    /// Whether a failed write may be tried again. A failed fsync never: the kernel may have dropped the pages, so that
+    /// a second try succeeds without the data (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        let Self::Sqlite { source: rusqlite::Error::SqliteFailure(failure, _), .. } = self else {
+            return Trouble::Fatal;
+        };
+        let full_disk = [SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE].contains(&failure.extended_code);
+        match failure.code {
+            ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Trouble::Passing,
+            _ if full_disk => Trouble::Passing,
+            _ => Trouble::Fatal,
+        }
+    }
+
+    /// Whether the file itself is refused (a mistake in what was configured) rather than failing.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::InUse { .. } | Self::Newer { .. } | Self::Foreign { .. } | Self::Absent { .. })
+    }
+}

@@ -1,0 +1,158 @@
+//! Opening the file: who may, which settings, which version of the schema.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+
+use super::error::StoreError;
+use super::file_identity::FileIdentity;
+use super::lock::Lock;
+use super::write::Writer;
+
+/// Append-only: a migration that was released is never changed.
+const MIGRATIONS: [M<'_>; 1] = [M::up(include_str!("../../migrations/0001_rounds.sql"))];
+
+/// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).
+const APPLICATION_ID: i64 = 0x6774_6864;
+
+/// How long a statement waits for a lock that somebody else holds, before the round is queued.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Opens the database at `path` for writing, makes it when it is not there, and brings its schema up to date.
+/// Holds the lock file and the connection until the writer is dropped.
+///
+/// # Errors
+/// When another daemon has it, it is not ours, of a newer version, or cannot be written. The file is then untouched.
+pub fn open(path: &Path) -> Result<Writer, StoreError> {
+    let path = absolute(path)?;
+    let lock = Lock::take(&path)?;
+    check_header(&path)?;
+    let mut connection = Connection::open(&path).map_err(|source| sqlite(&path, source))?;
+    configure(&connection, &path)?;
+    Migrations::from_slice(&MIGRATIONS)
+        .to_latest(&mut connection)
+        .map_err(|source| StoreError::Migration { path: path.clone(), source })?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(|source| sqlite(&path, source))?;
+    let identity = FileIdentity::remember(&path)?;
+    Ok(Writer::new(connection, identity, lock, path))
+}
+
+/// Opens the database at `path` for reading only, beside a daemon or without one.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Absent { path: path.to_owned() });
+    }
+    check_header(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|source| sqlite(path, source))?;
+    let ready = connection.busy_timeout(BUSY_TIMEOUT).and_then(|()| connection.pragma_update(None, "query_only", true));
+    ready.map_err(|source| sqlite(path, source))?;
+    Ok(connection)
+}
+
+pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
+    StoreError::Sqlite { path: path.to_owned(), source }
+}
+
+/// The path without links, so that two names of one database have one lock file.
+fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |path: &Path, source| StoreError::Io { path: path.to_owned(), what: "cannot use this folder", source };
+    if let Ok(found) = path.canonicalize() {
+        return Ok(found);
+    }
+    let (folder, name) = match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => (if folder.as_os_str().is_empty() { Path::new(".") } else { folder }, name),
+        _ => return Err(failed(path, ErrorKind::InvalidFilename.into())),
+    };
+    folder.canonicalize().map(|folder| folder.join(name)).map_err(|source| failed(folder, source))
+}
+
+/// Refuses a file that is not ours or too new by its first bytes, before SQLite touches it
+/// (<https://www.sqlite.org/fileformat.html>: user version at 60, application id at 68).
+fn check_header(path: &Path) -> Result<(), StoreError> {
+    let mut header = Vec::with_capacity(100);
+    match File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)) {
+        Ok(0) => return Ok(()),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(StoreError::Io { path: path.to_owned(), what: "cannot read it", source }),
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(StoreError::Foreign { path: path.to_owned(), why: "it is not a SQLite database" });
+    }
+    let word = |at: usize| header[at..at + 4].iter().fold(0_i64, |word, &byte| word << 8 | i64::from(byte));
+    check_version(path, word(60), word(68))
+}
+
+fn check_version(path: &Path, version: i64, application: i64) -> Result<(), StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    // A kill before the first checkpoint leaves a file whose header is still empty.
+    if application != APPLICATION_ID && (application, version) != (0, 0) {
+        return Err(StoreError::Foreign { path: path.to_owned(), why: "another application's mark is in it" });
+    }
+    if version > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
+    }
+    Ok(())
+}
+
+/// The settings that durability depends on, each read back.
+fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let pragma = |name: &str| -> rusqlite::Result<i64> { connection.pragma_query_value(None, name, |row| row.get(0)) };
+    let identify = || -> rusqlite::Result<(i64, i64, i64)> {
+        // Closing after a refusal must not fold the log of a newer gatherd into the file.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((pragma("user_version")?, pragma("application_id")?, tables))
+    };
+    let (version, application, tables) = identify().map_err(|source| sqlite(path, source))?;
+    check_version(path, version, application)?;
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(StoreError::Foreign { path: path.to_owned(), why: "it has tables of something else" });
+    }
+    let update = || -> rusqlite::Result<()> {
+        if tables == 0 {
+            // Both only take effect in an empty file. Pages are then given back in small steps, never by VACUUM.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        }
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        // A log that grew under a long reader is cut back to this when it is next reset.
+        connection.pragma_update_and_check(None, "journal_size_limit", 64 * 1024 * 1024, |_| Ok(()))?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(())
+    };
+    update().map_err(|source| sqlite(path, source))?;
+    for (name, wanted) in [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1"), ("auto_vacuum", "2")] {
+        let read = connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        let found = match read.map_err(|source| sqlite(path, source))? {
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            other => format!("{other:?}"),
+        };
+        if found != wanted {
+            return Err(StoreError::Pragma { path: path.to_owned(), pragma: name, wanted, found });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_valid_and_need_no_newer_sqlite_than_promised() {
+        Migrations::from_slice(&MIGRATIONS).validate().expect("valid migrations");
+    }
+}

@@ -1,0 +1,176 @@
+//! What waits while the disk refuses: bounded, in order, and what does not fit is counted. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Cause, ClosedRound, JobName, LedgerRow, RoundStatus};
+
+/// The most entries that wait.
+const MOST_ENTRIES: usize = 10_000;
+/// The most memory that they may hold, roughly.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// What a slot holds beside its body, roughly.
+const SLOT_BYTES: usize = 160;
+
+/// The first pause between two tries; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Something that has to be written.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A round.
+    Round(Arc<ClosedRound>),
+    /// A run of dues without a round.
+    Ledger(LedgerRow),
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Round(round) => round.body_bytes() + round.slots.len() * SLOT_BYTES,
+            Self::Ledger(_) => SLOT_BYTES,
+        }
+    }
+
+    /// The entry of the ledger that says that this one was dropped.
+    fn dropped(&self) -> LedgerRow {
+        match self {
+            Self::Round(round) => LedgerRow {
+                id: round.begin.id,
+                job: round.begin.layout.job.clone(),
+                first_due: round.begin.due,
+                last_due: round.begin.due,
+                covers: 1,
+                status: RoundStatus::Missed,
+                cause: Cause::Storage,
+            },
+            Self::Ledger(row) => LedgerRow { status: RoundStatus::Missed, cause: Cause::Storage, ..row.clone() },
+        }
+    }
+}
+
+/// The queue. When it is full the oldest entries go, as in other collectors: a dashboard wants the newest.
+#[derive(Debug, Default)]
+pub struct Queue {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// For each job the run of dues that was dropped since the disk refused, to be written when it no longer does.
+    dropped: BTreeMap<JobName, LedgerRow>,
+    /// The next try (monotonic time) and the pause that follows it.
+    retry: Option<(Duration, Duration)>,
+}
+
+impl Queue {
+    /// Nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.dropped.is_empty()
+    }
+
+    /// How many entries wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Adds the newest entry, and drops the oldest until the bounds hold. Answers how many were dropped.
+    pub fn push(&mut self, entry: Entry) -> usize {
+        self.bytes += entry.bytes();
+        self.entries.push_back(entry);
+        let mut dropped = 0;
+        while self.entries.len() > MOST_ENTRIES || (self.bytes > MOST_BYTES && self.entries.len() > 1) {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes -= oldest.bytes();
+            self.note_dropped(oldest.dropped());
+            dropped += 1;
+        }
+        dropped
+    }
+
+    fn note_dropped(&mut self, row: LedgerRow) {
+        match self.dropped.get_mut(&row.job) {
+            Some(run) => {
+                run.last_due = run.last_due.max(row.last_due);
+                run.covers += row.covers;
+            }
+            None => {
+                self.dropped.insert(row.job.clone(), row);
+            }
+        }
+    }
+
+    /// What is to be written next: first what was dropped, which is older than all that waits.
+    #[must_use]
+    pub fn front(&self) -> Option<Entry> {
+        let dropped = self.dropped.values().next().cloned().map(Entry::Ledger);
+        dropped.or_else(|| self.entries.front().cloned())
+    }
+
+    /// The front was written.
+    pub fn written(&mut self) {
+        self.retry = None;
+        if self.dropped.pop_first().is_none()
+            && let Some(entry) = self.entries.pop_front()
+        {
+            self.bytes -= entry.bytes();
+        }
+    }
+
+    /// Whether the pause is over.
+    #[must_use]
+    pub fn is_time(&self, now: Duration) -> bool {
+        self.retry.is_none_or(|(at, _)| at <= now)
+    }
+
+    /// A try failed: the next one comes after a pause, which doubles.
+    pub fn failed(&mut self, now: Duration) {
+        let pause = self.retry.map_or(FIRST_PAUSE, |(_, pause)| pause);
+        self.retry = Some((now + pause, (pause * 2).min(LONGEST_PAUSE)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RoundId, Timestamp};
+
+    fn entry(id: i64) -> Entry {
+        Entry::Ledger(LedgerRow {
+            id: RoundId(id),
+            job: JobName::new("job"),
+            first_due: Timestamp::from_micros(id),
+            last_due: Timestamp::from_micros(id),
+            covers: 1,
+            status: RoundStatus::Skipped,
+            cause: Cause::Overlap,
+        })
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_oldest_and_keeps_one_entry_of_the_ledger_for_them() {
+        let mut queue = Queue::default();
+        let dropped: usize = (0..).take(MOST_ENTRIES + 3).map(|id| queue.push(entry(id))).sum();
+        assert_eq!((dropped, queue.len()), (3, MOST_ENTRIES));
+        let Some(Entry::Ledger(run)) = queue.front() else { panic!("the dropped run comes first") };
+        assert_eq!((run.id.0, run.covers, run.cause), (0, 3, Cause::Storage));
+        queue.written();
+        assert!(matches!(queue.front(), Some(Entry::Ledger(row)) if row.id.0 == 3));
+    }
+
+    #[test]
+    fn pauses_grow_until_a_write_succeeds() {
+        let mut queue = Queue::default();
+        queue.push(entry(1));
+        let second = Duration::from_secs(1);
+        assert!(queue.is_time(Duration::ZERO));
+        queue.failed(Duration::ZERO);
+        assert!(!queue.is_time(second / 2) && queue.is_time(second));
+        queue.failed(second);
+        assert!(!queue.is_time(second * 2) && queue.is_time(second * 3));
+        queue.written();
+        assert!(queue.is_time(Duration::ZERO) && queue.is_empty());
+    }
+}

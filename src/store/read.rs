@@ -1,0 +1,164 @@
+//! Questions to the file. Each opens it read-only, needs no daemon, disturbs none, and has a deadline.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, Params, Statement};
+
+use super::error::StoreError;
+use super::open::{open_read_only, sqlite};
+
+/// One value of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// SQL's NULL.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// An answer: names of columns, and rows of as many values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The names.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+    deadline: Duration,
+}
+
+impl Reader {
+    /// Opens the database at `path`; each question is stopped after `deadline`.
+    ///
+    /// # Errors
+    /// When it is not there, not ours, or of a newer version.
+    pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
+        Ok(Self { connection: open_read_only(path)?, path: path.to_owned(), deadline })
+    }
+
+    /// The names of all jobs that ever ran.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time.
+    pub fn jobs(&self) -> Result<Vec<String>, StoreError> {
+        let answer = self.ask("SELECT name FROM job ORDER BY name", [])?;
+        let names = answer.rows.into_iter().flatten();
+        Ok(names.filter_map(|value| if let Value::Text(name) = value { Some(name) } else { None }).collect())
+    }
+
+    /// The last `last` rounds and ledger entries of a job or of all, the newest at the end: the columns of the view
+    /// `rounds`, and with `vectors` the one of `vectors`.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time.
+    pub fn rounds(&self, job: Option<&str>, last: u32, vectors: bool) -> Result<Answer, StoreError> {
+        // The newest are found in an index; the views then add the names and forms that people read.
+        let newest = match job {
+            Some(_) => "job_id = (SELECT job_id FROM job WHERE name = ?1) ORDER BY due_at DESC, round_id DESC",
+            None => "?1 IS NULL ORDER BY round_id DESC",
+        };
+        let vector =
+            if vectors { ", (SELECT vector FROM vectors v WHERE v.round_id = rounds.round_id) AS vector" } else { "" };
+        self.ask(
+            &format!(
+                "SELECT *{vector} FROM rounds
+                 WHERE round_id IN (SELECT round_id FROM round WHERE {newest} LIMIT ?2) ORDER BY due_at, round_id"
+            ),
+            (job, last),
+        )
+    }
+
+    /// The last complete round of a job or of all, a row an endpoint: the columns of the view `latest`.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time.
+    pub fn latest(&self, job: Option<&str>) -> Result<Answer, StoreError> {
+        self.ask("SELECT * FROM latest WHERE ?1 IS NULL OR job = ?1 ORDER BY job, position", [job])
+    }
+
+    /// The answer to any single statement that reads.
+    ///
+    /// # Errors
+    /// When it is not that, is not SQL, or takes too long.
+    pub fn sql(&self, text: &str) -> Result<Answer, StoreError> {
+        let statement = self.connection.prepare(text).map_err(|error| match error {
+            rusqlite::Error::MultipleStatement => StoreError::NotReadOnly("there are several".to_owned()),
+            other => self.failed(other),
+        })?;
+        // Both are "read-only" to SQLite, and both reach outside of this file.
+        let word = text.trim_start().get(..6).unwrap_or_default();
+        if !statement.readonly() || word.eq_ignore_ascii_case("ATTACH") || word.eq_ignore_ascii_case("DETACH") {
+            return Err(StoreError::NotReadOnly(format!(
+                "`{}` does more",
+                text.split_whitespace().next().unwrap_or_default()
+            )));
+        }
+        self.run(statement, [])
+    }
+
+    fn ask(&self, sql: &str, params: impl Params) -> Result<Answer, StoreError> {
+        let statement = self.connection.prepare(sql).map_err(|error| self.failed(error))?;
+        self.run(statement, params)
+    }
+
+    fn run(&self, mut statement: Statement<'_>, params: impl Params) -> Result<Answer, StoreError> {
+        let interrupt = self.connection.get_interrupt_handle();
+        let (finished, wait) = mpsc::channel::<()>();
+        let deadline = self.deadline;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                if wait.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    interrupt.interrupt();
+                }
+            });
+            let answer = collect(&mut statement, params);
+            drop(finished);
+            answer.map_err(|error| self.failed(error))
+        })
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        match error {
+            rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::OperationInterrupted => {
+                StoreError::Deadline(self.deadline)
+            }
+            other => sqlite(&self.path, other),
+        }
+    }
+}
+
+fn collect(statement: &mut Statement<'_>, params: impl Params) -> rusqlite::Result<Answer> {
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    let mut found = statement.query(params)?;
+    while let Some(row) = found.next()? {
+        let values = (0..columns.len()).map(|column| row.get_ref(column).map(value));
+        rows.push(values.collect::<rusqlite::Result<_>>()?);
+    }
+    Ok(Answer { columns, rows })
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_owned()),
+    }
+}

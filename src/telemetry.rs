@@ -1,0 +1,37 @@
+//! The log: tracing, to standard error.
+
+use std::io::IsTerminal;
+
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends the log to standard error; `RUST_LOG` overrides `level`. A reader that stalls costs log lines, never time:
+/// lines go through a thread of their own. What is logged reaches the terminal before the answered guard is dropped.
+#[must_use]
+pub fn start(format: LogFormat, level: &str) -> WorkerGuard {
+    let (writer, guard) = NonBlocking::new(std::io::stderr());
+    // The HTTP library names URLs, and so their secrets, at debug level.
+    let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,tokio_cron_scheduler=warn";
+    let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
+    let filter = EnvFilter::builder().parse_lossy(format!("{},{quiet}", wanted.as_deref().unwrap_or(level)));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    match format {
+        LogFormat::Pretty => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, message = panic.payload_as_str(), "panic");
+    }));
+    guard
+}
