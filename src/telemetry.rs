@@ -17,7 +17,6 @@ pub enum LogFormat {
 
 /// Sends the log to standard error; `RUST_LOG` overrides `level`. A reader that stalls costs log lines, never time:
 /// lines go through a thread of their own. What is logged reaches the terminal before the answered guard is dropped.
-#[must_use]
 pub fn start(format: LogFormat, level: &str) -> WorkerGuard {
     let (writer, guard) = NonBlocking::new(std::io::stderr());
     // The HTTP library names URLs, and so their secrets, at debug level.

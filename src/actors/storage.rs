@@ -65,7 +65,9 @@ impl Storage {
         match commit(&mut self.writer, &entry) {
             Ok(()) => self.committed(&entry),
             Err(error) => {
+                let reason = error.to_string();
                 if self.is_passing(error) {
+                    tracing::warn!(error = reason, "the database refuses, rounds wait");
                     self.enqueue(entry);
                     self.queue.failed(self.clock.now().monotonic);
                 }
@@ -100,7 +102,9 @@ impl Storage {
                     self.committed(&entry);
                 }
                 Err(error) => {
+                    let reason = error.to_string();
                     if self.is_passing(error) {
+                        tracing::warn!(error = reason, waiting = self.queue.len(), "the database still refuses");
                         self.queue.failed(self.clock.now().monotonic);
                     }
                     return;
@@ -132,10 +136,7 @@ impl Storage {
     /// Whether the write may be tried again. If not, the process is told to end.
     fn is_passing(&mut self, error: StoreError) -> bool {
         match error.trouble() {
-            Trouble::Passing => {
-                tracing::warn!(error = %error, waiting = self.queue.len(), "the database refuses, rounds wait");
-                true
-            }
+            Trouble::Passing => true,
             Trouble::Fatal => {
                 self.failed = true;
                 // The app is gone only when the process is ending already.
@@ -165,8 +166,10 @@ impl Handler<BeginRounds> for Storage {
         if self.failed || !self.queue.is_empty() {
             return;
         }
-        if let Err(error) = self.writer.begin(&begin.0) {
-            self.is_passing(error);
+        if let Err(error) = self.writer.begin(&begin.0)
+            && self.is_passing(error)
+        {
+            tracing::debug!(rounds = begin.0.len(), "the beginning of rounds is not written");
         }
     }
 }
@@ -208,7 +211,13 @@ impl Handler<Maintain> for Storage {
         match self.writer.maintain() {
             Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
             Err(error) => {
-                self.is_passing(error);
+                let reason = error.to_string();
+                if self.is_passing(error) {
+                    tracing::warn!(
+                        error = reason,
+                        "the database was not maintained, the next night it will be tried again"
+                    );
+                }
             }
         }
     }

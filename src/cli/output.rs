@@ -61,7 +61,7 @@ fn print_json(answer: &Answer, documents: bool) -> anyhow::Result<()> {
             write!(line, "{comma}{}:", serde_json::to_string(column)?)?;
             match value {
                 Value::Text(text) if documents && DOCUMENTS.contains(&column.as_str()) => {
-                    line.push_str(one_line(text)?.get())
+                    line.push_str(one_line(text)?.get());
                 }
                 Value::Null => line.push_str("null"),
                 Value::Integer(number) => write!(line, "{number}")?,

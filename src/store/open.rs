@@ -20,8 +20,11 @@ const MIGRATIONS: [M<'_>; 1] = [M::up(include_str!("../../migrations/0001_rounds
 /// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x6774_6864;
 
-/// How long a statement waits for a lock that somebody else holds, before the round is queued.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a write waits for a lock that somebody else holds, before the round is queued. Short: the thread that
+/// waits is the one that tells the Scheduler that a job is free again.
+const WRITE_BUSY_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a query does.
+const READ_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens the database at `path` for writing, makes it when it is not there, and brings its schema up to date.
 /// Holds the lock file and the connection until the writer is dropped.
@@ -52,7 +55,8 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     check_header(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|source| sqlite(path, source))?;
-    let ready = connection.busy_timeout(BUSY_TIMEOUT).and_then(|()| connection.pragma_update(None, "query_only", true));
+    let ready =
+        connection.busy_timeout(READ_BUSY_TIMEOUT).and_then(|()| connection.pragma_update(None, "query_only", true));
     ready.map_err(|source| sqlite(path, source))?;
     Ok(connection)
 }
@@ -109,7 +113,7 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let identify = || -> rusqlite::Result<(i64, i64, i64)> {
         // Closing after a refusal must not fold the log of a newer gatherd into the file.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.busy_timeout(WRITE_BUSY_TIMEOUT)?;
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         Ok((pragma("user_version")?, pragma("application_id")?, tables))
     };

@@ -1,0 +1,418 @@
+//! When jobs are due, and what becomes of a due: everything on the manual clock, nothing waits.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use gatherd::clock::{Clock, ManualClock};
+use gatherd::model::{Cause, JobName, RoundStatus, Timestamp};
+use gatherd::schedule::{Action, Cadence, CronError, Entry, Timetable, jitter_of};
+use proptest::prelude::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+fn at(text: &str) -> Timestamp {
+    text.parse::<DateTime<Utc>>().expect("a moment").into()
+}
+
+fn cron(pattern: &str, zone: &str) -> Cadence {
+    Cadence::cron(pattern, zone.parse::<Tz>().expect("a zone")).expect("a pattern")
+}
+
+/// The next `count` dues after `after`, to the minute or second.
+fn dues(cadence: &Cadence, after: &str, count: usize) -> Vec<String> {
+    let next = |due: &Timestamp| cadence.next_after(*due);
+    let dues = std::iter::successors(cadence.next_after(at(after)), next).take(count);
+    dues.map(|due| due.to_string().replace(":00.000Z", "Z").replace(".000Z", "Z")).collect()
+}
+
+// --- cadences ---
+
+#[test]
+fn every_is_aligned_to_the_wall_clock_and_strictly_after() {
+    let minute = Cadence::every(MINUTE);
+    assert_eq!(dues(&minute, "2026-03-01T12:00:30Z", 2), ["2026-03-01T12:01Z", "2026-03-01T12:02Z"]);
+    assert_eq!(dues(&minute, "2026-03-01T12:01:00Z", 1), ["2026-03-01T12:02Z"]);
+    assert_eq!(dues(&minute.shifted(Duration::from_secs(5)), "2026-03-01T12:01:00Z", 1), ["2026-03-01T12:01:05Z"]);
+}
+
+#[test]
+fn a_cron_pattern_has_five_fields_or_six_with_seconds_first() {
+    assert_eq!(dues(&cron("30 4 * * *", "UTC"), "2026-03-01T12:00:00Z", 1), ["2026-03-02T04:30Z"]);
+    assert_eq!(dues(&cron("15 30 4 * * *", "UTC"), "2026-03-01T12:00:00Z", 1), ["2026-03-02T04:30:15Z"]);
+    assert_eq!(Cadence::cron("* * * *", Tz::UTC).expect_err("refused"), CronError::Fields(4));
+    assert_eq!(Cadence::cron("* * * * * * 2027", Tz::UTC).expect_err("refused"), CronError::Fields(7));
+    assert!(matches!(Cadence::cron("61 * * * *", Tz::UTC), Err(CronError::Pattern(_))));
+    assert_eq!(Cadence::cron("0 0 30 2 *", Tz::UTC).expect_err("refused"), CronError::Never);
+}
+
+#[test]
+fn a_moment_between_two_seconds_is_before_the_next_second() {
+    let each_second = cron("* * * * * *", "UTC");
+    assert_eq!(dues(&each_second, "2026-03-01T12:00:00.500Z", 2), ["2026-03-01T12:00:01Z", "2026-03-01T12:00:02Z"]);
+}
+
+#[test]
+fn day_of_month_and_day_of_week_are_joined_by_or() {
+    // crontab(5): when both are restricted, a day matches that matches either. 13 March 2026 is a Friday.
+    let pattern = cron("0 0 13 * FRI", "UTC");
+    let expected =
+        ["2026-03-06T00:00Z", "2026-03-13T00:00Z", "2026-03-20T00:00Z", "2026-03-27T00:00Z", "2026-04-03T00:00Z"];
+    assert_eq!(dues(&pattern, "2026-03-01T00:00:00Z", 5), expected);
+    assert_eq!(dues(&pattern, "2026-04-10T00:00:00Z", 1), ["2026-04-13T00:00Z"]);
+}
+
+#[test]
+fn the_leap_day_comes_every_four_years_but_not_in_2100() {
+    let leap = cron("0 12 29 2 *", "UTC");
+    assert_eq!(dues(&leap, "2026-01-01T00:00:00Z", 2), ["2028-02-29T12:00Z", "2032-02-29T12:00Z"]);
+    assert_eq!(dues(&leap, "2096-03-01T00:00:00Z", 1), ["2104-02-29T12:00Z"]);
+}
+
+#[test]
+fn a_due_in_the_gap_of_daylight_saving_comes_once_right_after_it() {
+    // Berlin, 29 March 2026: 02:00 → 03:00 local, at 01:00 UTC.
+    let daily = cron("30 2 * * *", "Europe/Berlin");
+    let expected = ["2026-03-28T01:30Z", "2026-03-29T01:00Z", "2026-03-30T00:30Z"];
+    assert_eq!(dues(&daily, "2026-03-28T00:00:00Z", 3), expected);
+    // Several in one gap are one, and one that falls on its end is not doubled.
+    let several = cron("0,20,40 2,3 * * *", "Europe/Berlin");
+    let expected = ["2026-03-29T01:00Z", "2026-03-29T01:20Z", "2026-03-29T01:40Z", "2026-03-30T00:00Z"];
+    assert_eq!(dues(&several, "2026-03-29T00:00:00Z", 4), expected);
+}
+
+#[test]
+fn a_due_in_the_repeated_hour_comes_once_in_the_first_pass() {
+    // Berlin, 25 October 2026: 03:00 → 02:00 local, at 01:00 UTC.
+    let daily = cron("30 2 * * *", "Europe/Berlin");
+    let expected = ["2026-10-24T00:30Z", "2026-10-25T00:30Z", "2026-10-26T01:30Z"];
+    assert_eq!(dues(&daily, "2026-10-24T00:00:00Z", 3), expected);
+    // Also when asked in the middle of the second pass.
+    assert_eq!(dues(&daily, "2026-10-25T01:10:00Z", 1), ["2026-10-26T01:30Z"]);
+    let listed = cron("30 2,14 * * *", "Europe/Berlin");
+    assert_eq!(dues(&listed, "2026-10-25T00:00:00Z", 2), ["2026-10-25T00:30Z", "2026-10-25T13:30Z"]);
+}
+
+#[test]
+fn a_pattern_for_every_hour_follows_elapsed_time_through_both_changes() {
+    let quarter = cron("*/15 * * * *", "Europe/Berlin");
+    for (day, quarters) in [("2026-03-28T23:00:00Z", 23 * 4), ("2026-10-24T22:00:00Z", 25 * 4)] {
+        let dues = dues(&quarter, day, quarters);
+        let distances = dues.windows(2).map(|pair| at_minute(&pair[1]).since(at_minute(&pair[0])));
+        assert!(distances.into_iter().all(|distance| distance == MINUTE * 15), "{dues:?}");
+    }
+}
+
+fn at_minute(text: &str) -> Timestamp {
+    at(&text.replace('Z', ":00Z"))
+}
+
+#[test]
+fn gaps_at_midnight_of_half_an_hour_and_of_a_whole_day_are_gaps_too() {
+    // Beirut, 29 March 2026: 00:00 → 01:00 at 22:00 UTC the day before.
+    assert_eq!(dues(&cron("0 0 * * *", "Asia/Beirut"), "2026-03-28T12:00:00Z", 1), ["2026-03-28T22:00Z"]);
+    // Lord Howe, 4 October 2026: 02:00 → 02:30, at 15:30 UTC the day before.
+    assert_eq!(dues(&cron("10 2 * * *", "Australia/Lord_Howe"), "2026-10-03T12:00:00Z", 1), ["2026-10-03T15:30Z"]);
+    // Samoa left out 30 December 2011.
+    let noon = cron("0 12 * * *", "Pacific/Apia");
+    assert_eq!(dues(&noon, "2011-12-29T20:00:00Z", 3), ["2011-12-29T22:00Z", "2011-12-30T10:00Z", "2011-12-30T22:00Z"]);
+}
+
+#[test]
+fn jitter_belongs_to_the_name_and_stays_below_its_bound() {
+    // Fixed for ever: a restart, another machine or another version must not move a job.
+    assert_eq!(jitter_of("analytics", MINUTE), jitter_of("analytics", MINUTE));
+    assert_eq!(jitter_of("analytics", MINUTE), Duration::from_micros(JITTER_OF_ANALYTICS));
+    assert_ne!(jitter_of("analytics", MINUTE), jitter_of("billing", MINUTE));
+    assert_eq!(jitter_of("analytics", Duration::ZERO), Duration::ZERO);
+}
+
+const JITTER_OF_ANALYTICS: u64 = 30_977_718;
+
+// --- the timetable ---
+
+fn entry(name: &str, cadence: Cadence) -> Entry {
+    Entry { job: JobName::new(name), cadence, deadline: None, run_on_start: false }
+}
+
+/// A timetable with one job, which `last_due` knows as it says.
+fn timetable(cadence: Cadence, clock: &ManualClock, last_due: Option<&str>) -> (Timetable, Vec<Action>) {
+    Timetable::start(vec![entry("job", cadence)], clock.now(), |_| last_due.map(at))
+}
+
+/// What happened, in short: `start DUE`, `missed FIRST +N`, `skipped FIRST +N`.
+fn told(actions: &[Action]) -> Vec<String> {
+    let minute = |moment: Timestamp| moment.to_string()[11..19].to_owned();
+    let tell = |action: &Action| match action {
+        Action::Start { due, .. } => format!("start {}", minute(*due)),
+        Action::Ledger { dues, status, cause, .. } => {
+            format!("{} {} +{} {}", status.as_str(), minute(dues.first), dues.count, cause.as_str())
+        }
+    };
+    actions.iter().map(tell).collect()
+}
+
+#[test]
+fn nothing_fires_before_its_due_and_each_due_fires_once() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, actions) = timetable(Cadence::every(MINUTE), &clock, None);
+    assert!(actions.is_empty());
+    assert_eq!(table.sleep(clock.now()), Duration::from_secs(1), "the wall clock is read each second");
+    clock.advance(Duration::from_millis(29_600));
+    assert!(table.tick(clock.now()).is_empty());
+    assert_eq!(table.sleep(clock.now()), Duration::from_millis(400));
+    clock.advance(Duration::from_millis(400));
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+    assert!(table.tick(clock.now()).is_empty());
+}
+
+#[test]
+fn a_round_closes_shortly_before_the_next_due_or_after_ten_minutes() {
+    let deadline = |cadence: Cadence| {
+        let clock = ManualClock::at(at("2026-03-01T11:59:59Z"));
+        let (mut table, _) = timetable(cadence, &clock, None);
+        clock.advance(Duration::from_secs(1));
+        match table.tick(clock.now()).as_slice() {
+            [Action::Start { deadline, .. }] => *deadline,
+            other => panic!("one start, not {other:?}"),
+        }
+    };
+    assert_eq!(deadline(Cadence::every(Duration::from_secs(1))), Duration::from_millis(950));
+    assert_eq!(deadline(Cadence::every(MINUTE)), Duration::from_millis(59_750));
+    assert_eq!(deadline(Cadence::every(HOUR)), Duration::from_mins(10));
+}
+
+#[test]
+fn a_due_whose_last_round_still_runs_is_skipped() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+    let long = Entry { deadline: Some(HOUR), ..entry("job", Cadence::every(MINUTE)) };
+    let (mut table, _) = Timetable::start(vec![long], clock.now(), |_| None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["skipped 12:02:00 +1 overlap"]);
+    assert_eq!(table.closed(0, clock.now()), None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:03:00"]);
+}
+
+#[test]
+fn a_due_waits_for_a_round_that_is_just_being_closed() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+    // Its deadline is over, its commit is not.
+    clock.advance(MINUTE);
+    assert!(table.tick(clock.now()).is_empty());
+    clock.advance(Duration::from_millis(20));
+    assert_eq!(told(table.closed(0, clock.now()).as_slice()), ["start 12:02:00"]);
+}
+
+#[test]
+fn a_start_tells_what_was_missed_since_the_last_due_and_fires_nothing_early() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, actions) = timetable(Cadence::every(MINUTE), &clock, Some("2026-03-01T11:00:00Z"));
+    assert_eq!(told(&actions), ["missed 11:01:00 +60 daemon down"]);
+    assert!(table.tick(clock.now()).is_empty());
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+}
+
+#[test]
+fn a_restart_within_a_period_misses_nothing() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (_, actions) = timetable(Cadence::every(MINUTE), &clock, Some("2026-03-01T12:00:00Z"));
+    assert!(actions.is_empty());
+}
+
+#[test]
+fn run_on_start_asks_for_one_round_at_once() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let eager = Entry { run_on_start: true, ..entry("job", Cadence::every(MINUTE)) };
+    let (mut table, actions) = Timetable::start(vec![eager], clock.now(), |_| None);
+    assert_eq!(told(&actions), ["start 12:00:30"]);
+    table.closed(0, clock.now());
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+}
+
+#[test]
+fn after_a_suspend_of_hours_the_newest_due_runs_once_and_the_others_are_one_row() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    clock.jump(HOUR * 3);
+    assert_eq!(told(&table.tick(clock.now())), ["missed 12:01:00 +179 asleep", "start 15:00:00"]);
+    assert!(table.tick(clock.now()).is_empty());
+    table.closed(0, clock.now());
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(told(&table.tick(clock.now())), ["start 15:01:00"]);
+}
+
+#[test]
+fn a_daily_due_that_was_slept_through_runs_after_it() {
+    let clock = ManualClock::at(at("2026-03-01T23:00:00Z"));
+    let (mut table, _) = timetable(cron("0 0 * * *", "UTC"), &clock, None);
+    clock.jump(HOUR * 9);
+    assert_eq!(told(&table.tick(clock.now())), ["start 00:00:00"]);
+}
+
+#[test]
+fn a_step_back_repeats_no_due() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    for _ in 0..3 {
+        clock.advance(MINUTE);
+        assert_eq!(table.tick(clock.now()).len(), 1);
+        table.closed(0, clock.now());
+    }
+    clock.step_back(Duration::from_mins(2));
+    for _ in 0..2 {
+        assert!(table.tick(clock.now()).is_empty());
+        clock.advance(MINUTE);
+    }
+    assert!(table.tick(clock.now()).is_empty());
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:04:00"]);
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_does_not_silence_a_job() {
+    let clock = ManualClock::at(at("2035-01-01T00:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    clock.step_back(HOUR * 24 * 365 * 9);
+    assert!(table.tick(clock.now()).is_empty());
+    clock.advance(MINUTE);
+    assert_eq!(table.tick(clock.now()).len(), 1);
+}
+
+#[test]
+fn a_restart_after_a_step_back_repeats_no_due() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, actions) = timetable(Cadence::every(MINUTE), &clock, Some("2026-03-01T12:02:00Z"));
+    assert!(actions.is_empty());
+    clock.advance(MINUTE * 2);
+    assert!(table.tick(clock.now()).is_empty());
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:03:00"]);
+}
+
+#[test]
+fn a_job_that_overlaps_leaves_the_others_alone() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+    let long = Entry { deadline: Some(HOUR), ..entry("long", Cadence::every(MINUTE)) };
+    let entries = vec![long, entry("short", Cadence::every(MINUTE))];
+    let (mut table, _) = Timetable::start(entries, clock.now(), |_| None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00", "start 12:01:00"]);
+    table.closed(1, clock.now());
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["skipped 12:02:00 +1 overlap", "start 12:02:00"]);
+}
+
+// --- properties ---
+
+fn any_cadence() -> impl Strategy<Value = Cadence> {
+    let patterns = [
+        "* * * * *",
+        "*/5 * * * *",
+        "30 * * * *",
+        "30 2 * * *",
+        "0 0 * * *",
+        "15,45 1-3 * * *",
+        "0 */2 * * *",
+        "*/20 30 2 * * *",
+        "0 3 29 2 *",
+        "0 12 13 * FRI",
+        "59 59 23 31 12 *",
+        "0 0 L * *",
+    ];
+    let zones = [
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Pacific/Apia",
+        "Asia/Beirut",
+        "Asia/Kolkata",
+    ];
+    let every = (100_u64..10_000_000).prop_map(|millis| Cadence::every(Duration::from_millis(millis)));
+    let cron = (proptest::sample::select(patterns.to_vec()), proptest::sample::select(zones.to_vec()))
+        .prop_map(|(pattern, zone)| cron(pattern, zone));
+    let shift = (0_u64..7_200_000).prop_map(Duration::from_millis);
+    (prop_oneof![every, cron], shift).prop_map(|(cadence, shift)| cadence.shifted(shift))
+}
+
+/// 2010 to 2040, often near a change of Berlin's offset.
+fn any_moment() -> impl Strategy<Value = Timestamp> {
+    let anywhere = 1_262_304_000_000_000_i64..2_208_988_800_000_000;
+    let near =
+        |change: &'static str| (-7_200_000_000_i64..7_200_000_000).prop_map(move |by| at(change).as_micros() + by);
+    prop_oneof![anywhere, near("2026-03-29T01:00:00Z"), near("2026-10-25T01:00:00Z"), near("2011-12-30T10:00:00Z")]
+        .prop_map(Timestamp::from_micros)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn dues_strictly_increase_and_asking_between_two_of_them_finds_the_second(cadence in any_cadence(), start in any_moment()) {
+        let mut last = start;
+        for _ in 0..20 {
+            let due = cadence.next_after(last).expect("another due");
+            prop_assert!(due > last);
+            let between = Timestamp::from_micros(last.as_micros() + (due.as_micros() - last.as_micros()) / 2);
+            prop_assert_eq!(cadence.next_after(between), Some(due));
+            last = due;
+        }
+    }
+
+    #[test]
+    fn dues_between_counts_what_next_after_walks(cadence in any_cadence(), start in any_moment(), hours in 0_u64..72) {
+        let until = start.plus(HOUR * u32::try_from(hours).expect("few"));
+        let walked: Vec<_> = std::iter::successors(cadence.next_after(start), |&due| cadence.next_after(due))
+            .take_while(|&due| due <= until).take(5_000).collect();
+        prop_assume!(walked.len() < 5_000);
+        let counted = cadence.dues_between(start, until);
+        prop_assert_eq!(counted.map(|dues| (dues.first, dues.last, dues.count)),
+            walked.first().map(|&first| (first, walked[walked.len() - 1], walked.len() as u64)));
+    }
+
+    #[test]
+    fn no_due_ever_starts_or_is_told_twice_whatever_the_clock_does(
+        cadence in any_cadence(),
+        start in any_moment(),
+        steps in prop::collection::vec((0_u8..6, 1_u64..400), 1..60),
+    ) {
+        let clock = ManualClock::at(start);
+        let (mut table, _) = Timetable::start(vec![entry("job", cadence.clone())], clock.now(), |_| None);
+        let mut seen = HashSet::new();
+        for (kind, size) in steps {
+            match kind {
+                0 | 1 => clock.advance(Duration::from_secs(size)),
+                2 => clock.jump(Duration::from_secs(size * 30)),
+                3 => clock.step_back(Duration::from_secs(size * 10)),
+                4 => clock.advance(Duration::from_millis(size)),
+                _ => {
+                    if let Some(Action::Start { due, .. }) = table.closed(0, clock.now()) {
+                        prop_assert!(seen.insert(due), "{} twice", due);
+                    }
+                }
+            }
+            for action in table.tick(clock.now()) {
+                match action {
+                    Action::Start { due, .. } => prop_assert!(seen.insert(due), "{} twice", due),
+                    Action::Ledger { dues, status, cause, .. } => {
+                        prop_assert!(matches!((status, cause), (RoundStatus::Skipped, Cause::Overlap) | (RoundStatus::Missed, Cause::Asleep)));
+                        let all = std::iter::successors(Some(dues.first), |&due| cadence.next_after(due)).take(usize::try_from(dues.count).expect("few"));
+                        for due in all.take(2_000) {
+                            prop_assert!(seen.insert(due), "{} twice", due);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A `gatherd run` of the real binary in a folder of its own, its log read line by line.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags, Row};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Far longer than anything takes: a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a config and its database.
+pub struct Home {
+    pub folder: TempDir,
+}
+
+impl Home {
+    pub fn new(config: &str) -> Self {
+        let home = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        home.configure(config);
+        home
+    }
+
+    pub fn configure(&self, config: &str) {
+        std::fs::write(self.folder.path().join("config.toml"), config).expect("the config is written");
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("gatherd.db")
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gatherd"));
+        command.current_dir(self.folder.path()).args(["run", "--log-format", "json"]).env_remove("RUST_LOG");
+        command
+    }
+
+    pub fn start(&self) -> Daemon {
+        Daemon::of(self.command())
+    }
+
+    /// The database as any reader sees it.
+    pub fn read(&self) -> Connection {
+        Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database opens")
+    }
+
+    /// All rows of `sql`, each through `row`.
+    pub fn rows<T>(&self, sql: &str, row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+        let connection = self.read();
+        let mut statement = connection.prepare(sql).expect("valid SQL");
+        statement.query_map([], row).and_then(Iterator::collect).expect("readable rows")
+    }
+
+    pub fn number(&self, sql: &str) -> i64 {
+        self.read().query_row(sql, [], |row| row.get(0)).expect("one number")
+    }
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: Receiver<Value>,
+}
+
+impl Daemon {
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("gatherd starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        let (sender, log) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, log }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next log line within `patience`; `None` when none came.
+    pub fn line_within(&self, patience: Duration) -> Option<Value> {
+        match self.log.recv_timeout(patience) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// The next log line with this message.
+    pub fn wait_for(&self, message: &str) -> Value {
+        self.wait_for_line(|line| line["message"] == message)
+            .unwrap_or_else(|seen| panic!("no {message:?} in {seen:#?}"))
+    }
+
+    /// The next `count` rounds of `job` that were stored.
+    pub fn wait_for_rounds(&self, job: &str, count: usize) -> Vec<Value> {
+        let stored = |line: &Value| line["message"] == "round stored" && line["job"] == job;
+        let next = || self.wait_for_line(stored).unwrap_or_else(|seen| panic!("no round of {job:?} in {seen:#?}"));
+        std::iter::repeat_with(next).take(count).collect()
+    }
+
+    fn wait_for_line(&self, wanted: impl Fn(&Value) -> bool) -> Result<Value, Vec<Value>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        while let Some(line) = self.line_within(deadline.saturating_duration_since(Instant::now())) {
+            if wanted(&line) {
+                return Ok(line);
+            }
+            seen.push(line);
+        }
+        Err(seen)
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "the daemon is gone already");
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("waited for");
+    }
+
+    /// Waits for the end, and answers the lines that were left.
+    pub fn wait(mut self) -> (ExitStatus, Vec<Value>) {
+        let rest: Vec<Value> = std::iter::from_fn(|| self.line_within(PATIENCE)).collect();
+        (self.child.wait().expect("waited for"), rest)
+    }
+
+    /// Stops it as systemd does.
+    pub fn stop(self) -> Vec<Value> {
+        self.signal("TERM");
+        let (status, rest) = self.wait();
+        assert_eq!(status.code(), Some(0), "{rest:#?}");
+        rest
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,206 @@
+//! The Fetcher's decisions without its threads: whatever answers come in whatever order, a round has its slots.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatherd::actors::dispatch::{Dispatch, Order};
+use gatherd::actors::messages::StartRound;
+use gatherd::clock::{Clock, ManualClock};
+use gatherd::config::Settings;
+use gatherd::fetch::{Attempt, Clients, PreparedJob, json};
+use gatherd::model::{ClosedRound, Detail, JobName, Outcome, RoundBegin, RoundId, RoundStatus, Timestamp};
+use proptest::prelude::*;
+
+/// A job of `endpoints` endpoints that are never connected to.
+fn job(name: &str, endpoints: usize, retries: u32) -> Arc<PreparedJob> {
+    let urls: Vec<String> = (0..endpoints).map(|number| format!("http://127.0.0.1:9/{number}")).collect();
+    let text = format!("[[job]]\nname = {name:?}\nevery = \"1m\"\nretries = {retries}\nendpoints = {urls:?}\n");
+    let settings = Settings::parse(Path::new("config.toml"), &text).expect("a valid config");
+    Arc::new(PreparedJob::new(&settings.jobs[0], Path::new("."), &mut Clients::default()).expect("requests"))
+}
+
+fn start(id: i64, job: &Arc<PreparedJob>, deadline: Duration) -> StartRound {
+    let moment = Timestamp::from_micros(id);
+    let begin = RoundBegin { id: RoundId(id), due: moment, started: moment, layout: Arc::clone(&job.layout) };
+    StartRound { begin, job: Arc::clone(job), deadline, closed: None }
+}
+
+/// An answer that says which slot it belongs to.
+fn answer(position: u32, outcome: Outcome) -> Attempt {
+    if outcome == Outcome::Ok {
+        let body = json::document(position.to_string().into_bytes()).expect("a number is a document");
+        return Attempt { outcome, http_status: Some(200), body: Some(body), detail: None, retry_after: None };
+    }
+    let http_status = (outcome == Outcome::HttpStatus).then_some(503);
+    Attempt { http_status, ..Attempt::failed(outcome, Detail::new(format!("slot {position}"))) }
+}
+
+fn only(mut rounds: Vec<ClosedRound>) -> ClosedRound {
+    assert_eq!(rounds.len(), 1);
+    rounds.remove(0)
+}
+
+fn finished(dispatch: &mut Dispatch) -> Vec<ClosedRound> {
+    dispatch.take_finished().into_iter().map(|finished| finished.round).collect()
+}
+
+fn fetched(dispatch: &mut Dispatch, order: &Order, outcome: Outcome, clock: &ManualClock) {
+    dispatch.fetched(&order.job, order.round, order.position, answer(order.position, outcome), clock.now());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_vector_has_its_slots_in_order_for_any_mix_of_outcomes_and_any_order_of_completion(
+        outcomes in prop::collection::vec(prop::sample::select(Outcome::ALL), 1..40),
+        workers in 1_usize..12,
+        retries in 0_u32..3,
+        picks in prop::collection::vec((any::<prop::sample::Index>(), 0_u64..3_000), 400),
+        deadline in 1_u64..60_000,
+    ) {
+        let clock = ManualClock::at(Timestamp::from_micros(0));
+        let job = job("job", outcomes.len(), retries);
+        let mut dispatch = Dispatch::new(workers, [(JobName::new("job"), outcomes.len())]);
+        dispatch.start(start(1, &job, Duration::from_millis(deadline)), clock.now());
+        let (mut in_flight, mut attempts) = (Vec::<Order>::new(), HashMap::<u32, u32>::new());
+        let mut picks = picks.into_iter();
+        let mut rounds = Vec::new();
+        while rounds.is_empty() {
+            for order in dispatch.orders(clock.now()) {
+                prop_assert!(order.timeout <= Duration::from_millis(deadline));
+                *attempts.entry(order.position).or_default() += 1;
+                in_flight.push(order);
+            }
+            prop_assert!(in_flight.len() <= workers);
+            match picks.next() {
+                Some((pick, pass)) => {
+                    clock.advance(Duration::from_millis(pass));
+                    if !in_flight.is_empty() {
+                        let order = in_flight.swap_remove(pick.index(in_flight.len()));
+                        fetched(&mut dispatch, &order, outcomes[order.position as usize], &clock);
+                    }
+                }
+                None => clock.advance(Duration::from_mins(1)),
+            }
+            dispatch.tick(clock.now());
+            rounds = finished(&mut dispatch);
+        }
+        let round = only(rounds);
+        prop_assert_eq!(round.slots.len(), outcomes.len());
+        prop_assert_eq!(round.status, RoundStatus::Complete);
+        for (position, slot) in (0_u32..).zip(&round.slots) {
+            let expected = outcomes[position as usize];
+            prop_assert!(slot.outcome == expected || slot.outcome == Outcome::Timeout, "{:?} for {:?}", slot, expected);
+            prop_assert_eq!(slot.body.is_some(), slot.outcome == Outcome::Ok);
+            prop_assert_eq!(slot.attempts, attempts.get(&position).copied().unwrap_or(0));
+            prop_assert!(slot.attempts <= retries + 1);
+            if let Some(body) = &slot.body {
+                prop_assert_eq!(body.text(), position.to_string());
+            }
+        }
+        // What is still in flight belongs to a round that is closed, and disturbs nothing.
+        for order in in_flight {
+            fetched(&mut dispatch, &order, Outcome::Ok, &clock);
+        }
+        prop_assert!(dispatch.is_idle() && finished(&mut dispatch).is_empty());
+    }
+}
+
+#[test]
+fn slots_that_a_worker_was_never_free_for_say_so() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let job = job("job", 3, 0);
+    let mut dispatch = Dispatch::new(1, []);
+    dispatch.start(start(1, &job, Duration::from_secs(1)), clock.now());
+    assert_eq!(dispatch.orders(clock.now()).len(), 1);
+    clock.advance(Duration::from_secs(1));
+    dispatch.tick(clock.now());
+    let round = only(finished(&mut dispatch));
+    let told = round.slots.iter().map(|slot| (slot.outcome, slot.attempts, slot.detail.as_ref().map(Detail::as_str)));
+    let queue = (Outcome::Timeout, 0, Some("queue"));
+    assert_eq!(told.collect::<Vec<_>>(), [(Outcome::Timeout, 1, Some("the round's deadline")), queue, queue]);
+}
+
+#[test]
+fn what_hung_in_the_last_round_goes_last_in_the_next() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let job = job("job", 4, 0);
+    let mut dispatch = Dispatch::new(1, []);
+    for (id, expected) in [(1, [0, 1, 2, 3]), (2, [2, 3, 0, 1]), (3, [0, 1, 2, 3])] {
+        dispatch.start(start(id, &job, Duration::from_mins(1)), clock.now());
+        for position in expected {
+            let orders = dispatch.orders(clock.now());
+            assert_eq!(orders.iter().map(|order| order.position).collect::<Vec<_>>(), [position]);
+            let hangs = id == 1 && position < 2;
+            fetched(&mut dispatch, &orders[0], if hangs { Outcome::Timeout } else { Outcome::Ok }, &clock);
+        }
+        assert_eq!(finished(&mut dispatch).len(), 1);
+    }
+}
+
+#[test]
+fn a_wide_round_leaves_workers_for_the_other_jobs_and_takes_all_when_it_is_alone() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let (wide, small) = (job("wide", 100, 0), job("small", 3, 0));
+    let mut alone = Dispatch::new(16, [(JobName::new("wide"), 100)]);
+    alone.start(start(1, &wide, Duration::from_mins(1)), clock.now());
+    assert_eq!(alone.orders(clock.now()).len(), 16);
+
+    let mut shared = Dispatch::new(16, [(JobName::new("wide"), 100), (JobName::new("small"), 3)]);
+    shared.start(start(1, &wide, Duration::from_mins(1)), clock.now());
+    assert_eq!(shared.orders(clock.now()).len(), 13);
+    shared.start(start(2, &small, Duration::from_mins(1)), clock.now());
+    assert_eq!(shared.orders(clock.now()).iter().map(|order| order.round.0).collect::<Vec<_>>(), [2, 2, 2]);
+}
+
+#[test]
+fn a_free_worker_goes_to_the_round_with_the_fewest_in_flight() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let (first, second) = (job("first", 50, 0), job("second", 50, 0));
+    let mut dispatch = Dispatch::new(8, []);
+    dispatch.start(start(1, &first, Duration::from_mins(1)), clock.now());
+    dispatch.start(start(2, &second, Duration::from_mins(1)), clock.now());
+    let mut per_round = HashMap::<i64, usize>::new();
+    for order in dispatch.orders(clock.now()) {
+        *per_round.entry(order.round.0).or_default() += 1;
+    }
+    assert_eq!(per_round, HashMap::from([(1, 4), (2, 4)]));
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_kept_when_it_fits_into_the_round() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let job = job("job", 1, 1);
+    for (asked, tried_again) in [(2, true), (60, false)] {
+        let mut dispatch = Dispatch::new(1, []);
+        dispatch.start(start(1, &job, Duration::from_secs(10)), clock.now());
+        let order = dispatch.orders(clock.now()).remove(0);
+        let retry_after = Some(Duration::from_secs(asked));
+        let busy = Attempt { retry_after, ..answer(0, Outcome::HttpStatus) };
+        dispatch.fetched(&order.job, order.round, 0, busy, clock.now());
+        assert_eq!(finished(&mut dispatch).is_empty(), tried_again);
+        if tried_again {
+            let pause = dispatch.next_tick().expect("a timer").saturating_sub(clock.now().monotonic);
+            assert!(pause >= Duration::from_secs(2) && dispatch.orders(clock.now()).is_empty());
+            clock.advance(pause);
+            dispatch.tick(clock.now());
+            assert_eq!(dispatch.orders(clock.now()).len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_round_without_endpoints_is_finished_at_once() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let whole = job("job", 1, 0);
+    let empty = gatherd::model::Layout { job: JobName::new("job"), endpoints: Vec::new() };
+    let empty = Arc::new(PreparedJob { layout: Arc::new(empty), requests: Vec::new() });
+    let mut dispatch = Dispatch::new(1, []);
+    dispatch.start(start(1, &empty, Duration::from_secs(1)), clock.now());
+    assert!(only(finished(&mut dispatch)).slots.is_empty());
+    dispatch.start(start(2, &whole, Duration::from_secs(1)), clock.now());
+    assert!(finished(&mut dispatch).is_empty());
+}
