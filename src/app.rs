@@ -14,7 +14,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 
+pub use crate::actors::OutOfThreads;
 use crate::actors::dispatch::Dispatch;
+pub use crate::actors::messages::Fatal;
 use crate::actors::messages::{Drain, Maintain, Settle, StartRound, StopFiring};
 use crate::actors::{Collector, FetchWorker, Fetcher, Scheduler, Storage};
 use crate::clock::{Clock, SystemClock};
@@ -53,9 +55,9 @@ pub enum Ended {
 /// When the database, a secret or the pool cannot be had at the start, or the database fails for good.
 pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFlow<()>) -> anyhow::Result<Ended> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut writer = store::open(&settings.database)?;
-    // Outside of async code: making a client blocks.
+    // Before the database is touched, and outside of async code: making a client blocks.
     let jobs = prepare(&settings.jobs, settings.folder())?;
+    let mut writer = store::open(&settings.database)?;
     for job in &jobs {
         writer.register(&job.layout)?;
     }
@@ -72,7 +74,8 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
         let pool = FetchWorker::start_fetching(settings.workers)?;
         let stakes = jobs.iter().map(|job| (job.layout.job.clone(), job.requests.len()));
         let dispatch = Dispatch::new(settings.workers, stakes);
-        let fetcher = Fetcher::new(dispatch, pool, storage.clone().recipient(), Arc::clone(&clock), fatal).start();
+        let fetcher = Fetcher::new(dispatch, pool, storage.clone().recipient(), Arc::clone(&clock), fatal);
+        let fetcher = fetcher.logging_changes().start();
         let timetable =
             Timetable::start(entries(&settings.jobs), clock.now(), |job| history.last_dues.get(job).copied());
         tracing::info!(jobs = jobs.len(), workers = settings.workers, %database, "started");

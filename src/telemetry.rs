@@ -20,7 +20,7 @@ pub enum LogFormat {
 pub fn start(format: LogFormat, level: &str) -> WorkerGuard {
     let (writer, guard) = NonBlocking::new(std::io::stderr());
     // The HTTP library names URLs, and so their secrets, at debug level.
-    let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,tokio_cron_scheduler=warn";
+    let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,tokio_cron_scheduler=warn,rusqlite_migration=warn";
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
     let filter = EnvFilter::builder().parse_lossy(format!("{},{quiet}", wanted.as_deref().unwrap_or(level)));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);

@@ -355,7 +355,7 @@ fn any_moment() -> impl Strategy<Value = Timestamp> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn dues_strictly_increase_and_asking_between_two_of_them_finds_the_second(cadence in any_cadence(), start in any_moment()) {

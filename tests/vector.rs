@@ -51,7 +51,7 @@ fn fetched(dispatch: &mut Dispatch, order: &Order, outcome: Outcome, clock: &Man
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_vector_has_its_slots_in_order_for_any_mix_of_outcomes_and_any_order_of_completion(

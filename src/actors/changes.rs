@@ -19,13 +19,13 @@ impl Changes {
         let layout = &round.begin.layout;
         let known = self.0.get(&layout.job).filter(|(known, _)| known == layout);
         for (position, (endpoint, slot)) in layout.endpoints.iter().zip(&round.slots).enumerate() {
-            let before = known.and_then(|(_, outcomes)| outcomes.get(position)).copied().unwrap_or(Outcome::Ok);
-            if before != slot.outcome {
+            let before = known.and_then(|(_, outcomes)| outcomes.get(position)).copied();
+            if before.unwrap_or(Outcome::Ok) != slot.outcome {
                 tracing::warn!(
                     job = %layout.job,
                     endpoint = %endpoint.name,
                     outcome = %slot.outcome,
-                    before = %before,
+                    before = before.map(Outcome::as_str),
                     http_status = slot.http_status,
                     detail = slot.detail.as_ref().map(Detail::as_str),
                     "outcome changed"

@@ -24,7 +24,8 @@ pub struct Fetcher {
     pool: Addr<FetchWorker>,
     storage: Recipient<StoreRound>,
     clock: Arc<dyn Clock>,
-    changes: Changes,
+    /// Logs changed outcomes, where rounds repeat.
+    changes: Option<Changes>,
     fatal: mpsc::UnboundedSender<Fatal>,
     /// When workers panicked lately.
     panics: VecDeque<Duration>,
@@ -43,14 +44,23 @@ impl Fetcher {
         clock: Arc<dyn Clock>,
         fatal: mpsc::UnboundedSender<Fatal>,
     ) -> Self {
-        let (changes, panics) = (Changes::default(), VecDeque::new());
-        Self { dispatch, pool, storage, clock, changes, fatal, panics, timer: None, draining: None }
+        let panics = VecDeque::new();
+        Self { dispatch, pool, storage, clock, changes: None, fatal, panics, timer: None, draining: None }
+    }
+
+    /// The same, with a line in the log for each endpoint whose outcome is not what it was in the round before.
+    #[must_use]
+    pub fn logging_changes(mut self) -> Self {
+        self.changes = Some(Changes::default());
+        self
     }
 
     /// Carries out what has been decided: closed rounds go to Storage, slots to the pool.
     fn advance(&mut self, now: Moment, ctx: &mut Context<Self>) {
         for finished in self.dispatch.take_finished() {
-            self.changes.log(&finished.round);
+            if let Some(changes) = &mut self.changes {
+                changes.log(&finished.round);
+            }
             self.storage.do_send(StoreRound { round: Arc::new(finished.round), closed: finished.closed });
         }
         for order in self.dispatch.orders(now) {

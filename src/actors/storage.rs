@@ -65,7 +65,7 @@ impl Storage {
         match commit(&mut self.writer, &entry) {
             Ok(()) => self.committed(&entry),
             Err(error) => {
-                let reason = error.to_string();
+                let reason = error.with_causes();
                 if self.is_passing(error) {
                     tracing::warn!(error = reason, "the database refuses, rounds wait");
                     self.enqueue(entry);
@@ -102,7 +102,7 @@ impl Storage {
                     self.committed(&entry);
                 }
                 Err(error) => {
-                    let reason = error.to_string();
+                    let reason = error.with_causes();
                     if self.is_passing(error) {
                         tracing::warn!(error = reason, waiting = self.queue.len(), "the database still refuses");
                         self.queue.failed(self.clock.now().monotonic);
@@ -211,7 +211,7 @@ impl Handler<Maintain> for Storage {
         match self.writer.maintain() {
             Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
             Err(error) => {
-                let reason = error.to_string();
+                let reason = error.with_causes();
                 if self.is_passing(error) {
                     tracing::warn!(
                         error = reason,
@@ -228,6 +228,12 @@ impl Handler<Settle> for Storage {
 
     fn handle(&mut self, _: Settle, _: &mut Self::Context) -> usize {
         self.retry();
+        if self.queue.is_empty() && !self.failed {
+            // Only for those who copy the file without its log: what is committed is safe in either.
+            if let Err(error) = self.writer.fold_log() {
+                tracing::warn!(error = error.with_causes(), "the log was not folded into the database");
+            }
+        }
         self.queue.len()
     }
 }

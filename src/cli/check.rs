@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
+use chrono::Utc;
+
 use super::args::CheckArgs;
 use super::output::moment;
-use crate::clock::{Clock, SystemClock};
 use crate::config::{Job, SecretSource, Settings};
 use crate::model::Timestamp;
 
@@ -15,18 +16,19 @@ const DUES: usize = 3;
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
-    let now = SystemClock::new().now().wall;
+    let now = Timestamp::from(Utc::now());
     let mut out = stdout().lock();
     writeln!(out, "{}: right", args.config.display())?;
-    writeln!(out, "database  {}", settings.database.display())?;
+    writeln!(out, "database  {}", std::path::absolute(&settings.database)?.display())?;
     writeln!(out, "workers   {}", settings.workers)?;
     for job in &settings.jobs {
         let dues: Vec<String> = next_dues(job, now).map(|due| moment(due, args.utc)).collect();
         writeln!(out, "\njob {:?}  {}, {}", job.name.as_str(), job.cadence_text, counted(job.endpoints.len()))?;
         writeln!(out, "  due  {}", dues.join(", "))?;
         for (index, endpoint) in job.endpoints.iter().enumerate() {
-            let url = if endpoint.label.name == endpoint.label.url { "" } else { &endpoint.label.url };
-            writeln!(out, "  {:>3}  {}  {url}", index + 1, endpoint.label.name)?;
+            let (name, url) = (&endpoint.label.name, &endpoint.label.url);
+            let shown = if name == url { url.clone() } else { format!("{name}  {url}") };
+            writeln!(out, "  {:>3}  {shown}", index + 1)?;
         }
     }
     let secrets = secrets(&settings);
@@ -35,8 +37,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     for (shown, source) in secrets {
         match source.read(settings.folder()) {
-            Ok(_) => writeln!(out, "  {shown}: found")?,
-            Err(error) => writeln!(out, "  {shown}: NOT FOUND: {error}; gatherd run would refuse")?,
+            Ok(_) => writeln!(out, "  found    {shown}")?,
+            Err(error) => writeln!(out, "  MISSING  {:#}; gatherd run would refuse", anyhow::Error::from(error))?,
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -3,8 +3,7 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use crate::actors::OutOfThreads;
-use crate::actors::messages::Fatal;
+use crate::app::{Fatal, OutOfThreads};
 use crate::config::{Mistakes, SecretError};
 use crate::fetch::RequestError;
 use crate::store::StoreError;
@@ -58,7 +57,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    let of_store = |error: &StoreError| if error.is_refusal() { CONFIG } else { IO };
+    let of_store = |error: &StoreError| match error {
+        error if error.is_refusal() => CONFIG,
+        error if error.is_question() => USAGE,
+        _ => IO,
+    };
     error
         .chain()
         .find_map(|cause| {

@@ -34,7 +34,7 @@ pub enum SecretError {
     #[error("the credential {0:?} cannot be read: systemd gave none (no $CREDENTIALS_DIRECTORY; see LoadCredential=)")]
     NoCredentials(String),
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -79,13 +79,16 @@ pub enum StoreError {
         source: rusqlite_migration::Error,
     },
     /// SQLite says no.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Sqlite {
         /// The database.
         path: PathBuf,
         /// Why.
         source: rusqlite::Error,
     },
+    /// The text of a query is not SQL, or asks for what is not there.
+    #[error("{0}")]
+    Sql(String),
     /// A query ran into its deadline.
     #[error("the query took longer than {0:?} and was stopped")]
     Deadline(std::time::Duration),
@@ -117,6 +120,19 @@ impl StoreError {
             _ if full_disk => Trouble::Passing,
             _ => Trouble::Fatal,
         }
+    }
+
+    /// The error with its causes, in one line for the log.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
+    /// Whether a query is refused for its text.
+    #[must_use]
+    pub fn is_question(&self) -> bool {
+        matches!(self, Self::Sql(_) | Self::NotReadOnly(_))
     }
 
     /// Whether the file itself is refused (a mistake in what was configured) rather than failing.

@@ -98,6 +98,12 @@ impl Reader {
     pub fn sql(&self, text: &str) -> Result<Answer, StoreError> {
         let statement = self.connection.prepare(text).map_err(|error| match error {
             rusqlite::Error::MultipleStatement => StoreError::NotReadOnly("there are several".to_owned()),
+            rusqlite::Error::SqlInputError { msg, offset, .. } => {
+                StoreError::Sql(format!("{msg}, at character {}", offset.saturating_add(1)))
+            }
+            rusqlite::Error::SqliteFailure(failure, Some(why)) if failure.code == ErrorCode::Unknown => {
+                StoreError::Sql(why)
+            }
             other => self.failed(other),
         })?;
         // Both are "read-only" to SQLite, and both reach outside of this file.

@@ -160,11 +160,18 @@ impl Writer {
     /// When the file cannot be written.
     pub fn maintain(&mut self) -> Result<(), StoreError> {
         self.identity.check()?;
-        let run = || -> rusqlite::Result<()> {
-            self.connection.execute_batch("PRAGMA optimize")?;
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        };
-        run().map_err(|source| sqlite(&self.path, source))
+        self.connection.execute_batch("PRAGMA optimize").map_err(|source| sqlite(&self.path, source))?;
+        self.fold_log()
+    }
+
+    /// Folds the log into the file and cuts it to nothing, as far as readers let it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn fold_log(&mut self) -> Result<(), StoreError> {
+        self.identity.check()?;
+        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        folded.map_err(|source| sqlite(&self.path, source))
     }
 
     fn transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {

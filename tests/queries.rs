@@ -1,0 +1,130 @@
+//! `gatherd demo` fills a database, and the queries read it: with or without a daemon, never writing.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn gatherd(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatherd"));
+    command.args(args).env("TZ", "Asia/Kolkata").env_remove("RUST_LOG").output().expect("gatherd runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A folder whose `demo.db` holds two rounds of the demo, and what the demo printed.
+fn demo() -> (TempDir, String, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let database = folder.path().join("demo.db").display().to_string();
+    let output = gatherd(&["demo", "--rounds", "2", "--database", &database]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    (folder, database, text(&output.stdout))
+}
+
+#[test]
+fn the_demo_shows_each_round_and_the_queries_answer_from_its_file() {
+    let (_folder, database, printed) = demo();
+    let rounds: Vec<&str> = printed.lines().filter(|line| line.contains("  demo  ")).collect();
+    assert_eq!(rounds.len(), 2, "{printed}");
+    assert!(rounds.iter().all(|line| line.contains("✓ ✓ ✓ ✓ T S J ✓ S S X") && line.contains("5/11 ok")), "{printed}");
+    assert!(printed.contains(&format!("gatherd latest --database {database}")), "{printed}");
+
+    let rounds = gatherd(&["rounds", "demo", "--json", "--vectors", "--database", &database]);
+    let lines: Vec<Value> =
+        text(&rounds.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 2);
+    for (number, line) in (1..).zip(&lines) {
+        assert_eq!((&line["round_id"], &line["status"]), (&Value::from(number), &"complete".into()));
+        assert!(line["due_at"].as_str().is_some_and(|due| due.ends_with('Z')), "JSON is UTC: {line}");
+        let vector = line["vector"].as_array().expect("the vector is JSON, not text");
+        assert_eq!((vector.len(), vector.iter().filter(|slot| slot.is_null()).count()), (11, 6));
+    }
+
+    let latest = gatherd(&["latest", "--json", "--database", &database]);
+    let slots: Vec<Value> =
+        text(&latest.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(slots.len(), 11);
+    assert!(slots.iter().all(|slot| slot["round_id"] == 2));
+    assert!(slots[0]["body"]["users"].is_number(), "the body is JSON, not text: {}", slots[0]);
+    assert_eq!((&slots[4]["endpoint"], &slots[4]["outcome"]), (&"hangs forever".into(), &"timeout".into()));
+
+    let sql = "SELECT outcome, count(*) AS slots FROM observations GROUP BY outcome ORDER BY slots DESC";
+    let counted = gatherd(&["sql", sql, "--json", "--database", &database]);
+    let first = text(&counted.stdout).lines().next().map(str::to_owned);
+    assert_eq!(first.as_deref(), Some(r#"{"outcome":"ok","slots":10}"#));
+}
+
+#[test]
+fn a_table_shows_local_times_and_utc_when_asked() {
+    let (_folder, database, _) = demo();
+    let local = text(&gatherd(&["rounds", "--last", "1", "--database", &database]).stdout);
+    assert!(local.contains("+05:30"), "{local}");
+    assert_eq!(local.lines().count(), 2, "a head and one round: {local}");
+    let utc = text(&gatherd(&["rounds", "--last", "1", "--utc", "--database", &database]).stdout);
+    assert!(!utc.contains("+05:30") && utc.contains('Z'), "{utc}");
+}
+
+#[test]
+fn a_job_or_database_that_is_not_there_is_said_plainly() {
+    let (folder, database, _) = demo();
+    let unknown = gatherd(&["latest", "dmeo", "--database", &database]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("the nearest is \"demo\""), "{}", text(&unknown.stderr));
+    let absent = folder.path().join("absent.db").display().to_string();
+    let absent = gatherd(&["rounds", "--database", &absent]);
+    assert_eq!(absent.status.code(), Some(78));
+    assert!(text(&absent.stderr).contains("no database there"), "{}", text(&absent.stderr));
+    assert!(!Path::new("absent.db").exists());
+}
+
+#[test]
+fn sql_reads_and_does_nothing_else() {
+    let (folder, database, _) = demo();
+    let elsewhere = folder.path().join("elsewhere.db").display().to_string();
+    for statement in [
+        "DELETE FROM slot".to_owned(),
+        "DROP VIEW latest".to_owned(),
+        "SELECT 1; SELECT 2".to_owned(),
+        format!("ATTACH '{elsewhere}' AS other"),
+        format!("VACUUM INTO '{elsewhere}'"),
+        "PRAGMA user_version = 7".to_owned(),
+    ] {
+        let refused = gatherd(&["sql", &statement, "--database", &database]);
+        assert!(!refused.status.success(), "{statement} was taken");
+        assert!(!text(&refused.stderr).is_empty());
+    }
+    assert!(!Path::new(&elsewhere).exists());
+    let whole = gatherd(&["sql", "SELECT count(*) AS slots FROM slot", "--json", "--database", &database]);
+    assert_eq!(text(&whole.stdout).trim(), r#"{"slots":22}"#);
+}
+
+#[test]
+fn a_query_that_takes_too_long_is_stopped() {
+    let (_folder, database, _) = demo();
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    let stopped = gatherd(&["sql", endless, "--deadline", "200ms", "--database", &database]);
+    assert_eq!(stopped.status.code(), Some(74));
+    assert!(text(&stopped.stderr).contains("took longer than 200ms"), "{}", text(&stopped.stderr));
+}
+
+#[test]
+fn the_views_have_the_columns_that_people_were_promised() {
+    let (_folder, database, _) = demo();
+    let columns = |view: &str| {
+        let sql = format!("SELECT group_concat(name, ', ') AS names FROM pragma_table_info('{view}')");
+        let line: Value =
+            serde_json::from_slice(&gatherd(&["sql", &sql, "--json", "--database", &database]).stdout).expect("JSON");
+        line["names"].as_str().expect("text").to_owned()
+    };
+    assert_eq!(
+        columns("rounds"),
+        "round_id, job, due_at, started_at, finished_at, status, cause, covers, endpoints, ok, failed"
+    );
+    let slots = "job, endpoint, position, round_id, due_at, fetched_at, outcome, http_status, attempts, elapsed_ms, body, detail";
+    assert_eq!(columns("observations"), slots);
+    assert_eq!(columns("latest"), slots);
+    assert_eq!(columns("vectors"), "round_id, job, due_at, vector");
+}
