@@ -3,12 +3,31 @@
 use std::process::ExitCode;
 
 use super::args::RoundsArgs;
-use super::{output, source};
+use super::output::{self, parse_moment, plain, shown_moment};
+use super::source;
 
 pub fn run(args: &RoundsArgs) -> anyhow::Result<ExitCode> {
     let reader = source::open(&args.query)?;
     source::known_job(&reader, args.job.as_deref())?;
     let answer = reader.rounds(args.job.as_deref(), args.last, args.vectors)?;
-    output::print_rounds(&answer, args.query.json, args.utc)?;
+    if args.query.json {
+        output::print_json(&answer, true)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let vector = args.vectors.then_some("vector");
+    let mut table = output::table(
+        ["round", "job", "due", "status", "cause", "covers", "ok", "failed", "took"].into_iter().chain(vector),
+    );
+    for row in answer.named_rows() {
+        let took = parse_moment(row.get("finished_at")).zip(parse_moment(row.get("started_at")));
+        let took = took.map(|(end, start)| format!("{:.3} s", (end - start).as_seconds_f64()));
+        let mut cells =
+            vec![plain(row.get("round_id")), plain(row.get("job")), shown_moment(row.get("due_at"), args.utc)];
+        cells.extend(["status", "cause", "covers", "ok", "failed"].map(|column| plain(row.get(column))));
+        cells.push(took.unwrap_or_default());
+        cells.extend(vector.map(|column| plain(row.get(column))));
+        table.add_row(cells);
+    }
+    output::print_to_width(&table)?;
     Ok(ExitCode::SUCCESS)
 }

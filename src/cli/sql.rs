@@ -8,6 +8,14 @@ use super::{output, source};
 /// Prints the answer's values as they are: the columns are the user's own.
 pub fn run(args: &SqlArgs) -> anyhow::Result<ExitCode> {
     let answer = source::open(&args.query)?.sql(&args.statement)?;
-    output::print_values(&answer, args.query.json)?;
+    if args.query.json {
+        output::print_json(&answer, false)?;
+    } else {
+        let mut table = output::table(answer.columns.iter().map(String::as_str));
+        for row in &answer.rows {
+            table.add_row(row.iter().map(output::plain));
+        }
+        output::print(&table)?;
+    }
     Ok(ExitCode::SUCCESS)
 }

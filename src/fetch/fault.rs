@@ -80,7 +80,7 @@ fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
 }
 
 /// The cause that says most, and never the URL, which only the outermost error has.
-fn innermost(error: &(dyn Error + 'static)) -> Detail {
+pub fn innermost(error: &(dyn Error + 'static)) -> Detail {
     Detail::new(chain(error).last().unwrap_or(error).to_string())
 }
 

@@ -34,6 +34,29 @@ pub struct Answer {
     pub rows: Vec<Vec<Value>>,
 }
 
+/// One row, whose values are asked for by the names of their columns.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedRow<'a> {
+    columns: &'a [String],
+    values: &'a [Value],
+}
+
+impl Answer {
+    /// The rows with their columns' names.
+    pub fn named_rows(&self) -> impl Iterator<Item = NamedRow<'_>> {
+        self.rows.iter().map(|values| NamedRow { columns: &self.columns, values })
+    }
+}
+
+impl<'a> NamedRow<'a> {
+    /// The value in the column called `name`; NULL when there is no such column.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &'a Value {
+        let index = self.columns.iter().position(|column| column == name);
+        index.and_then(|index| self.values.get(index)).unwrap_or(&Value::Null)
+    }
+}
+
 /// A connection that only reads.
 #[derive(Debug)]
 pub struct Reader {
