@@ -143,9 +143,15 @@ pub fn fetch_urls(
     Ok(targets.into_iter().zip(urls).filter_map(place).collect())
 }
 
-/// The part of a text that is no URL in which no userinfo or parameter is.
+/// The part of a text that is no URL in which no userinfo or parameter is. A password may hold any character, which
+/// is often why the text is no URL, so before an `@` only the scheme is safe.
 fn cut(text: &str) -> String {
-    let end = text.find(['?', '#', '@']).unwrap_or(text.len());
+    if text.contains('@') {
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        let scheme = scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_lowercase()));
+        return scheme.map_or_else(|| "…".to_owned(), |scheme| format!("{scheme}://…"));
+    }
+    let end = text.find(['?', '#']).unwrap_or(text.len());
     text[..end].to_owned()
 }
 

@@ -104,7 +104,7 @@ pub fn fetch_one(url: &str, token: &str) -> Option<Document> {
         fetch::attempt(&request, request.timeout).body
     };
     // On a thread of its own, because a blocking client must not be made or dropped in async code, where this may be.
-    thread::scope(|scope| scope.spawn(attempt).join().ok().flatten())
+    thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, attempt).ok()?.join().ok().flatten())
 }
 
 /// The defaults, without further attempts: the library's caller decides about those.

@@ -189,8 +189,8 @@ pub struct SampleApiArgs {
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|_| "write it like 500ms, 10s or 1m 30s".to_owned())?;
-    let year = Duration::from_hours(24 * 366);
-    if duration.is_zero() || duration > year { Err("from 1ms to 366days".to_owned()) } else { Ok(duration) }
+    let range = Duration::from_millis(1)..=Duration::from_hours(24 * 366);
+    if range.contains(&duration) { Ok(duration) } else { Err("from 1ms to 366days".to_owned()) }
 }
 
 fn size(text: &str) -> Result<ByteSize, String> {

@@ -62,6 +62,8 @@ fn urls(args: &FetchArgs) -> anyhow::Result<Vec<String>> {
         None => String::new(),
         Some(path) => read(path).map_err(|error| usage(format!("--urls {}: {error}", path.display())))?,
     };
+    // Some editors begin a file with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).chain(args.url.iter().cloned()).collect())
 }
@@ -81,7 +83,7 @@ fn token(args: &FetchArgs) -> anyhow::Result<Option<Secret>> {
         (None, Some(path)) => SecretSource::File(path.clone()),
         (None, None) => return Ok(None),
     };
-    source.read(Path::new("")).map(Some).map_err(|error| usage(error.to_string()))
+    source.read(Path::new("")).map(Some).map_err(|error| usage(format!("{:#}", anyhow::Error::from(error))))
 }
 
 fn request(args: &FetchArgs) -> anyhow::Result<RequestSettings> {
@@ -131,7 +133,8 @@ fn why_of<'a>(url: &'a str, slot: &'a Slot) -> Why<'a> {
         outcome: slot.outcome.as_str(),
         http_status: slot.http_status,
         attempts: slot.attempts,
-        elapsed_ms: slot.elapsed.as_secs_f64() * 1000.0,
+        // To the microsecond.
+        elapsed_ms: (slot.elapsed.as_secs_f64() * 1e6).round() / 1e3,
         detail: slot.detail.as_ref().map(Detail::as_str),
         body: slot.body.as_ref(),
     }

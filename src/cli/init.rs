@@ -1,7 +1,7 @@
 //! `gatherd init`: a commented config to start from.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::args::InitArgs;
@@ -14,7 +14,13 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let path = args.path.display();
     let made = OpenOptions::new().write(true).create_new(true).open(&args.path);
     let written = made.and_then(|mut file| file.write_all(CONFIG.as_bytes()));
-    written.map_err(|error| Failure { message: format!("cannot write {path}: {error}"), code: CANNOT_CREATE })?;
+    written.map_err(|error| {
+        let why = match error.kind() {
+            ErrorKind::AlreadyExists => "it is there already, and stays as it is".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure { message: format!("cannot write {path}: {why}"), code: CANNOT_CREATE }
+    })?;
     eprintln!("wrote {path}: edit it, then gatherd check --config {path} and gatherd run --config {path}");
     Ok(ExitCode::SUCCESS)
 }

@@ -150,6 +150,10 @@ fn endpoint(job: &Section<'_, '_>, place: Place, value: &Spanned<DeValue<'_>>) -
         let url = Located { value: url.to_owned(), place };
         return Some(EndpointKeys { name: None, url, request: RequestKeys::default() });
     }
+    if value.get_ref().as_table().is_none() {
+        job.mistake_at(&place, "expected a URL in quotes or { name = \"…\", url = \"…\" }");
+        return None;
+    }
     let section = job.section(place, value)?;
     let (name, url) = (section.take("name", value::text), section.take("url", value::text));
     let request = request(&section);

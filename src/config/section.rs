@@ -59,8 +59,14 @@ impl<'i> Text<'i> {
         self.mistakes.borrow_mut().push(mistake);
     }
 
-    pub fn has_mistakes(&self) -> bool {
-        !self.mistakes.borrow().is_empty()
+    /// The keys of the mistakes so far; a syntax error has an empty one.
+    pub fn mistaken_keys(&self) -> Vec<String> {
+        self.mistakes.borrow().iter().map(|mistake| mistake.key.clone()).collect()
+    }
+
+    /// Whether the text is not TOML: what stands where is then a guess.
+    fn is_broken(&self) -> bool {
+        self.mistakes.borrow().iter().any(|mistake| mistake.key.is_empty())
     }
 
     /// The mistakes in the order of their lines, equal ones once.
@@ -147,6 +153,9 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// Notes each key that was not taken, and the nearest known one.
     pub fn finish(self) {
+        if self.text.is_broken() {
+            return;
+        }
         let known = self.known.into_inner();
         for (key, _) in self.table {
             let name = key.get_ref().as_ref();

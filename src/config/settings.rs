@@ -165,12 +165,11 @@ impl Settings {
     pub fn parse(path: &Path, text: &str) -> Result<Self, Mistakes> {
         let text = Text::new(text);
         let file = file::read(&text);
-        let broken = text.has_mistakes();
-        let check = Check { text: &text, folder: folder_of(path), partly_read: broken };
+        let check = Check { text: &text, folder: folder_of(path), not_read: text.mistaken_keys() };
         let settings = Self {
             file: path.to_owned(),
             database: check.database(file.database),
-            workers: check.within("workers", file.workers, 64, 1..=MOST_WORKERS),
+            workers: check.within("", file.workers, 64, 1..=MOST_WORKERS),
             grace: check.span(file.grace.as_ref(), Duration::ZERO).unwrap_or(Duration::from_secs(10)),
             server: check.server(file.server),
             jobs: check.jobs(&file.defaults, file.jobs),
@@ -194,32 +193,45 @@ fn folder_of(file: &Path) -> &Path {
 }
 
 fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        other => Err(format!("the scheme `{other}` is not http or https")),
+    let url = Url::parse(text);
+    if let Ok(url) = &url
+        && url.has_host()
+        && !matches!(url.scheme(), "http" | "https")
+    {
+        return Err(format!("the scheme `{}` is not http or https", url.scheme()));
     }
+    // `localhost:80/x` would be a URL of the scheme `localhost`.
+    let scheme = text.trim_start().split_once(':').map_or("", |(scheme, _)| scheme);
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err("not a URL: it has to begin with http:// or https://".to_owned());
+    }
+    url.map_err(|error| format!("not a URL: {error}"))
 }
 
 /// The rules, and where breaches are noted.
 struct Check<'a, 'i> {
     text: &'a Text<'i>,
     folder: &'a Path,
-    /// Something did not parse: what seems to be missing may just not have been understood.
-    partly_read: bool,
+    /// The keys that were not understood: what seems to be missing beside one may be what it was meant to be.
+    not_read: Vec<String>,
 }
 
 impl Check<'_, '_> {
     fn missing(&self, place: &Place, problem: &str) {
-        if !self.partly_read {
+        if self.is_read(place) {
             self.text.mistake(place, problem);
         }
+    }
+
+    /// Whether all that stands in the section at `place` was understood.
+    fn is_read(&self, place: &Place) -> bool {
+        !self.not_read.iter().any(|key| key.is_empty() || key.starts_with(&place.key))
     }
 
     fn database(&self, key: Option<Located<String>>) -> PathBuf {
         let name = match key {
             Some(Located { value, place }) if value.is_empty() => {
-                self.text.mistake(&place, "the path of a file is needed, such as \"gatherd.db\"");
+                self.missing(&place, "the path of a file is needed, such as \"gatherd.db\"");
                 value
             }
             Some(Located { value, .. }) => value,
@@ -233,14 +245,14 @@ impl Check<'_, '_> {
 
     fn within<T: PartialOrd + std::fmt::Display + Copy>(
         &self,
-        what: &str,
+        unit: &str,
         key: Option<Located<T>>,
         default: T,
         range: std::ops::RangeInclusive<T>,
     ) -> T {
         let Some(Located { value, place }) = key else { return default };
         if !range.contains(&value) {
-            self.text.mistake(&place, format!("{what} is from {} to {}, not {value}", range.start(), range.end()));
+            self.text.mistake(&place, format!("from {} to {}{unit}, not {value}", range.start(), range.end()));
         }
         value
     }
@@ -294,8 +306,8 @@ impl Check<'_, '_> {
         let layers = [&keys.request, defaults];
         let shared = Arc::new(self.request(&layers));
         let endpoints = match keys.endpoints {
-            Some(list) if list.value.is_empty() && !self.partly_read => {
-                self.text.mistake(&list.place, "at least one endpoint is needed");
+            Some(list) if list.value.is_empty() => {
+                self.missing(&list.place, "at least one endpoint is needed");
                 Vec::new()
             }
             Some(list) => self.endpoints(list.value, &layers, &shared),
@@ -340,9 +352,10 @@ impl Check<'_, '_> {
                 (Cadence::every(every.value), format!("every {}", humantime::format_duration(every.value)))
             }
             (None, Some(cron)) => self.cron(cron, keys.timezone.as_ref()).unwrap_or(fallback),
-            (Some(_), Some(cron)) => {
+            (Some(every), Some(cron)) => {
                 self.text.mistake(&cron.place, "a job has `every` or `cron`, not both");
-                fallback
+                self.span(Some(every), SHORTEST_PERIOD);
+                self.cron(cron, keys.timezone.as_ref()).unwrap_or(fallback)
             }
             (None, None) => {
                 self.missing(&keys.place, "when is it due? every = \"1m\", or cron = \"*/5 * * * *\"");
@@ -362,7 +375,10 @@ impl Check<'_, '_> {
         match Cadence::cron(&cron.value, zone.unwrap_or(Tz::UTC)) {
             Ok(cadence) => Some((cadence, format!("cron {} ({})", cron.value, zone?))),
             Err(error @ (CronError::Fields(_) | CronError::Pattern(_) | CronError::Never)) => {
-                self.text.mistake(&cron.place, error.to_string());
+                self.text.mistake(
+                    &cron.place,
+                    format!("{}; right would be \"*/5 * * * *\"", error.to_string().trim_end_matches('.')),
+                );
                 None
             }
         }
@@ -427,17 +443,12 @@ impl Check<'_, '_> {
             timeout,
             connect_timeout: connect.min(timeout),
             max_body: self.within(
-                "a body's limit in bytes",
+                " bytes",
                 nearest(layers, |keys| &keys.max_body).cloned(),
                 default.max_body,
                 1..=LARGEST_BODY,
             ),
-            retries: self.within(
-                "retries",
-                nearest(layers, |keys| &keys.retries).cloned(),
-                default.retries,
-                0..=MOST_RETRIES,
-            ),
+            retries: self.within("", nearest(layers, |keys| &keys.retries).cloned(), default.retries, 0..=MOST_RETRIES),
             token: nearest(layers, |keys| &keys.token).map(|key| key.value.clone()),
             headers: self.headers(layers),
         }

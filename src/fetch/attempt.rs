@@ -15,6 +15,15 @@ use crate::model::{Detail, Document, Outcome};
 /// A refused answer's body of at most this many bytes is read and thrown away, so that its connection can be kept.
 const DRAINED: u64 = 16 * 1024;
 
+/// An answer's headers take at most so many bytes. The client has a bound of its own near it (and one of 100 lines),
+/// but whether it is met depends on how the bytes arrive.
+const LARGEST_HEAD: usize = 400 * 1024;
+
+/// The content codings that exist (<https://www.iana.org/assignments/http-parameters>): others are not repeated in a
+/// detail, because a server may send back there what it was sent.
+const CODINGS: [&str; 10] =
+    ["aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "gzip", "identity", "x-gzip", "zstd"];
+
 /// How one attempt ended.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -62,6 +71,9 @@ pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
 
 fn document(response: &mut Response, max_body: u64) -> Result<Document, (Outcome, Detail)> {
     let status = response.status();
+    if head_size(response) > LARGEST_HEAD {
+        return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
+    }
     if !status.is_success() {
         drain(response);
         let redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
@@ -73,14 +85,21 @@ fn document(response: &mut Response, max_body: u64) -> Result<Document, (Outcome
     }
     // The client takes this header away together with the one coding that it undoes.
     if let Some(coding) = response.headers().get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
-        let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
-        return Err((Outcome::Encoding, Detail::new(format!("content coding {coding}"))));
+        let coding = String::from_utf8_lossy(coding.as_bytes()).to_ascii_lowercase();
+        let known = coding.split(',').all(|coding| CODINGS.contains(&coding.trim()));
+        let shown = if known { &coding } else { "unknown" };
+        return Err((Outcome::Encoding, Detail::new(format!("content coding: {shown}"))));
     }
     match body::read(response, max_body) {
         Body::Whole(bytes) => json::document(bytes),
         Body::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {max_body} bytes")))),
         Body::Broken(error) => Err(fault::of_body(&error)),
     }
+}
+
+/// The bytes of the header lines, each with its colon, space and line end.
+fn head_size(response: &Response) -> usize {
+    response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 fn named(status: StatusCode) -> String {

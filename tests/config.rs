@@ -1,0 +1,451 @@
+//! `gatherd check` and `gatherd init`: what people are told about their config.
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use gatherd::clock::{Clock, SystemClock};
+use gatherd::schedule::Cadence;
+use tempfile::TempDir;
+
+use support::{Ran, gatherd, run, write};
+
+/// A job that is right.
+const JOB: &str = "[[job]]\nname = \"a\"\nevery = \"1m\"\nendpoints = [\"https://example.com/\"]\n";
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// `gatherd check` with `args` where `folder` is the current one.
+fn check_in(folder: &Path, args: &[&str]) -> Ran {
+    let mut command = gatherd(["check"]);
+    command.args(args).current_dir(folder);
+    run(command)
+}
+
+/// What `gatherd check` says about a config of this text. It is wrong.
+fn mistakes(text: impl AsRef<[u8]>) -> String {
+    let folder = folder();
+    write(folder.path(), "config.toml", text);
+    let ran = check_in(folder.path(), &[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(78), ""), "{}", ran.stderr);
+    ran.stderr
+}
+
+/// What `gatherd check` says about a config of this text, in UTC. It is right.
+fn right(text: &str) -> String {
+    let folder = folder();
+    write(folder.path(), "config.toml", text);
+    let ran = check_in(folder.path(), &["--utc"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{text}");
+    ran.stdout.replace(&format!("{}/", folder.path().canonicalize().expect("it is there").display()), "[folder]/")
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_line_its_key_and_what_would_be_right() {
+    let text = r#"databse = "x.db"
+workers = 0
+grace = "ten seconds"
+
+[server]
+listen = "0.0.0.0:8787"
+
+[defaults]
+timout = "10s"
+connect_timeout = 3
+retries = 99
+max_body = "1 zillion"
+user_agent = "a\nb"
+
+[[job]]
+name = "analytics"
+every = "10ms"
+cron = "* * *"
+timezone = "Europe/Berln"
+token = "s3cret"
+headers = { "bad name" = "x", User-Agent = "y", Host = 1 }
+run_on_start = "yes"
+endpoints = [
+  "ftp://me:s3cret@example.com/x",
+  { name = "a", url = "https://example.com/a", tiemout = "3s" },
+  { name = "a", url = "https://me:s3cret@exa mple.com/" },
+  { url = 5 },
+  { name = "nowhere" },
+  7,
+  "example.com/data",
+]
+
+[[job]]
+name = "analytics"
+cron = "61 * * * *"
+timezone = "Mars/Base"
+endpoints = "https://example.com/"
+
+[[job]]
+endpoints = []
+
+[[job]]
+name = "leap"
+cron = "0 0 30 2 *"
+token = { env = "A", file = "B" }
+endpoints = ["https://example.com/"]
+
+[[job]]
+name = " "
+every = "1m"
+offset = "2m"
+jitter = "1m"
+timezone = "UTC"
+headers = { Authorization = "s3cret", Content-Length = "1" }
+token = { env = "A" }
+endpoints = ["https://example.com/"]
+"#;
+    let told = mistakes(text);
+    assert!(!told.contains("s3cret"), "{told}");
+    insta::assert_snapshot!(told, @r#"
+    config.toml:1: databse: unknown key; did you mean `database`?
+    config.toml:2: workers: from 1 to 8192, not 0
+    config.toml:3: grace: "ten seconds" is not a duration; write a duration like "500ms", "10s", "5m" or "1h 30m"
+    config.toml:6: server.listen: elsewhere than on loopback a `token` is required beside `listen`
+    config.toml:9: defaults.timout: unknown key; did you mean `timeout`?
+    config.toml:10: defaults.connect_timeout: write a duration like "500ms", "10s", "5m" or "1h 30m", in quotes, instead of the number 3
+    config.toml:11: defaults.retries: from 0 to 20, not 99
+    config.toml:12: defaults.max_body: "1 zillion" is not a size; write a size like "64KiB", "1MiB" or "500kB"
+    config.toml:13: defaults.user_agent: a header's value is one line of printable text
+    config.toml:17: job "analytics": every: from 100ms to 366 days, not 10ms
+    config.toml:18: job "analytics": cron: a cron pattern has 5 fields (minute hour day month weekday) or 6 (second first), this one has 3; right would be "*/5 * * * *"
+    config.toml:18: job "analytics": cron: a job has `every` or `cron`, not both
+    config.toml:19: job "analytics": timezone: "Europe/Berln" is not a time zone; did you mean "Europe/Berlin"?
+    config.toml:20: job "analytics": token: a secret is not written here but named: { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }
+    config.toml:21: job "analytics": headers.Host: expected text in quotes, found the number 1
+    config.toml:21: job "analytics": headers.User-Agent: write it as the key `user_agent`
+    config.toml:21: job "analytics": headers.bad name: "bad name" is not a header name
+    config.toml:22: job "analytics": run_on_start: expected true or false, found the text "yes"
+    config.toml:24: job "analytics": endpoints[1]: the scheme `ftp` is not http or https; right would be "https://host/path"
+    config.toml:25: job "analytics": endpoints[2].tiemout: unknown key; did you mean `timeout`?
+    config.toml:26: job "analytics": endpoints[3].name: another endpoint of this job is called "a"
+    config.toml:26: job "analytics": endpoints[3].url: not a URL: invalid international domain name; right would be "https://host/path"
+    config.toml:27: job "analytics": endpoints[4].url: expected text in quotes, found the number 5
+    config.toml:28: job "analytics": endpoints[5]: an endpoint needs a `url`
+    config.toml:29: job "analytics": endpoints[6]: expected a URL in quotes or { name = "…", url = "…" }
+    config.toml:30: job "analytics": endpoints[7]: not a URL: it has to begin with http:// or https://; right would be "https://host/path"
+    config.toml:34: job "analytics": name: a job of this name stands on line 16 already
+    config.toml:35: job "analytics": cron: not a cron pattern: Component error: Number out of bounds; right would be "*/5 * * * *"
+    config.toml:36: job "analytics": timezone: "Mars/Base" is not a time zone of the IANA database, such as "Europe/Berlin"
+    config.toml:37: job "analytics": endpoints: expected a list of URLs, each in quotes or as { name = "…", url = "…" }
+    config.toml:39: job[3]: `name` is missing: its history is kept under it
+    config.toml:39: job[3]: when is it due? every = "1m", or cron = "*/5 * * * *"
+    config.toml:40: job[3].endpoints: at least one endpoint is needed
+    config.toml:44: job "leap": cron: no date ever matches this cron pattern; right would be "*/5 * * * *"
+    config.toml:45: job "leap": token: a secret is not written here but named: { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }
+    config.toml:49: job " ": name: a name is one line of 1 to 200 bytes
+    config.toml:51: job " ": offset: has to be shorter than `every`
+    config.toml:52: job " ": jitter: has to be shorter than `every`
+    config.toml:53: job " ": timezone: goes with `cron`; `every` is aligned to UTC
+    config.toml:54: job " ": headers.Authorization: `token` sets this header already: keep one of the two
+    config.toml:54: job " ": headers.Content-Length: this header is set by gatherd itself
+    "#);
+}
+
+#[test]
+fn what_was_not_understood_is_not_also_called_missing() {
+    let told = mistakes("[[job]]\nnmae = \"a\"\nevrey = \"1m\"\nendpionts = [\"https://example.com/\"]\n");
+    insta::assert_snapshot!(told, @r"
+    config.toml:2: job[1].nmae: unknown key; did you mean `name`?
+    config.toml:3: job[1].evrey: unknown key; did you mean `every`?
+    config.toml:4: job[1].endpionts: unknown key; did you mean `endpoints`?
+    ");
+}
+
+#[test]
+fn a_syntax_error_is_told_with_its_line_and_without_what_follows_from_it() {
+    let bracket = mistakes("database = \"x\"\n[[job]\nname = \"a\"\nevery = \"1m\"\n");
+    insta::assert_snapshot!(bracket, @"config.toml:2: not TOML: unclosed array table, expected `]`");
+    let quote = mistakes(format!("{JOB}timeout = \"5s\n"));
+    insta::assert_snapshot!(quote, @r#"config.toml:5: not TOML: invalid basic string, expected `"`"#);
+    let nothing = mistakes("database =\n");
+    insta::assert_snapshot!(nothing, @"config.toml:1: not TOML: string values must be quoted, expected literal string");
+    let twice = mistakes(format!("database = \"x\"\ndatabase = \"y\"\n{JOB}"));
+    insta::assert_snapshot!(twice, @"config.toml:2: not TOML: duplicate key");
+}
+
+#[test]
+fn one_pair_of_brackets_is_too_few_for_a_job() {
+    let told = mistakes(JOB.replace("[[job]]", "[job]"));
+    insta::assert_snapshot!(told, @"config.toml:1: job: expected [[job]], with two brackets, before each job");
+}
+
+#[test]
+fn a_config_without_a_job_or_with_a_bare_one_is_told_what_is_needed() {
+    insta::assert_snapshot!(mistakes(""), @"config.toml:1: no [[job]]: at least one is needed");
+    insta::assert_snapshot!(mistakes("[[job]]\n"), @r#"
+    config.toml:1: job[1]: `endpoints` is missing: endpoints = ["https://…"]
+    config.toml:1: job[1]: `name` is missing: its history is kept under it
+    config.toml:1: job[1]: when is it due? every = "1m", or cron = "*/5 * * * *"
+    "#);
+}
+
+#[test]
+fn values_of_the_wrong_type_are_answered_with_the_right_one() {
+    let told = mistakes(
+        r#"database = 5
+workers = "64"
+grace = 10
+server = "127.0.0.1:8787"
+
+[[job]]
+name = ["a"]
+every = 60
+timeout = 1.5
+retries = -1
+max_body = 1000
+token = { env = 5 }
+headers = "Accept: text/html"
+run_on_start = 1
+endpoints = { url = "https://example.com/" }
+"#,
+    );
+    insta::assert_snapshot!(told, @r#"
+    config.toml:1: database: expected text in quotes, found the number 5
+    config.toml:2: workers: expected a whole number that is not negative, found the text "64"
+    config.toml:3: grace: write a duration like "500ms", "10s", "5m" or "1h 30m", in quotes, instead of the number 10
+    config.toml:4: server: expected a table, such as { key = "value" }
+    config.toml:7: job[1].name: expected text in quotes, found a list
+    config.toml:8: job[1].every: write a duration like "500ms", "10s", "5m" or "1h 30m", in quotes, instead of the number 60
+    config.toml:9: job[1].timeout: write a duration like "500ms", "10s", "5m" or "1h 30m", in quotes, instead of the number 1.5
+    config.toml:10: job[1].retries: expected a whole number that is not negative, found the number -1
+    config.toml:11: job[1].max_body: write a size like "64KiB", "1MiB" or "500kB", in quotes, instead of the number 1000
+    config.toml:12: job[1].token: a secret is not written here but named: { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }
+    config.toml:13: job[1].headers: expected a table, such as { key = "value" }
+    config.toml:14: job[1].run_on_start: expected true or false, found the number 1
+    config.toml:15: job[1].endpoints: expected a list of URLs, each in quotes or as { name = "…", url = "…" }
+    "#);
+}
+
+#[test]
+fn names_are_unique_among_jobs_and_within_a_job() {
+    let two = r#"{ name = "x", url = "https://example.com/1" }, { name = "x", url = "https://example.com/2" }"#;
+    let job = JOB.replace("\"https://example.com/\"", two);
+    let told = mistakes(format!("{job}{}", JOB.replace("https://example.com/", "https://example.com/3")));
+    insta::assert_snapshot!(told, @r#"
+    config.toml:4: job "a": endpoints[2].name: another endpoint of this job is called "x"
+    config.toml:6: job "a": name: a job of this name stands on line 2 already
+    "#);
+    // The same name in another job is another endpoint, and URLs without a name are numbered.
+    let one = r#"{ name = "x", url = "https://example.com/1" }, "https://example.com/2", "https://example.com/2""#;
+    let job = JOB.replace("\"https://example.com/\"", one);
+    let shown = right(&format!("{job}{}", job.replace("\"a\"", "\"b\"")));
+    assert_eq!(shown.matches("  3  https://example.com/2 #2  https://example.com/2\n").count(), 2, "{shown}");
+}
+
+#[test]
+fn a_cron_pattern_and_its_zone_have_to_make_sense() {
+    let with = |cadence: &str| mistakes(JOB.replace("every = \"1m\"", cadence));
+    let told = [
+        with("cron = \"* * * *\""),
+        with("cron = \"0 0 12 * * * 2026\""),
+        with("cron = \"0 25 * * *\""),
+        with("cron = \"every minute of the day\""),
+        with("cron = \"0 0 31 4 *\""),
+        with("cron = \"0 6 * * *\"\ntimezone = \"europe/berlin\""),
+        with("cron = \"0 6 * * *\"\ntimezone = \"CEST\""),
+    ];
+    insta::assert_snapshot!(told.concat(), @r#"
+    config.toml:3: job "a": cron: a cron pattern has 5 fields (minute hour day month weekday) or 6 (second first), this one has 4; right would be "*/5 * * * *"
+    config.toml:3: job "a": cron: a cron pattern has 5 fields (minute hour day month weekday) or 6 (second first), this one has 7; right would be "*/5 * * * *"
+    config.toml:3: job "a": cron: not a cron pattern: Component error: Number out of bounds; right would be "*/5 * * * *"
+    config.toml:3: job "a": cron: not a cron pattern: Pattern contains illegal characters: CronPattern contains illegal character 'E' in part 'EVERY'; right would be "*/5 * * * *"
+    config.toml:3: job "a": cron: no date ever matches this cron pattern; right would be "*/5 * * * *"
+    config.toml:4: job "a": timezone: "europe/berlin" is not a time zone; did you mean "Europe/Berlin"?
+    config.toml:4: job "a": timezone: "CEST" is not a time zone; did you mean "CET"?
+    "#);
+}
+
+#[test]
+fn listening_elsewhere_than_on_loopback_takes_a_token() {
+    let with = |server: &str| format!("[server]\n{server}\n{JOB}");
+    for listen in ["0.0.0.0:8787", "[::]:8787", "192.168.1.2:80"] {
+        let told = mistakes(with(&format!("listen = \"{listen}\"")));
+        assert!(told.starts_with("config.toml:2: server.listen: "), "{told}");
+        assert!(told.contains("`token`"), "{told}");
+        right(&with(&format!("listen = \"{listen}\"\ntoken = {{ env = \"API_TOKEN\" }}")));
+    }
+    for listen in ["127.0.0.1:8787", "127.0.0.9:0", "[::1]:8787"] {
+        right(&with(&format!("listen = \"{listen}\"")));
+    }
+    for listen in ["localhost:8787", "127.0.0.1", ":8787", "8787"] {
+        let told = mistakes(with(&format!("listen = \"{listen}\"")));
+        assert!(told.contains("such as \"127.0.0.1:8787\""), "{told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_text_is_told_by_its_name() {
+    let folder = folder();
+    let ran = check_in(folder.path(), &["--config", "other.toml"]);
+    assert_eq!(ran.code, Some(78));
+    insta::assert_snapshot!(ran.stderr, @"other.toml: cannot read it: No such file or directory (os error 2) (gatherd init writes a new one, --config names another)");
+    let ran = check_in(folder.path(), &["--config", "."]);
+    assert_eq!(ran.code, Some(78));
+    assert!(ran.stderr.starts_with(".: cannot read it: Is a directory"), "{}", ran.stderr);
+    insta::assert_snapshot!(mistakes(b"# fine\n# caf\xe9\n"), @"config.toml:2: not UTF-8, as TOML has to be");
+}
+
+/// The next three dues of `cadence` as they are shown in UTC.
+fn dues(cadence: &Cadence) -> String {
+    let now = SystemClock::new().now().wall;
+    let dues = std::iter::successors(cadence.next_after(now), |&due| cadence.next_after(due));
+    let shown = dues.take(3).map(|due| due.to_string().replace('T', " ").replace(".000", ""));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_right_config_is_shown_with_its_jobs_their_endpoints_and_their_next_dues() {
+    let text = r#"database = "data/gatherd.db"
+workers = 8
+
+[[job]]
+name = "hourly"
+every = "1h"
+endpoints = [
+  "https://me:s3cret@example.com/data1?api_key=s3cret&from=1",
+  { name = "signups", url = "https://example.com/data2", timeout = "3s" },
+]
+
+[[job]]
+name = "daily"
+cron = "0 6 * * *"
+timezone = "Europe/Berlin"
+endpoints = ["https://example.com/"]
+"#;
+    let cadences = [
+        Cadence::every(Duration::from_hours(1)),
+        Cadence::cron("0 6 * * *", "Europe/Berlin".parse().unwrap()).unwrap(),
+    ];
+    let all = || cadences.each_ref().map(dues);
+    // A due may pass between the two looks at the clock.
+    let (shown, [hourly, daily]) = loop {
+        let (before, shown, after) = (all(), right(text), all());
+        if before == after {
+            break (shown, after);
+        }
+    };
+    let shown = shown.replace(&hourly, "[hourly]").replace(&daily, "[daily]");
+    insta::assert_snapshot!(shown, @r#"
+    config.toml: right
+    database  [folder]/data/gatherd.db
+    workers   8
+
+    job "hourly"  every 1h, 2 endpoints
+      due  [hourly]
+        1  https://example.com/data1?api_key=***&from=1
+        2  signups  https://example.com/data2
+
+    job "daily"  cron 0 6 * * * (Europe/Berlin), 1 endpoint
+      due  [daily]
+        1  https://example.com/
+    "#);
+}
+
+#[test]
+fn times_are_local_unless_utc_is_asked_for() {
+    let folder = folder();
+    write(folder.path(), "config.toml", JOB);
+    let due = |args: &[&str]| {
+        let shown = check_in(folder.path(), args).stdout;
+        shown.lines().find(|line| line.starts_with("  due  ")).expect("a due").to_owned()
+    };
+    // The tests' own zone is UTC, and said to be so in numbers.
+    assert!(due(&[]).ends_with("+00:00"), "{}", due(&[]));
+    assert!(due(&["--utc"]).ends_with('Z'), "{}", due(&["--utc"]));
+}
+
+#[test]
+fn secrets_are_found_or_not_and_never_shown() {
+    let folder = folder();
+    write(folder.path(), "here", "s3cret\n");
+    write(folder.path(), "empty", "\n");
+    write(folder.path(), "two-lines", "s3cret\nmore\n");
+    let credentials = folder.path().join("credentials");
+    std::fs::create_dir(&credentials).unwrap();
+    write(&credentials, "given", "s3cret");
+    let sources = [
+        "{ env = \"SET\" }",
+        "{ env = \"NOT_SET\" }",
+        "{ env = \"EMPTY\" }",
+        "{ file = \"here\" }",
+        "{ file = \"missing\" }",
+        "{ file = \"empty\" }",
+        "{ file = \"two-lines\" }",
+        "{ credential = \"given\" }",
+        "{ credential = \"not-given\" }",
+        "{ env = \"SET\" }",
+    ];
+    let endpoints: Vec<String> = sources
+        .iter()
+        .map(|source| format!("{{ name = '{source}', url = \"https://example.com/\", token = {source} }}"))
+        .collect();
+    let job = JOB.replace("\"https://example.com/\"", &endpoints[..9].join(", "));
+    let server = format!("[server]\ntoken = {}\n", sources[9]);
+    write(folder.path(), "config.toml", format!("{server}{job}"));
+    let mut command = gatherd(["check"]);
+    command.current_dir(folder.path()).env("SET", "s3cret").env("EMPTY", "").env_remove("NOT_SET");
+    command.env("CREDENTIALS_DIRECTORY", &credentials);
+    let ran = run(command);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(!ran.stdout.contains("s3cret"), "{}", ran.stdout);
+    let told = ran.stdout.split_once("\nsecrets\n").expect("secrets").1;
+    let told = told.replace(&format!("{}/", credentials.display()), "[credentials]/");
+    insta::assert_snapshot!(told, @r"
+    found    the environment variable SET
+    MISSING  the environment variable NOT_SET is not set; gatherd run would refuse
+    MISSING  the environment variable EMPTY holds an empty secret; gatherd run would refuse
+    found    the file here
+    MISSING  cannot read ./missing: No such file or directory (os error 2); gatherd run would refuse
+    MISSING  the file empty holds an empty secret; gatherd run would refuse
+    MISSING  the file two-lines holds a control character, such as a line break, inside the secret; gatherd run would refuse
+    found    the credential given
+    MISSING  cannot read [credentials]/not-given: No such file or directory (os error 2); gatherd run would refuse
+    ");
+}
+
+#[test]
+fn a_credential_without_systemd_is_told_where_it_would_come_from() {
+    let shown = right(&format!("{JOB}token = {{ credential = \"api\" }}\n"));
+    assert!(shown.contains("\n  MISSING  the credential \"api\" "), "{shown}");
+    assert!(shown.contains("LoadCredential="), "{shown}");
+}
+
+#[test]
+fn init_writes_a_config_that_check_finds_right() {
+    let folder = folder();
+    let mut command = gatherd(["init"]);
+    command.current_dir(folder.path());
+    let ran = run(command);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(ran.stderr, @"wrote config.toml: edit it, then gatherd check --config config.toml and gatherd run --config config.toml");
+    let checked = check_in(folder.path(), &[]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""));
+    assert!(checked.stdout.contains("MISSING  the environment variable ANALYTICS_TOKEN"), "{}", checked.stdout);
+    let written = std::fs::read(folder.path().join("config.toml")).unwrap();
+    assert!(written.starts_with(b"#"), "it begins with a comment");
+}
+
+#[test]
+fn init_never_writes_over_what_is_there() {
+    let folder = folder();
+    let path = write(folder.path(), "mine.toml", "# mine\n");
+    let link = folder.path().join("link.toml");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+    for taken in [path.as_str(), link.to_str().unwrap(), folder.path().to_str().unwrap()] {
+        let ran = run(gatherd(["init", taken]));
+        assert_eq!(ran.code, Some(73), "{taken}");
+        let expected = format!("gatherd: cannot write {taken}: it is there already, and stays as it is\n");
+        assert_eq!(ran.stderr, expected);
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n");
+    assert!(!folder.path().join("nowhere").exists());
+    assert_eq!(run(gatherd(["init", &format!("{path}/below")])).code, Some(73));
+}
