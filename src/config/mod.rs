@@ -1,8 +1,9 @@
-//! The configuration: text → [`file`] (what is written, each value with its line) → [`settings`] (validated, with
-//! defaults). Only [`Settings`] leaves this module.
+//! The configuration: text → [`file`] (what is written, each value with its line) → [`rules`] (ranges, combinations,
+//! defaults) → [`settings`]. Only [`Settings`] leaves this module.
 
 mod file;
 mod mistake;
+mod rules;
 mod secret;
 mod section;
 mod settings;
