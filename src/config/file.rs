@@ -36,6 +36,7 @@ pub struct RequestKeys {
     pub connect_timeout: Option<Located<Duration>>,
     pub max_body: Option<Located<u64>>,
     pub retries: Option<Located<u32>>,
+    pub redirects: Option<Located<u32>>,
     pub token: Option<Located<SecretSource>>,
     pub headers: Vec<Located<(HeaderName, HeaderValue)>>,
 }
@@ -43,12 +44,13 @@ pub struct RequestKeys {
 impl RequestKeys {
     /// Whether no key is set.
     pub fn is_empty(&self) -> bool {
-        let Self { user_agent, timeout, connect_timeout, max_body, retries, token, headers } = self;
+        let Self { user_agent, timeout, connect_timeout, max_body, retries, redirects, token, headers } = self;
         user_agent.is_none()
             && timeout.is_none()
             && connect_timeout.is_none()
             && max_body.is_none()
             && retries.is_none()
+            && redirects.is_none()
             && token.is_none()
             && headers.is_empty()
     }
@@ -171,6 +173,7 @@ fn request(section: &Section<'_, '_>) -> RequestKeys {
         connect_timeout: section.take("connect_timeout", value::duration),
         max_body: section.take("max_body", value::size),
         retries: section.take("retries", value::whole_number),
+        redirects: section.take("redirects", value::whole_number),
         token: secret(section, "token"),
         headers: section.take_section("headers").map(|headers| self::headers(&headers)).unwrap_or_default(),
     }

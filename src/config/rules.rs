@@ -26,6 +26,8 @@ const LONGEST: Duration = Duration::from_hours(24 * 366);
 const MOST_WORKERS: usize = 8192;
 /// The largest `max_body`: SQLite's own limit for a value is near it.
 const LARGEST_BODY: u64 = 512 * 1024 * 1024;
+/// The most `redirects`.
+const MOST_REDIRECTS: u32 = 20;
 /// The most `retries`.
 const MOST_RETRIES: u32 = 20;
 
@@ -287,6 +289,7 @@ impl<'a, 'i> Rules<'a, 'i> {
                 1..=LARGEST_BODY,
             ),
             retries: self.within("", nearest(layers, |keys| &keys.retries).cloned(), default.retries, 0..=MOST_RETRIES),
+            redirects: self.within("", nearest(layers, |keys| &keys.redirects).cloned(), 0, 0..=MOST_REDIRECTS),
             token: nearest(layers, |keys| &keys.token).map(|key| key.value.clone()),
             headers: self.headers(layers),
         }

@@ -84,6 +84,8 @@ pub struct RequestSettings {
     pub max_body: u64,
     /// Further attempts after the first, for outcomes that may pass.
     pub retries: u32,
+    /// Redirects that are followed, within the URL's own origin.
+    pub redirects: u32,
     /// Sent as `Authorization: Bearer …`.
     pub token: Option<SecretSource>,
     /// Further headers.
@@ -98,6 +100,7 @@ impl Default for RequestSettings {
             connect_timeout: Duration::from_secs(3),
             max_body: 1024 * 1024,
             retries: 2,
+            redirects: 0,
             token: None,
             headers: Vec::new(),
         }

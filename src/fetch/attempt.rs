@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
 
 use super::body::{self, Body};
 use super::request::Request;
-use super::{fault, json, retry};
+use super::{fault, json, redirect, retry};
 use crate::model::{Detail, Document, Outcome};
 
 /// A refused answer's body of at most this many bytes is read and thrown away, so that its connection can be kept.
@@ -51,7 +51,7 @@ impl Attempt {
 /// request's `max_body` bytes. Blocks. Whatever happens is an outcome, never an error.
 #[must_use]
 pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
-    match request.client.execute(request.instance(timeout)) {
+    match redirect::follow(request, timeout) {
         Ok(mut response) => {
             let status = response.status();
             let retry_after = asked_pause(&response);
@@ -62,10 +62,7 @@ pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
             };
             Attempt { outcome, http_status: Some(status.as_u16()), body, detail, retry_after }
         }
-        Err(error) => {
-            let (outcome, detail) = fault::of_request(&error.without_url());
-            Attempt::failed(outcome, detail)
-        }
+        Err(failed) => failed,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left): Linux's numbers for what is short
@@ -16,6 +17,8 @@ pub fn of_request(error: &reqwest::Error) -> (Outcome, Detail) {
     } else if error.is_timeout() {
         let phase = if error.is_connect() { "connect" } else { "waiting for the answer" };
         return (Outcome::Timeout, Detail::new(phase));
+    } else if let Some(blocked) = find::<BlockedAddress>(error) {
+        return (Outcome::BlockedAddress, Detail::new(blocked.to_string()));
     } else if error.is_dns() {
         Outcome::Dns
     } else if let Some(tls) = find::<rustls::Error>(error) {

@@ -1,12 +1,15 @@
 //! One bounded attempt at one endpoint: a prepared request, a blocking answer, an outcome. The only place that
 //! knows reqwest.
 
+mod address;
 mod attempt;
 mod body;
 mod client;
 mod fault;
 pub mod json;
+mod redirect;
 mod request;
+mod resolver;
 pub mod retry;
 
 pub use attempt::{Attempt, attempt};

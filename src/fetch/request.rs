@@ -8,15 +8,19 @@ use reqwest::blocking::{self, Client};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, Url};
 
-use super::client::{ClientError, Clients};
+use super::client::{ClientError, Clients, Way};
 use crate::config::{Endpoint, Job, Secret, SecretError};
 use crate::model::Layout;
 
 /// One endpoint's request, ready to be sent any number of times.
 pub struct Request {
-    pub(super) client: Client,
-    url: Url,
+    client: Client,
+    /// Follows the redirects of public servers: to public addresses only.
+    public_client: Option<Client>,
+    pub(super) url: Url,
     headers: HeaderMap,
+    /// Redirects that are followed.
+    pub(super) redirects: u32,
     /// One attempt, from connect to the last byte.
     pub timeout: Duration,
     /// The largest body in bytes, after decompression.
@@ -95,11 +99,16 @@ impl Request {
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token.bearer());
         }
-        let client = clients.get(settings.connect_timeout)?;
+        let way = Way { connect_timeout: settings.connect_timeout, public_only: false };
+        let client = clients.get(&way)?;
+        let public_only = Way { public_only: true, ..way };
+        let public_client = if settings.redirects > 0 { Some(clients.get(&public_only)?) } else { None };
         // The builder turns userinfo in the URL into basic authentication, unless a header says otherwise.
         let built = client.get(endpoint.url.clone()).headers(headers).build().map_err(ClientError::new)?;
         Ok(Self {
             client,
+            public_client,
+            redirects: settings.redirects,
             url: built.url().clone(),
             headers: built.headers().clone(),
             timeout: settings.timeout,
@@ -108,11 +117,13 @@ impl Request {
         })
     }
 
-    /// One to send, which has to be answered whole within `timeout`.
-    pub(super) fn instance(&self, timeout: Duration) -> blocking::Request {
-        let mut request = blocking::Request::new(Method::GET, self.url.clone());
+    /// Sends the request to `url` and waits for the head of the answer; all of it has to come within `timeout`.
+    /// `public_only` is whether only public addresses may be connected to.
+    pub(super) fn send(&self, url: &Url, timeout: Duration, public_only: bool) -> reqwest::Result<blocking::Response> {
+        let mut request = blocking::Request::new(Method::GET, url.clone());
         request.headers_mut().clone_from(&self.headers);
         *request.timeout_mut() = Some(timeout);
-        request
+        let client = self.public_client.as_ref().filter(|_| public_only).unwrap_or(&self.client);
+        client.execute(request)
     }
 }

@@ -1,0 +1,110 @@
+//! Which addresses are connected to. A config may point at private and loopback addresses on purpose; the metadata
+//! services of clouds give out credentials to whoever asks from inside, so no name and no redirect leads there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Metadata services outside of the link-local ranges: AWS over IPv6, Alibaba, Azure.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V6(Ipv6Addr::new(0xFD00, 0xEC2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+];
+
+/// Whether `address` is link-local or a cloud's metadata service, also where IPv6 wraps an IPv4 address.
+pub fn is_blocked(address: IpAddr) -> bool {
+    let link_local = |address: &IpAddr| match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    forms(address).any(|form| link_local(&form) || METADATA.contains(&form))
+}
+
+/// Whether `address` belongs to the public internet (IANA's special-purpose registries, RFC 6890).
+pub fn is_public(address: IpAddr) -> bool {
+    forms(address).all(|form| match form {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            let benchmark = first == 198 && (18..20).contains(&second);
+            !(address.is_private() || address.is_loopback() || address.is_link_local() || address.is_documentation())
+                && !(shared || benchmark || first == 0 || first >= 224)
+        }
+        IpAddr::V6(address) => {
+            let documentation = address.segments()[..2] == [0x2001, 0xDB8];
+            let here = address.is_loopback() || address.is_unicast_link_local() || address.is_unique_local();
+            !(here || documentation || address.is_unspecified() || address.is_multicast())
+        }
+    })
+}
+
+/// The address, and the IPv4 address inside of it: mapped and compatible (RFC 4291), 6to4 (RFC 3056), NAT64 (RFC 6052).
+fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let inner = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => match address.segments() {
+            [0, 0, 0, 0, 0, 0 | 0xFFFF, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => {
+                Some((high, low))
+            }
+            [0x2002, high, low, ..] => Some((high, low)),
+            _ => None,
+        },
+    };
+    let inner = inner.map(|(high, low)| IpAddr::from((u32::from(high) << 16 | u32::from(low)).to_be_bytes()));
+    std::iter::once(address).chain(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn metadata_and_link_local_addresses_are_blocked_in_every_form() {
+        for blocked in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "fe80::1",
+            "febf::1",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+        ] {
+            assert!(is_blocked(address(blocked)), "{blocked}");
+            assert!(
+                !is_public(address(blocked)) || ["100.100.100.200", "168.63.129.16"].contains(&blocked),
+                "{blocked}"
+            );
+        }
+        for fine in ["127.0.0.1", "10.0.0.1", "8.8.8.8", "100.100.100.201", "::1", "fd00::1", "2606:4700::1"] {
+            assert!(!is_blocked(address(fine)), "{fine}");
+        }
+    }
+
+    #[test]
+    fn private_loopback_and_reserved_addresses_are_not_public() {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "240.0.0.1",
+        ] {
+            assert!(!is_public(address(private)), "{private}");
+        }
+        for public in ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8"] {
+            assert!(is_public(address(public)), "{public}");
+        }
+    }
+}
