@@ -2,8 +2,12 @@
 
 use std::io::IsTerminal;
 
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+/// The most lines that wait for a slow reader; more are dropped. Their places take 32 bytes each from the start: the
+/// default of 128,000 would be a quarter of an idle daemon's memory.
+const WAITING_LINES: usize = 10_000;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -18,7 +22,7 @@ pub enum LogFormat {
 /// Sends the log to standard error; `RUST_LOG` overrides `level`. A reader that stalls costs log lines, never time:
 /// lines go through a thread of their own. What is logged reaches the terminal before the answered guard is dropped.
 pub fn start(format: LogFormat, level: &str) -> WorkerGuard {
-    let (writer, guard) = NonBlocking::new(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(std::io::stderr());
     // The HTTP library names URLs, and so their secrets, at debug level.
     let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,tokio_cron_scheduler=warn,rusqlite_migration=warn";
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());

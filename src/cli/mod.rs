@@ -19,6 +19,8 @@ use std::process::ExitCode;
 pub use args::Args;
 use args::Command;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::telemetry;
 
 /// Runs the command; what it answers is the process's exit code. An error is printed with all its causes.
@@ -31,6 +33,7 @@ pub fn run(args: Args) -> ExitCode {
         _ => "warn",
     };
     let _log = telemetry::start(args.log_format, level);
+    allow_more_descriptors();
     let result = match args.command {
         Command::Run(args) => run::run(&args),
         Command::Fetch(args) => fetch::run(&args),
@@ -43,4 +46,13 @@ pub fn run(args: Args) -> ExitCode {
         Command::SampleApi(args) => sample_api::run(&args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
+}
+
+/// Raises the number of files that may be open as far as the system allows it. The soft limit that a shell or systemd
+/// sets, mostly 1,024, is for programs that use `select`; a connection a worker needs more.
+fn allow_more_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files stays as it was");
+    }
 }

@@ -1,0 +1,167 @@
+//! The keys that say how to ask: they may stand in `[defaults]`, in a job, or in an endpoint.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use toml::de::{DeTable, DeValue};
+
+use super::secret::SecretSource;
+use super::section::{Located, Section};
+use super::value;
+
+/// What is written, each value with its line.
+#[derive(Clone, Debug, Default)]
+pub struct RequestKeys {
+    pub method: Option<Located<Method>>,
+    pub json: Option<Located<String>>,
+    pub query: Vec<Located<(String, String)>>,
+    pub headers: Vec<Located<(HeaderName, HeaderValue)>>,
+    pub user_agent: Option<Located<HeaderValue>>,
+    pub token: Option<Located<SecretSource>>,
+    pub token_header: Option<Located<HeaderName>>,
+    pub token_scheme: Option<Located<HeaderValue>>,
+    pub basic: Option<Located<(String, SecretSource)>>,
+    pub timeout: Option<Located<Duration>>,
+    pub connect_timeout: Option<Located<Duration>>,
+    pub max_body: Option<Located<u64>>,
+    pub retries: Option<Located<u32>>,
+    pub redirects: Option<Located<u32>>,
+    pub success: Option<Located<Vec<u16>>>,
+    pub error_if: Option<Located<ErrorIfKeys>>,
+    pub ca_file: Option<Located<PathBuf>>,
+    pub client_cert: Option<Located<PathBuf>>,
+    pub client_key: Option<Located<PathBuf>>,
+    pub proxy: Option<Located<String>>,
+}
+
+/// `error_if`: where to look, and the JSON text that means failure; without one anything but null and false does.
+#[derive(Clone, Debug)]
+pub struct ErrorIfKeys {
+    pub pointer: String,
+    pub equals: Option<String>,
+}
+
+/// Takes the request keys of `section`.
+pub fn read(section: &Section<'_, '_>) -> RequestKeys {
+    RequestKeys {
+        method: section.take("method", method),
+        json: section.take("json", json_body),
+        query: section.take_section("query").map(|query| pairs(&query)).unwrap_or_default(),
+        headers: section.take_section("headers").map(|headers| self::headers(&headers)).unwrap_or_default(),
+        user_agent: section.take("user_agent", value::header_value),
+        token: secret(section, "token"),
+        token_header: section.take("token_header", value::header_name),
+        token_scheme: section.take("token_scheme", value::header_value),
+        basic: section.take("basic", basic),
+        timeout: section.take("timeout", value::duration),
+        connect_timeout: section.take("connect_timeout", value::duration),
+        max_body: section.take("max_body", value::size),
+        retries: section.take("retries", value::whole_number),
+        redirects: section.take("redirects", value::whole_number),
+        success: section.take("success", statuses),
+        error_if: section.take("error_if", error_if),
+        ca_file: section.take("ca_file", value::path),
+        client_cert: section.take("client_cert", value::path),
+        client_key: section.take("client_key", value::path),
+        proxy: section.take("proxy", value::text),
+    }
+}
+
+/// A secret that is named, not written.
+pub fn secret(section: &Section<'_, '_>, key: &'static str) -> Option<Located<SecretSource>> {
+    section.take(key, secret_source)
+}
+
+/// `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`.
+fn secret_source(value: &DeValue<'_>) -> Result<SecretSource, String> {
+    let right =
+        r#"a secret is not written here but named: { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }"#;
+    let table = value.as_table().filter(|table| table.len() == 1).ok_or(right)?;
+    let (kind, place) = table.iter().next().ok_or(right)?;
+    let name = place.get_ref().as_str().filter(|name| !name.is_empty()).ok_or(right)?;
+    match kind.get_ref().as_ref() {
+        "env" => Ok(SecretSource::Env(name.to_owned())),
+        "file" => Ok(SecretSource::File(name.into())),
+        "credential" if name.contains('/') => Err("a credential is a name, not a path".to_owned()),
+        "credential" => Ok(SecretSource::Credential(name.to_owned())),
+        _ => Err(right.to_owned()),
+    }
+}
+
+fn method(value: &DeValue<'_>) -> Result<Method, String> {
+    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let text = value::text(value)?;
+    let found = known.iter().find(|method| method.as_str() == text);
+    found.cloned().ok_or_else(|| format!("{text:?} is not one of GET, POST, PUT, PATCH, DELETE"))
+}
+
+/// A table or list is written as the JSON that is sent; a text has to be JSON and is sent as it is.
+fn json_body(value: &DeValue<'_>) -> Result<String, String> {
+    match value.as_str() {
+        Some(text) => match serde_json::from_str::<&serde_json::value::RawValue>(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(format!("a text here has to be JSON: {error}")),
+        },
+        None => Ok(value::json(value)?.to_string()),
+    }
+}
+
+fn pairs(section: &Section<'_, '_>) -> Vec<Located<(String, String)>> {
+    let mut pairs = Vec::new();
+    for (place, name, value) in section.entries() {
+        match value::scalar(value) {
+            Ok(text) => pairs.push(Located { value: (name.to_owned(), text), place }),
+            Err(problem) => section.mistake_at(&place, problem),
+        }
+    }
+    pairs
+}
+
+fn headers(section: &Section<'_, '_>) -> Vec<Located<(HeaderName, HeaderValue)>> {
+    let mut headers = Vec::new();
+    for (place, name, text) in section.entries() {
+        let header = name.parse().map_err(|_| format!("{name:?} is not a header name"));
+        match header.and_then(|name: HeaderName| Ok((name, value::header_value(text)?))) {
+            Ok(value) => headers.push(Located { value, place }),
+            Err(problem) => section.mistake_at(&place, problem),
+        }
+    }
+    headers
+}
+
+/// `{ user = "…", password = { env = "…" } }`.
+fn basic(value: &DeValue<'_>) -> Result<(String, SecretSource), String> {
+    let right = r#"expected { user = "NAME", password = { env = "NAME" } }"#;
+    let table = only_keys(value, &["user", "password"]).ok_or(right)?;
+    let user = table.get("user").and_then(|user| user.get_ref().as_str()).ok_or(right)?;
+    if user.contains(':') || user.chars().any(char::is_control) {
+        return Err("a user's name has no colon and no control character (RFC 7617)".to_owned());
+    }
+    let password = table.get("password").ok_or(right)?;
+    Ok((user.to_owned(), secret_source(password.get_ref())?))
+}
+
+fn statuses(value: &DeValue<'_>) -> Result<Vec<u16>, String> {
+    let right = "expected a list of statuses from 200 to 599, such as [200, 404]";
+    let list = value.as_array().filter(|list| !list.is_empty()).ok_or(right)?;
+    let status = |value: &toml::Spanned<DeValue<'_>>| value::whole_number(value.get_ref()).ok();
+    let statuses = list.iter().map(|value| status(value).filter(|status| (200..600).contains(status)));
+    statuses.collect::<Option<_>>().ok_or_else(|| right.to_owned())
+}
+
+/// `{ pointer = "/error" }` or `{ pointer = "/status", equals = "error" }`.
+fn error_if(value: &DeValue<'_>) -> Result<ErrorIfKeys, String> {
+    let right = r#"expected { pointer = "/error" }, perhaps with equals = …"#;
+    let table = only_keys(value, &["pointer", "equals"]).ok_or(right)?;
+    let pointer = table.get("pointer").and_then(|pointer| pointer.get_ref().as_str()).ok_or(right)?;
+    if !pointer.is_empty() && !pointer.starts_with('/') {
+        return Err(format!("{pointer:?} is no JSON pointer: it begins with / (RFC 6901)"));
+    }
+    let equals = table.get("equals").map(|equals| value::json(equals.get_ref())).transpose()?;
+    Ok(ErrorIfKeys { pointer: pointer.to_owned(), equals: equals.map(|equals| equals.to_string()) })
+}
+
+fn only_keys<'v, 'i>(value: &'v DeValue<'i>, known: &[&str]) -> Option<&'v DeTable<'i>> {
+    value.as_table().filter(|table| table.keys().all(|key| known.contains(&key.get_ref().as_ref())))
+}

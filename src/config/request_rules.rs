@@ -1,0 +1,151 @@
+//! The rules of the request keys: the nearest of endpoint, job and `[defaults]` wins, key by key.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderName, HeaderValue, Method};
+use url::Url;
+
+use super::request_keys::RequestKeys;
+use super::rules::Rules;
+use super::section::Located;
+use super::settings::{Auth, ErrorIf, Identity, Proxy, RequestSettings};
+use super::shown_url::names_a_secret;
+
+/// The largest `max_body`: SQLite's own limit for a value is near it.
+const LARGEST_BODY: u64 = 512 * 1024 * 1024;
+/// The most `redirects`.
+const MOST_REDIRECTS: u32 = 20;
+/// The most `retries`.
+const MOST_RETRIES: u32 = 20;
+
+/// The keys of an endpoint, its job and the defaults, the nearest first.
+pub type Layers<'l> = [&'l RequestKeys];
+
+fn nearest<'l, T>(layers: &Layers<'l>, key: impl Fn(&'l RequestKeys) -> &'l Option<T>) -> Option<&'l T> {
+    layers.iter().find_map(|&layer| key(layer).as_ref())
+}
+
+impl Rules<'_, '_> {
+    /// The settings of `layers`.
+    pub(super) fn request(&self, layers: &Layers<'_>) -> RequestSettings {
+        let default = RequestSettings::default();
+        let least = Duration::from_millis(1);
+        let timeout = self.span(nearest(layers, |keys| &keys.timeout), least).unwrap_or(default.timeout);
+        let connect =
+            self.span(nearest(layers, |keys| &keys.connect_timeout), least).unwrap_or(default.connect_timeout);
+        let json = nearest(layers, |keys| &keys.json).map(|key| key.value.clone());
+        let method = nearest(layers, |keys| &keys.method).map(|key| key.value.clone());
+        RequestSettings {
+            method: method.unwrap_or(if json.is_some() { Method::POST } else { Method::GET }),
+            json,
+            query: merged(layers.iter().flat_map(|layer| &layer.query)),
+            user_agent: nearest(layers, |keys| &keys.user_agent).map_or(default.user_agent, |key| key.value.clone()),
+            timeout,
+            connect_timeout: connect.min(timeout),
+            max_body: self.within(
+                " bytes",
+                nearest(layers, |keys| &keys.max_body).cloned(),
+                default.max_body,
+                1..=LARGEST_BODY,
+            ),
+            retries: self.within("", nearest(layers, |keys| &keys.retries).cloned(), default.retries, 0..=MOST_RETRIES),
+            redirects: self.within("", nearest(layers, |keys| &keys.redirects).cloned(), 0, 0..=MOST_REDIRECTS),
+            auth: self.auth(layers),
+            headers: self.headers(layers),
+            success: nearest(layers, |keys| &keys.success).map(|key| key.value.clone()),
+            error_if: nearest(layers, |keys| &keys.error_if)
+                .map(|key| ErrorIf { pointer: key.value.pointer.clone(), equals: key.value.equals.clone() }),
+            ca_file: nearest(layers, |keys| &keys.ca_file).map(|key| key.value.clone()),
+            identity: self.identity(layers),
+            proxy: self.proxy(layers),
+        }
+    }
+
+    /// `token` or `basic`, whichever is nearer.
+    fn auth(&self, layers: &Layers<'_>) -> Option<Auth> {
+        for layer in layers {
+            if let (Some(_), Some(basic)) = (&layer.token, &layer.basic) {
+                self.text.mistake(&basic.place, "`token` stands beside it: keep one of the two");
+            }
+            if let Some(basic) = &layer.basic {
+                let (user, password) = basic.value.clone();
+                return Some(Auth::Basic { user, password });
+            }
+            if let Some(token) = &layer.token {
+                let header = nearest(layers, |keys| &keys.token_header).map_or(AUTHORIZATION, |key| key.value.clone());
+                // An API that wants a header of its own wants the bare token in it.
+                let usual = if header == AUTHORIZATION { "Bearer" } else { "" };
+                let scheme = nearest(layers, |keys| &keys.token_scheme).map(|key| key.value.clone());
+                let scheme = scheme.unwrap_or(HeaderValue::from_static(usual));
+                return Some(Auth::Token { source: token.value.clone(), header, scheme });
+            }
+        }
+        None
+    }
+
+    fn headers(&self, layers: &Layers<'_>) -> Vec<(HeaderName, HeaderValue)> {
+        let set_by_auth = match self.auth(layers) {
+            Some(Auth::Token { header, .. }) => Some(header),
+            Some(Auth::Basic { .. }) => Some(AUTHORIZATION),
+            None => None,
+        };
+        for Located { value: (name, _), place } in layers.iter().flat_map(|layer| &layer.headers) {
+            if *name == USER_AGENT {
+                self.text.mistake(place, "write it as the key `user_agent`");
+            } else if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) {
+                self.text.mistake(place, "this header is set by gatherd itself");
+            } else if set_by_auth.as_ref() == Some(name) {
+                self.text.mistake(place, "`token` or `basic` sets this header already: keep one of the two");
+            }
+        }
+        let mut headers = merged(layers.iter().flat_map(|layer| &layer.headers));
+        for (name, value) in &mut headers {
+            value.set_sensitive(names_a_secret(name.as_str()));
+        }
+        headers
+    }
+
+    fn identity(&self, layers: &Layers<'_>) -> Option<Identity> {
+        let certificate = nearest(layers, |keys| &keys.client_cert);
+        let key = nearest(layers, |keys| &keys.client_key);
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                Some(Identity { certificate: certificate.value.clone(), key: key.value.clone() })
+            }
+            (Some(Located { place, .. }), None) | (None, Some(Located { place, .. })) => {
+                self.text.mistake(place, "`client_cert` and `client_key` go together");
+                None
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn proxy(&self, layers: &Layers<'_>) -> Proxy {
+        let Some(Located { value, place }) = nearest(layers, |keys| &keys.proxy) else { return Proxy::Environment };
+        if value == "none" {
+            return Proxy::None;
+        }
+        match Url::parse(value) {
+            Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Proxy::Through(url),
+            _ => {
+                self.text
+                    .mistake(place, "expected \"http://host:port\", or \"none\" to ignore the environment's proxies");
+                Proxy::None
+            }
+        }
+    }
+}
+
+/// The pairs of all layers, each name once, the nearest value of it.
+fn merged<'l, N: PartialEq + Clone + 'l, V: Clone + 'l>(
+    pairs: impl Iterator<Item = &'l Located<(N, V)>>,
+) -> Vec<(N, V)> {
+    let mut merged: Vec<(N, V)> = Vec::new();
+    for Located { value: (name, value), .. } in pairs {
+        if merged.iter().all(|(set, _)| set != name) {
+            merged.push((name.clone(), value.clone()));
+        }
+    }
+    merged
+}
