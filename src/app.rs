@@ -164,7 +164,7 @@ fn fetch_round(
 ) -> anyhow::Result<Vec<Slot>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut clients = Clients::default();
-    let prepare = |endpoint| Request::new(endpoint, token, &mut clients).map(Arc::new);
+    let prepare = |endpoint| Request::new(endpoint, token, Path::new(""), &mut clients).map(Arc::new);
     let requests = endpoints.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
     let labels = endpoints.into_iter().map(|endpoint| endpoint.label).collect();
     let layout = Arc::new(Layout { job: JobName::new("fetch"), endpoints: labels });

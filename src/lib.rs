@@ -30,6 +30,7 @@ pub mod sample_api;
 pub mod cli;
 pub mod telemetry;
 
+use std::path::Path;
 use std::thread;
 
 use tokio::sync::oneshot;
@@ -100,7 +101,7 @@ pub fn fetch_one(url: &str, token: &str) -> Option<Document> {
     let endpoint = Endpoint::unnamed(url, once().into()).ok()?;
     let token = Secret::new(token)?;
     let attempt = || {
-        let request = Request::new(&endpoint, Some(&token), &mut Clients::default()).ok()?;
+        let request = Request::new(&endpoint, Some(&token), Path::new(""), &mut Clients::default()).ok()?;
         fetch::attempt(&request, request.timeout).body
     };
     // On a thread of its own, because a blocking client must not be made or dropped in async code, where this may be.

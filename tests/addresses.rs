@@ -1,6 +1,7 @@
 //! Where a request may go: redirects within one origin, and never to a metadata service, however it is spelt.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ fn fetch(url: &str, redirects: u32) -> Attempt {
     let settings = Arc::new(RequestSettings { redirects, ..RequestSettings::default() });
     let endpoint = Endpoint::unnamed(url, settings).expect("a URL");
     let token = Secret::new(SAMPLE_TOKEN).expect("a token");
-    let request = Request::new(&endpoint, Some(&token), &mut Clients::default()).expect("a client");
+    let request = Request::new(&endpoint, Some(&token), Path::new(""), &mut Clients::default()).expect("a client");
     attempt(&request, Duration::from_secs(5))
 }
 

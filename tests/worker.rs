@@ -1,6 +1,7 @@
 //! A defect in a worker costs one slot, not a thread; a series of them ends the process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,8 +24,9 @@ fn round(slots: usize, panics: std::ops::Range<usize>) -> (Arc<ClosedRound>, Opt
     let endpoint = |number| Endpoint::unnamed(&api.url(&format!("/healthy/{number}")), Arc::clone(&settings));
     let endpoints: Vec<Endpoint> = (0..slots).map(|number| endpoint(number).expect("a URL")).collect();
     let mut clients = Clients::default();
-    let requests =
-        endpoints.iter().map(|endpoint| Arc::new(Request::new(endpoint, None, &mut clients).expect("a client")));
+    let requests = endpoints
+        .iter()
+        .map(|endpoint| Arc::new(Request::new(endpoint, None, Path::new(""), &mut clients).expect("a client")));
     let requests = requests.collect();
     let labels = endpoints.iter().map(|endpoint| endpoint.label.clone()).collect();
     let layout = Arc::new(Layout { job: JobName::new("job"), endpoints: labels });

@@ -54,8 +54,11 @@ fn counted(endpoints: usize) -> String {
 
 /// Each secret that the config names, once, by its text.
 fn secrets(settings: &Settings) -> Vec<(String, SecretSource)> {
-    let tokens =
-        settings.jobs.iter().flat_map(|job| &job.endpoints).filter_map(|endpoint| endpoint.request.token.as_ref());
+    let tokens = settings
+        .jobs
+        .iter()
+        .flat_map(|job| &job.endpoints)
+        .filter_map(|endpoint| Some(endpoint.request.auth.as_ref()?.secret()));
     let mut seen = BTreeSet::new();
     let named = tokens.chain(&settings.server.token).map(|source| (source.to_string(), source.clone()));
     named.filter(|(shown, _)| seen.insert(shown.clone())).collect()

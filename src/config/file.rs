@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::request_keys::{self, RequestKeys, secret};
 use super::secret::SecretSource;
 use super::section::{Located, Place, Section, Text};
 use super::value;
@@ -26,34 +26,6 @@ pub struct File {
 pub struct ServerKeys {
     pub listen: Option<Located<String>>,
     pub token: Option<Located<SecretSource>>,
-}
-
-/// The keys that say how to ask: in `[defaults]`, in a job, or in an endpoint.
-#[derive(Clone, Debug, Default)]
-pub struct RequestKeys {
-    pub user_agent: Option<Located<HeaderValue>>,
-    pub timeout: Option<Located<Duration>>,
-    pub connect_timeout: Option<Located<Duration>>,
-    pub max_body: Option<Located<u64>>,
-    pub retries: Option<Located<u32>>,
-    pub redirects: Option<Located<u32>>,
-    pub token: Option<Located<SecretSource>>,
-    pub headers: Vec<Located<(HeaderName, HeaderValue)>>,
-}
-
-impl RequestKeys {
-    /// Whether no key is set.
-    pub fn is_empty(&self) -> bool {
-        let Self { user_agent, timeout, connect_timeout, max_body, retries, redirects, token, headers } = self;
-        user_agent.is_none()
-            && timeout.is_none()
-            && connect_timeout.is_none()
-            && max_body.is_none()
-            && retries.is_none()
-            && redirects.is_none()
-            && token.is_none()
-            && headers.is_empty()
-    }
 }
 
 /// `[[job]]`.
@@ -104,7 +76,7 @@ fn server(section: Section<'_, '_>) -> ServerKeys {
 }
 
 fn defaults(section: Section<'_, '_>) -> RequestKeys {
-    let keys = request(&section);
+    let keys = request_keys::read(&section);
     section.finish();
     keys
 }
@@ -134,7 +106,7 @@ fn job(section: Section<'_, '_>) -> JobKeys {
         jitter: section.take("jitter", value::duration),
         deadline: section.take("deadline", value::duration),
         run_on_start: section.take("run_on_start", value::boolean),
-        request: request(&section),
+        request: request_keys::read(&section),
         endpoints: endpoints(&section),
     };
     section.finish();
@@ -158,53 +130,10 @@ fn endpoint(job: &Section<'_, '_>, place: Place, value: &Spanned<DeValue<'_>>) -
     }
     let section = job.section(place, value)?;
     let (name, url) = (section.take("name", value::text), section.take("url", value::text));
-    let request = request(&section);
+    let request = request_keys::read(&section);
     if url.is_none() && value.get_ref().get("url").is_none() {
         section.mistake("an endpoint needs a `url`");
     }
     section.finish();
     Some(EndpointKeys { name, url: url?, request })
-}
-
-fn request(section: &Section<'_, '_>) -> RequestKeys {
-    RequestKeys {
-        user_agent: section.take("user_agent", value::header_value),
-        timeout: section.take("timeout", value::duration),
-        connect_timeout: section.take("connect_timeout", value::duration),
-        max_body: section.take("max_body", value::size),
-        retries: section.take("retries", value::whole_number),
-        redirects: section.take("redirects", value::whole_number),
-        token: secret(section, "token"),
-        headers: section.take_section("headers").map(|headers| self::headers(&headers)).unwrap_or_default(),
-    }
-}
-
-fn headers(section: &Section<'_, '_>) -> Vec<Located<(HeaderName, HeaderValue)>> {
-    let mut headers = Vec::new();
-    for (place, name, text) in section.entries() {
-        let header = name.parse().map_err(|_| format!("{name:?} is not a header name"));
-        match header.and_then(|name: HeaderName| Ok((name, value::header_value(text)?))) {
-            Ok(value) => headers.push(Located { value, place }),
-            Err(problem) => section.mistake_at(&place, problem),
-        }
-    }
-    headers
-}
-
-/// `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`.
-fn secret(section: &Section<'_, '_>, key: &'static str) -> Option<Located<SecretSource>> {
-    let right =
-        r#"a secret is not written here but named: { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }"#;
-    section.take(key, |value| {
-        let table = value.as_table().filter(|table| table.len() == 1).ok_or(right)?;
-        let (kind, place) = table.iter().next().ok_or(right)?;
-        let name = place.get_ref().as_str().filter(|name| !name.is_empty()).ok_or(right)?;
-        match kind.get_ref().as_ref() {
-            "env" => Ok(SecretSource::Env(name.to_owned())),
-            "file" => Ok(SecretSource::File(name.into())),
-            "credential" if name.contains('/') => Err("a credential is a name, not a path".to_owned()),
-            "credential" => Ok(SecretSource::Credential(name.to_owned())),
-            _ => Err(right.to_owned()),
-        }
-    })
 }

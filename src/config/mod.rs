@@ -3,6 +3,8 @@
 
 mod file;
 mod mistake;
+mod request_keys;
+mod request_rules;
 mod rules;
 mod secret;
 mod section;
@@ -12,4 +14,4 @@ mod value;
 
 pub use mistake::{Mistake, Mistakes};
 pub use secret::{Secret, SecretError, SecretSource};
-pub use settings::{Endpoint, Job, RequestSettings, Server, Settings};
+pub use settings::{Auth, Endpoint, ErrorIf, Identity, Job, Proxy, RequestSettings, Server, Settings};

@@ -11,7 +11,7 @@ use super::section::{Located, Section};
 use super::value;
 
 /// What is written, each value with its line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestKeys {
     pub method: Option<Located<Method>>,
     pub json: Option<Located<String>>,
@@ -36,10 +36,17 @@ pub struct RequestKeys {
 }
 
 /// `error_if`: where to look, and the JSON text that means failure; without one anything but null and false does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ErrorIfKeys {
     pub pointer: String,
     pub equals: Option<String>,
+}
+
+impl RequestKeys {
+    /// Whether no key is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Takes the request keys of `section`.

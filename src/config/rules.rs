@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
-use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::file::{EndpointKeys, File, JobKeys, RequestKeys, ServerKeys};
+use super::file::{EndpointKeys, File, JobKeys, ServerKeys};
+use super::request_keys::RequestKeys;
 use super::section::{Located, Place, Text};
 use super::settings::{Endpoint, Job, RequestSettings, Server, Settings};
-use super::shown_url::names_a_secret;
 use crate::model::JobName;
 use crate::schedule::{Cadence, CronError, jitter_of};
 
@@ -24,16 +22,9 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 /// The most threads that may be asked for.
 const MOST_WORKERS: usize = 8192;
-/// The largest `max_body`: SQLite's own limit for a value is near it.
-const LARGEST_BODY: u64 = 512 * 1024 * 1024;
-/// The most `redirects`.
-const MOST_REDIRECTS: u32 = 20;
-/// The most `retries`.
-const MOST_RETRIES: u32 = 20;
-
 /// The rules, and where breaches are noted.
 pub struct Rules<'a, 'i> {
-    text: &'a Text<'i>,
+    pub(super) text: &'a Text<'i>,
     folder: &'a Path,
     /// The keys that were not understood: what seems to be missing beside one may be what it was meant to be.
     not_read: Vec<String>,
@@ -83,7 +74,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         state.map_or(self.folder, Path::new).join(name)
     }
 
-    fn within<T: PartialOrd + std::fmt::Display + Copy>(
+    pub(super) fn within<T: PartialOrd + std::fmt::Display + Copy>(
         &self,
         unit: &str,
         key: Option<Located<T>>,
@@ -98,7 +89,7 @@ impl<'a, 'i> Rules<'a, 'i> {
     }
 
     /// A duration of at least `least` and at most a year.
-    fn span(&self, key: Option<&Located<Duration>>, least: Duration) -> Option<Duration> {
+    pub(super) fn span(&self, key: Option<&Located<Duration>>, least: Duration) -> Option<Duration> {
         let Located { value, place } = key?;
         if *value < least || *value > LONGEST {
             let least = humantime::format_duration(least);
@@ -266,53 +257,6 @@ impl<'a, 'i> Rules<'a, 'i> {
             }
         }
         endpoints
-    }
-
-    /// The settings of `layers`, the nearest first.
-    fn request(&self, layers: &[&RequestKeys]) -> RequestSettings {
-        fn nearest<'l, T>(layers: &[&'l RequestKeys], key: impl Fn(&'l RequestKeys) -> &'l Option<T>) -> Option<&'l T> {
-            layers.iter().find_map(|&layer| key(layer).as_ref())
-        }
-        let default = RequestSettings::default();
-        let least = Duration::from_millis(1);
-        let timeout = self.span(nearest(layers, |keys| &keys.timeout), least).unwrap_or(default.timeout);
-        let connect =
-            self.span(nearest(layers, |keys| &keys.connect_timeout), least).unwrap_or(default.connect_timeout);
-        RequestSettings {
-            user_agent: nearest(layers, |keys| &keys.user_agent).map_or(default.user_agent, |key| key.value.clone()),
-            timeout,
-            connect_timeout: connect.min(timeout),
-            max_body: self.within(
-                " bytes",
-                nearest(layers, |keys| &keys.max_body).cloned(),
-                default.max_body,
-                1..=LARGEST_BODY,
-            ),
-            retries: self.within("", nearest(layers, |keys| &keys.retries).cloned(), default.retries, 0..=MOST_RETRIES),
-            redirects: self.within("", nearest(layers, |keys| &keys.redirects).cloned(), 0, 0..=MOST_REDIRECTS),
-            token: nearest(layers, |keys| &keys.token).map(|key| key.value.clone()),
-            headers: self.headers(layers),
-        }
-    }
-
-    fn headers(&self, layers: &[&RequestKeys]) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
-        let token = layers.iter().any(|layer| layer.token.is_some());
-        for Located { value: (name, value), place } in layers.iter().flat_map(|layer| &layer.headers) {
-            if *name == USER_AGENT {
-                self.text.mistake(place, "write it as the key `user_agent`");
-            } else if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) {
-                self.text.mistake(place, "this header is set by gatherd itself");
-            } else if *name == AUTHORIZATION && token {
-                self.text.mistake(place, "`token` sets this header already: keep one of the two");
-            }
-            if headers.iter().all(|(set, _)| set != name) {
-                let mut value = value.clone();
-                value.set_sensitive(names_a_secret(name.as_str()));
-                headers.push((name.clone(), value));
-            }
-        }
-        headers
     }
 }
 

@@ -99,14 +99,21 @@ impl Secret {
         (!value.expose_secret().chars().any(char::is_control)).then_some(Self(value))
     }
 
-    /// The header value `Bearer …` (RFC 6750), marked as sensitive.
+    /// The secret as a header's value, behind `scheme` unless that is empty, marked as sensitive.
     #[expect(clippy::missing_panics_doc, reason = "`new` lets only what fits into a header pass")]
     #[must_use]
-    pub fn bearer(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0.expose_secret()))
-            .expect("a secret was found fit for a header when it was made");
+    pub fn header(&self, scheme: &HeaderValue) -> HeaderValue {
+        let space: &[u8] = if scheme.is_empty() { b"" } else { b" " };
+        let bytes = [scheme.as_bytes(), space, self.0.expose_secret().as_bytes()].concat();
+        let mut value = HeaderValue::from_bytes(&bytes).expect("a secret was found fit for a header when it was made");
         value.set_sensitive(true);
         value
+    }
+
+    /// The secret itself, for those who put it into a request.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
     }
 }
 
@@ -125,7 +132,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("token"), "s3cret\r\n").expect("written");
         let secret = SecretSource::File("token".into()).read(folder.path()).expect("read");
-        assert_eq!(secret.bearer(), "Bearer s3cret");
+        assert_eq!(secret.header(&HeaderValue::from_static("Bearer")), "Bearer s3cret");
+        assert_eq!(secret.header(&HeaderValue::from_static("")), "s3cret");
         assert_eq!(format!("{secret:?}"), "[secret]");
     }
 

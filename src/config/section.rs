@@ -10,14 +10,14 @@ use toml::de::{DeTable, DeValue};
 use super::mistake::Mistake;
 
 /// A value and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Located<T> {
     pub value: T,
     pub place: Place,
 }
 
 /// Where something stands in the file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Place {
     pub line: usize,
     pub key: String,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
 use super::file;
@@ -74,6 +74,12 @@ pub struct Endpoint {
 /// How an endpoint is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSettings {
+    /// The method; `POST` where there is a body and nothing else is said.
+    pub method: Method,
+    /// The JSON text that is sent as the body.
+    pub json: Option<String>,
+    /// Parameters that are added to the URL's own.
+    pub query: Vec<(String, String)>,
     /// The `User-Agent` header.
     pub user_agent: HeaderValue,
     /// One attempt, from connect to the last byte.
@@ -86,23 +92,102 @@ pub struct RequestSettings {
     pub retries: u32,
     /// Redirects that are followed, within the URL's own origin.
     pub redirects: u32,
-    /// Sent as `Authorization: Bearer …`.
-    pub token: Option<SecretSource>,
+    /// Who asks.
+    pub auth: Option<Auth>,
     /// Further headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The statuses that carry data; `None` is any 2xx.
+    pub success: Option<Vec<u16>>,
+    /// What in a document means failure.
+    pub error_if: Option<ErrorIf>,
+    /// Certificates (PEM) of authorities that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that is shown to the server.
+    pub identity: Option<Identity>,
+    /// What connections go through.
+    pub proxy: Proxy,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A token in a header, behind a scheme unless that is empty.
+    Token {
+        /// Where the token is found.
+        source: SecretSource,
+        /// `Authorization`, or the API's own.
+        header: HeaderName,
+        /// `Bearer` (RFC 6750), another, or nothing.
+        scheme: HeaderValue,
+    },
+    /// Basic authentication (RFC 7617).
+    Basic {
+        /// The user's name.
+        user: String,
+        /// Where the password is found.
+        password: SecretSource,
+    },
+}
+
+impl Auth {
+    /// The secret that it needs.
+    #[must_use]
+    pub fn secret(&self) -> &SecretSource {
+        match self {
+            Self::Token { source, .. } => source,
+            Self::Basic { password, .. } => password,
+        }
+    }
+}
+
+/// A rule for APIs that say 200 and mean failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorIf {
+    /// Where to look (RFC 6901).
+    pub pointer: String,
+    /// The JSON that means failure there; `None` is anything but null and false.
+    pub equals: Option<String>,
+}
+
+/// A client certificate and its key (PEM files).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The certificate, with its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What connections go through.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// What `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say.
+    Environment,
+    /// Nothing.
+    None,
+    /// This one.
+    Through(Url),
 }
 
 impl Default for RequestSettings {
     fn default() -> Self {
         Self {
+            method: Method::GET,
+            json: None,
+            query: Vec::new(),
             user_agent: HeaderValue::from_static(concat!("gatherd/", env!("CARGO_PKG_VERSION"))),
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(3),
             max_body: 1024 * 1024,
             retries: 2,
             redirects: 0,
-            token: None,
+            auth: None,
             headers: Vec::new(),
+            success: None,
+            error_if: None,
+            ca_file: None,
+            identity: None,
+            proxy: Proxy::Environment,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! From a TOML value to a typed one. The error of each says what would be right.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use toml::de::DeValue;
 
 pub fn text(value: &DeValue<'_>) -> Result<String, String> {
@@ -39,6 +40,44 @@ pub fn size(value: &DeValue<'_>) -> Result<u64, String> {
 
 pub fn header_value(value: &DeValue<'_>) -> Result<HeaderValue, String> {
     HeaderValue::from_str(&text(value)?).map_err(|_| "a header's value is one line of printable text".to_owned())
+}
+
+pub fn header_name(value: &DeValue<'_>) -> Result<HeaderName, String> {
+    let text = text(value)?;
+    text.parse().map_err(|_| format!("{text:?} is not a header name"))
+}
+
+pub fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
+    let path = text(value)?;
+    if path.is_empty() { Err("the path of a file is needed".to_owned()) } else { Ok(path.into()) }
+}
+
+/// A text, number or truth value, as text.
+pub fn scalar(value: &DeValue<'_>) -> Result<String, String> {
+    match value {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Boolean(truth) => Ok(truth.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
+        DeValue::Float(number) => Ok(number.as_str().to_owned()),
+        other => Err(format!("expected text, a number, true or false, found {}", described(other))),
+    }
+}
+
+/// The JSON of the same shape. Dates become text; a number that JSON does not have is refused.
+pub fn json(value: &DeValue<'_>) -> Result<serde_json::Value, String> {
+    let number = |text: &str| serde_json::from_str(text).map_err(|_| format!("JSON has no number {text}"));
+    match value {
+        DeValue::String(text) => Ok(text.as_ref().into()),
+        DeValue::Boolean(truth) => Ok((*truth).into()),
+        DeValue::Integer(found) if found.radix() == 10 => number(found.as_str().trim_start_matches('+')),
+        DeValue::Integer(found) => Err(format!("write {} as a decimal number", found.as_str())),
+        DeValue::Float(found) => number(found.as_str().trim_start_matches('+')),
+        DeValue::Datetime(moment) => Ok(moment.to_string().into()),
+        DeValue::Array(list) => list.iter().map(|value| json(value.get_ref())).collect(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| Ok((key.get_ref().to_string(), json(value.get_ref())?))).collect()
+        }
+    }
 }
 
 /// A value as people would name it, short.

@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
+use serde_json::Value;
 
 use super::body::{self, Body};
 use super::request::Request;
 use super::{fault, json, redirect, retry};
+use crate::config::ErrorIf;
 use crate::model::{Detail, Document, Outcome};
 
 /// A refused answer's body of at most this many bytes is read and thrown away, so that its connection can be kept.
@@ -55,7 +57,7 @@ pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
         Ok(mut response) => {
             let status = response.status();
             let retry_after = asked_pause(&response);
-            let result = document(&mut response, request.max_body);
+            let result = document(request, &mut response);
             let (outcome, body, detail) = match result {
                 Ok(body) => (Outcome::Ok, Some(body), None),
                 Err((outcome, detail)) => (outcome, None, Some(detail)),
@@ -66,12 +68,12 @@ pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
     }
 }
 
-fn document(response: &mut Response, max_body: u64) -> Result<Document, (Outcome, Detail)> {
+fn document(request: &Request, response: &mut Response) -> Result<Document, (Outcome, Detail)> {
     let status = response.status();
     if head_size(response) > LARGEST_HEAD {
         return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
     }
-    if !status.is_success() {
+    if !request.is_success(status) {
         drain(response);
         let redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
         let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
@@ -87,10 +89,27 @@ fn document(response: &mut Response, max_body: u64) -> Result<Document, (Outcome
         let shown = if known { &coding } else { "unknown" };
         return Err((Outcome::Encoding, Detail::new(format!("content coding: {shown}"))));
     }
-    match body::read(response, max_body) {
-        Body::Whole(bytes) => json::document(bytes),
-        Body::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {max_body} bytes")))),
-        Body::Broken(error) => Err(fault::of_body(&error)),
+    let document = match body::read(response, request.max_body) {
+        Body::Whole(bytes) => json::document(bytes)?,
+        Body::TooLarge => return Err((Outcome::TooLarge, Detail::new(format!("over {} bytes", request.max_body)))),
+        Body::Broken(error) => return Err(fault::of_body(&error)),
+    };
+    match &request.error_if {
+        Some(rule) if means_failure(rule, &document) => {
+            Err((Outcome::HttpStatus, Detail::new(format!("error_if: there is an error at {}", rule.pointer))))
+        }
+        _ => Ok(document),
+    }
+}
+
+/// Whether `document` says what `rule` calls a failure.
+fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
+    // Only a number beyond f64 does not parse; what holds one is data.
+    let Ok(document) = document.parse::<Value>() else { return false };
+    match (document.pointer(&rule.pointer), &rule.equals) {
+        (None, _) => false,
+        (Some(found), Some(equals)) => serde_json::from_str::<Value>(equals).is_ok_and(|equals| equals == *found),
+        (Some(found), None) => !matches!(found, Value::Null | Value::Bool(false)),
     }
 }
 
