@@ -32,10 +32,13 @@ const MAINTENANCE: &str = "0 17 3 * * *";
 /// A round without a deadline: each of its slots has one.
 const ENDLESS: Duration = Duration::from_hours(24 * 366);
 
+/// How often it is checked that the actors are there.
+const ALIVE: Duration = Duration::from_secs(1);
+
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(100);
 
-/// What is left after the grace time for cancelled rounds to be committed.
+/// What a refusing disk gets after the grace time, until what waits for it is given up.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// How the daemon ended.
@@ -83,10 +86,17 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
             Scheduler::new(timetable, jobs, history.last_round, fetcher.clone(), storage.clone(), clock).start();
         let mut maintenance = start_maintenance(storage.clone()).await.context("cannot schedule the maintenance")?;
 
+        let mut alive = tokio::time::interval(ALIVE);
         loop {
             tokio::select! {
                 biased;
                 Some(fatal) = fatally.recv() => return Err(fatal.into()),
+                _ = alive.tick() => {
+                    // actix lets an actor that panics end without a word.
+                    for (name, connected) in [("scheduler", scheduler.connected()), ("fetcher", fetcher.connected())] {
+                        anyhow::ensure!(connected, Fatal::Gone(name));
+                    }
+                }
                 name = signals.stop() => {
                     tracing::info!(signal = name.1, "stopping: no new rounds, running ones get their grace time");
                     break;
@@ -236,10 +246,10 @@ async fn drain(
     // has nothing left to wait for.
     let _ = scheduler.send(StopFiring).await;
     let _ = fetcher.send(Drain { grace }).await;
-    match tokio::time::timeout(SETTLE, storage.send(Settle)).await {
-        Ok(Ok(0)) => Ended::Drained,
-        Ok(Ok(waiting)) => Ended::Unwritten(waiting),
-        Ok(Err(_)) | Err(_) => Ended::Unwritten(1),
+    match storage.send(Settle { within: SETTLE }).await {
+        Ok(0) => Ended::Drained,
+        Ok(waiting) => Ended::Unwritten(waiting),
+        Err(_) => Ended::Unwritten(1),
     }
 }
 

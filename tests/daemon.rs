@@ -245,6 +245,76 @@ fn rounds_wait_while_somebody_locks_the_database_and_land_once_and_in_order() {
 }
 
 #[test]
+fn a_lock_that_is_let_go_while_the_daemon_stops_loses_nothing() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"250ms\"\nretries = 0", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("figures", 1);
+    let locker = Connection::open(home.database()).expect("opened");
+    locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    daemon.wait_for("the database refuses, rounds wait");
+    daemon.signal("TERM");
+    daemon.wait_for("the database still refuses");
+    locker.execute_batch("ROLLBACK").expect("unlocked");
+    let (status, rest) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{rest:#?}");
+    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status NOT IN ('complete', 'interrupted')"), 0);
+    let dues = home.rows("SELECT due_at FROM round ORDER BY round_id", |row| row.get::<_, i64>(0));
+    assert!(dues.windows(2).all(|pair| pair[1] - pair[0] == 250_000), "no due is missing or doubled: {dues:?}");
+}
+
+#[test]
+fn a_clock_that_was_ahead_neither_hides_what_is_newest_nor_silences_the_ledger() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1s\"", &[api.url("/healthy")]));
+    let run_one_round = || {
+        let daemon = home.start();
+        daemon.wait_for_rounds("figures", 1);
+        daemon.stop();
+    };
+    run_one_round();
+    let change = |sql: &str| Connection::open(home.database()).and_then(|file| file.execute(sql, [])).expect("changed");
+    // The first run had a clock four years ahead.
+    change("UPDATE round SET due_at = due_at + 126230400000000");
+    run_one_round();
+    let newest = home.number("SELECT max(round_id) FROM round");
+    assert_eq!(home.number("SELECT round_id FROM latest"), newest);
+    change(&format!("UPDATE round SET due_at = due_at - 60000000 WHERE round_id = {newest}"));
+    run_one_round();
+    let missed = home.rows("SELECT covers FROM rounds WHERE status = 'missed'", |row| row.get::<_, i64>(0));
+    assert!(matches!(missed[..], [covers] if covers >= 59), "{missed:?}");
+}
+
+#[test]
+fn a_second_name_of_the_database_does_not_get_a_second_daemon() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let first = home.start();
+    first.wait_for("started");
+    let other = home.folder.path().join("other");
+    std::fs::create_dir(&other).expect("made");
+    std::fs::hard_link(home.database(), other.join("gatherd.db")).expect("linked");
+    std::fs::copy(home.folder.path().join("config.toml"), other.join("config.toml")).expect("copied");
+    let mut command = home.command();
+    let (status, lines) = daemon::Daemon::of(std::mem::replace(command.current_dir(&other), home.command())).wait();
+    assert_eq!(status.code(), Some(78));
+    assert!(lines.iter().any(|line| line.to_string().contains("another gatherd")), "{lines:?}");
+    first.stop();
+}
+
+#[test]
+fn a_database_that_is_a_link_to_nothing_yet_is_made_where_it_points() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let target = home.folder.path().join("elsewhere.db");
+    std::os::unix::fs::symlink(&target, home.database()).expect("linked");
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+    assert!(target.exists());
+}
+
+#[test]
 fn a_database_that_is_replaced_under_the_daemon_ends_it() {
     let api = sample_api();
     let home = Home::new(&job("figures", "every = \"200ms\"", &[api.url("/healthy")]));

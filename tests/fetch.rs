@@ -534,3 +534,14 @@ async fn a_fetch_all_that_is_dropped_unpolled_fetches_nothing_and_the_next_one_w
     assert!(fetch_all([api.url("/echo/2")], SAMPLE_TOKEN).await[0].is_some());
     assert_eq!(api.requests_to("/echo/1"), 0);
 }
+
+#[test]
+fn a_proxy_of_the_environment_is_not_asked_for_what_listens_on_this_machine() {
+    let api = sample_api();
+    let by_name = format!("http://localhost:{}/null", api.addr().port());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatherd"));
+    command.env("http_proxy", "http://127.0.0.1:1").env("HTTP_PROXY", "http://127.0.0.1:1").args(["fetch", "--fail"]);
+    let output = command.arg(api.url("/healthy")).arg(by_name).output().expect("gatherd runs");
+    assert!(output.status.success() && output.stdout.ends_with(b"null\n]\n"), "the API's null is a document");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("users"));
+}

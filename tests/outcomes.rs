@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -127,6 +128,68 @@ fn headers_up_to_100_lines_and_400_kib_are_fine_and_more_are_a_breach_of_protoco
     // Whether a much larger head meets the client's own bound depends on the pieces that it is read in.
     let urls = vec![api.url("/headers-400k"); 50];
     assert_eq!(outcomes(&["--workers", "10"], &urls), ["protocol"; 50]);
+}
+
+/// A server that gives each connection `answer` and closes it.
+fn canned(answer: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = listener.local_addr().expect("a socket");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).and_then(|_| stream.write_all(&answer));
+        }
+    });
+    format!("http://{address}/")
+}
+
+/// `text` as one member of a gzip file, stored.
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(text.as_bytes()).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+#[test]
+fn a_content_coding_is_one_in_whatever_case_and_decodes_to_its_last_byte() {
+    let answer = |headers: &str, body: &[u8]| {
+        canned(
+            [format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat(),
+        )
+    };
+    let (one, two) = (gzip("{\"a\":1}"), [gzip("{\"a\":"), gzip("1}")].concat());
+    let urls = [
+        answer("Content-Encoding: GZIP\r\n", &one),
+        answer("Content-Encoding: gzip\r\n", &two),
+        answer("Content-Encoding: gzip\r\n", &[one.as_slice(), b"garbage"].concat()),
+        answer("Content-Encoding: gzip\r\nContent-Encoding: br\r\n", &one),
+        answer("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", &one),
+        answer("Content-Encoding: identity\r\n", b"{\"a\":1}"),
+        answer("Content-Encoding: s3cret\r\n", b"{\"a\":1}"),
+    ];
+    let entries = why(&[], &urls);
+    let outcomes: Vec<&str> = entries.iter().map(|entry| entry["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["ok", "ok", "encoding", "encoding", "encoding", "ok", "encoding"], "{entries:#?}");
+    assert_eq!(entries[1]["body"]["a"], 1);
+    assert!(!entries[6].to_string().contains("s3cret"));
+}
+
+#[test]
+fn a_refusal_whose_body_stalls_is_known_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            // An answer before its question would be a breach of protocol.
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 500\r\n\r\nx");
+            held.push(stream);
+        }
+    });
+    let entry = &why(&["--timeout", "20s"], &[url])[0];
+    assert_eq!((&entry["outcome"], &entry["http_status"]), (&"http_status".into(), &403.into()));
+    assert!(entry["elapsed_ms"].as_f64().unwrap() < 10_000.0, "{entry}");
 }
 
 #[test]

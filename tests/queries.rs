@@ -102,6 +102,39 @@ fn sql_reads_and_does_nothing_else() {
 }
 
 #[test]
+fn a_question_that_is_wrong_is_a_mistake_of_usage_and_not_of_the_file() {
+    let (_folder, database, _) = demo();
+    for statement in [
+        "SELEC 1",
+        "SELECT x FROM y",
+        "",
+        "SELECT json('x')",
+        "SELECT abs(-9223372036854775808)",
+        "/**/ATTACH 'f' AS g",
+        "ROLLBACK",
+    ] {
+        let wrong = gatherd(&["sql", statement, "--database", &database]);
+        assert_eq!(wrong.status.code(), Some(64), "{statement}: {}", text(&wrong.stderr));
+    }
+    let large = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT zeroblob(1000000) FROM n";
+    let large = gatherd(&["sql", large, "--database", &database]);
+    assert!(text(&large.stderr).contains("larger than 256 MiB"), "{}", text(&large.stderr));
+}
+
+#[test]
+fn a_reader_who_may_not_write_beside_the_file_reads_it_after_the_daemon_has_stopped() {
+    let (folder, database, _) = demo();
+    let before = std::fs::metadata(folder.path()).expect("a folder").permissions();
+    let mut locked = before.clone();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut locked, 0o555);
+    std::fs::set_permissions(folder.path(), locked).expect("changed");
+    // Root may write everywhere; for everybody else this is a folder of somebody else's.
+    let latest = gatherd(&["latest", "--json", "--database", &database]);
+    std::fs::set_permissions(folder.path(), before).expect("changed back");
+    assert_eq!(text(&latest.stdout).lines().count(), 11, "{}", text(&latest.stderr));
+}
+
+#[test]
 fn a_query_that_takes_too_long_is_stopped() {
     let (_folder, database, _) = demo();
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";

@@ -157,6 +157,35 @@ fn a_wide_round_leaves_workers_for_the_other_jobs_and_takes_all_when_it_is_alone
 }
 
 #[test]
+fn many_jobs_that_hang_leave_workers_for_one_that_does_not() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let healthy = job("healthy", 3, 0);
+    let hanging: Vec<_> = (0..24).map(|number| job(&format!("hangs {number}"), 50, 0)).collect();
+    let stakes = hanging.iter().chain([&healthy]).map(|job| (job.layout.job.clone(), job.requests.len()));
+    let mut dispatch = Dispatch::new(64, stakes);
+    for turn in 0..2 {
+        for (number, job) in (1..).zip(&hanging) {
+            dispatch.start(start(turn * 100 + number, job, Duration::from_secs(1)), clock.now());
+        }
+        let orders = dispatch.orders(clock.now());
+        if turn == 1 {
+            dispatch.start(start(999, &healthy, Duration::from_secs(1)), clock.now());
+            assert_eq!(dispatch.orders(clock.now()).iter().filter(|order| order.round.0 == 999).count(), 3);
+        }
+        clock.advance(Duration::from_secs(1));
+        for order in &orders {
+            fetched(&mut dispatch, order, Outcome::Timeout, &clock);
+            // Each free worker takes the next slot, which hangs as well.
+            for next in dispatch.orders(clock.now()) {
+                fetched(&mut dispatch, &next, Outcome::Timeout, &clock);
+            }
+        }
+        dispatch.tick(clock.now());
+        finished(&mut dispatch);
+    }
+}
+
+#[test]
 fn a_free_worker_goes_to_the_round_with_the_fewest_in_flight() {
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let (first, second) = (job("first", 50, 0), job("second", 50, 0));

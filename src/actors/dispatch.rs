@@ -16,7 +16,7 @@ use crate::model::{Cause, ClosedRound, Detail, JobName, Outcome, RoundBegin, Rou
 
 /// So many workers are kept for each job that is not using them, however wide another job's round is.
 const KEPT_FOR_A_JOB: usize = 4;
-/// The part of the pool that is kept so at most: a quarter.
+/// The part of the pool that is kept so at most: a quarter, rounded up, of two workers or more.
 const KEPT_AT_MOST: usize = 4;
 
 /// One attempt that a worker is to make.
@@ -71,6 +71,7 @@ impl Load {
 struct Running {
     begin: RoundBegin,
     job: Arc<PreparedJob>,
+    started: Duration,
     closes: Duration,
     closed: Option<Recipient<RoundClosed>>,
     /// Ready to be sent, in order.
@@ -125,6 +126,7 @@ impl Dispatch {
         self.rounds.push(Running {
             begin,
             job,
+            started: now.monotonic,
             closes: now.monotonic + deadline,
             closed,
             waiting: first.into_iter().chain(last).collect(),
@@ -142,6 +144,9 @@ impl Dispatch {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(load) = self.loads.get_mut(job) {
             load.in_flight = load.in_flight.saturating_sub(1);
+            if attempt.outcome == Outcome::Timeout {
+                load.hung.insert(position);
+            }
         }
         let Some(index) = self.rounds.iter().position(|running| running.begin.id == round) else { return };
         let running = &mut self.rounds[index];
@@ -217,11 +222,17 @@ impl Dispatch {
     /// fairness), as long as enough workers stay free for the other jobs, for which `kept` are kept together.
     fn next_round(&self, kept: usize) -> Option<usize> {
         let free = self.workers - self.in_flight;
+        let most = if self.workers > 1 { self.workers.div_ceil(KEPT_AT_MOST) } else { 0 };
         let may = |running: &Running| {
-            let own = self.loads.get(&running.begin.layout.job).map_or(0, Load::kept);
-            own > 0 || free > kept.min(self.workers / KEPT_AT_MOST)
+            let Some(next) = running.waiting.front() else { return false };
+            let load = self.loads.get(&running.begin.layout.job);
+            if self.loads.len() > 1 && load.is_some_and(|load| load.hung.contains(next)) {
+                // What hung lately never takes from what is kept, or many jobs that hang would take it all.
+                return free > most;
+            }
+            load.is_some_and(|load| load.kept() > 0) || free > kept.min(most)
         };
-        let ready = self.rounds.iter().enumerate().filter(|(_, running)| !running.waiting.is_empty() && may(running));
+        let ready = self.rounds.iter().enumerate().filter(|(_, running)| may(running));
         ready.min_by_key(|(_, running)| running.in_flight).map(|(index, _)| index)
     }
 
@@ -250,7 +261,9 @@ impl Dispatch {
         } else {
             (RoundStatus::Complete, None)
         };
-        let round = ClosedRound { begin: running.begin, finished: now.wall, status, cause, slots };
+        // By the monotonic clock: the other one may have been set meanwhile.
+        let finished = running.begin.started.plus(now.monotonic.saturating_sub(running.started));
+        let round = ClosedRound { begin: running.begin, finished, status, cause, slots };
         self.finished.push(Finished { round, closed: running.closed });
     }
 }

@@ -106,10 +106,14 @@ pub struct Drain {
     pub grace: Duration,
 }
 
-/// App → Storage: everything that arrived so far is to be written. Answers how many entries could not be.
+/// App → Storage: everything that arrived so far is to be written, for which the disk has so long. Answers how many
+/// entries could not be.
 #[derive(Message)]
 #[rtype(result = "usize")]
-pub struct Settle;
+pub struct Settle {
+    /// How long Storage tries.
+    pub within: Duration,
+}
 
 /// What ends the process: going on would lose data or do harm.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +121,9 @@ pub enum Fatal {
     /// The database failed in a way that a retry does not mend.
     #[error("the database failed")]
     Storage(#[from] StoreError),
+    /// An actor panicked or is gone: what is left of the daemon would do nothing.
+    #[error("the {0} is gone: this is a defect, see the messages before")]
+    Gone(&'static str),
     /// Workers panic again and again.
     #[error("{0} workers panicked within a minute: this is a defect, see the messages before")]
     Panics(usize),

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
@@ -10,9 +11,12 @@ use tokio::sync::mpsc;
 use super::messages::{BeginRounds, Fatal, Maintain, RecordLedger, RetryStorage, RoundClosed, Settle, StoreRound};
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
-use crate::model::ClosedRound;
+use crate::model::{ClosedRound, RoundBegin};
 use crate::store::queue::{Entry, Queue};
 use crate::store::{StoreError, Trouble, Writer};
+
+/// Between two tries at the end, when nothing new comes.
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Is shown each round once it is stored.
 pub type Observer = mpsc::UnboundedSender<Arc<ClosedRound>>;
@@ -52,6 +56,16 @@ impl Storage {
         started.map_err(|_| OutOfThreads(1))
     }
 
+    /// Does `work`. A panic in it would end the only thread that writes, silently: it ends the process instead.
+    fn guarded<T>(&mut self, otherwise: T, work: impl FnOnce(&mut Self) -> T) -> T {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+            self.failed = true;
+            // The app is gone only when the process is ending already.
+            let _ = self.fatal.send(Fatal::Gone("storage"));
+            otherwise
+        })
+    }
+
     /// Writes `entry`, or queues it when others wait or the disk refuses.
     fn write(&mut self, entry: Entry) {
         if self.failed {
@@ -65,7 +79,7 @@ impl Storage {
         match commit(&mut self.writer, &entry) {
             Ok(()) => self.committed(&entry),
             Err(error) => {
-                let reason = error.with_causes();
+                let reason = error.with_cause();
                 if self.is_passing(error) {
                     tracing::warn!(error = reason, "the database refuses, rounds wait");
                     self.enqueue(entry);
@@ -102,7 +116,7 @@ impl Storage {
                     self.committed(&entry);
                 }
                 Err(error) => {
-                    let reason = error.with_causes();
+                    let reason = error.with_cause();
                     if self.is_passing(error) {
                         tracing::warn!(error = reason, waiting = self.queue.len(), "the database still refuses");
                         self.queue.failed(self.clock.now().monotonic);
@@ -145,6 +159,51 @@ impl Storage {
             }
         }
     }
+
+    /// A beginning that cannot be written does not wait: the round itself will be, whole.
+    fn begin(&mut self, rounds: &[RoundBegin]) {
+        if self.failed || !self.queue.is_empty() {
+            return;
+        }
+        if let Err(error) = self.writer.begin(rounds)
+            && self.is_passing(error)
+        {
+            tracing::debug!(rounds = rounds.len(), "the beginning of rounds is not written");
+        }
+    }
+
+    fn maintain(&mut self) {
+        match self.writer.maintain() {
+            Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
+            Err(error) => {
+                let reason = error.with_cause();
+                if self.is_passing(error) {
+                    tracing::warn!(
+                        error = reason,
+                        "the database was not maintained, the next night it will be tried again"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Writes what waits, for as long as is given, and answers how many entries are left.
+    fn settle(&mut self, within: Duration) -> usize {
+        let deadline = self.clock.now().monotonic + within;
+        self.retry();
+        while !self.queue.is_empty() && !self.failed && self.clock.now().monotonic < deadline {
+            // This thread has nothing else to do any more.
+            thread::sleep(SETTLE_PAUSE);
+            self.retry();
+        }
+        if self.queue.is_empty() && !self.failed {
+            // Only for those who copy the file without its log: what is committed is safe in either.
+            if let Err(error) = self.writer.fold_log() {
+                tracing::warn!(error = error.with_cause(), "the log was not folded into the database");
+            }
+        }
+        self.queue.len()
+    }
 }
 
 fn commit(writer: &mut Writer, entry: &Entry) -> Result<(), StoreError> {
@@ -161,16 +220,8 @@ impl Actor for Storage {
 impl Handler<BeginRounds> for Storage {
     type Result = ();
 
-    /// A beginning that cannot be written does not wait: the round itself will be, whole.
     fn handle(&mut self, begin: BeginRounds, _: &mut Self::Context) {
-        if self.failed || !self.queue.is_empty() {
-            return;
-        }
-        if let Err(error) = self.writer.begin(&begin.0)
-            && self.is_passing(error)
-        {
-            tracing::debug!(rounds = begin.0.len(), "the beginning of rounds is not written");
-        }
+        self.guarded((), |storage| storage.begin(&begin.0));
     }
 }
 
@@ -179,7 +230,7 @@ impl Handler<StoreRound> for Storage {
 
     fn handle(&mut self, store: StoreRound, _: &mut Self::Context) {
         let job = store.round.begin.layout.job.clone();
-        self.write(Entry::Round(store.round));
+        self.guarded((), |storage| storage.write(Entry::Round(store.round)));
         if let Some(closed) = store.closed {
             closed.do_send(RoundClosed { job });
         }
@@ -190,9 +241,7 @@ impl Handler<RecordLedger> for Storage {
     type Result = ();
 
     fn handle(&mut self, record: RecordLedger, _: &mut Self::Context) {
-        for row in record.0 {
-            self.write(Entry::Ledger(row));
-        }
+        self.guarded((), |storage| record.0.into_iter().for_each(|row| storage.write(Entry::Ledger(row))));
     }
 }
 
@@ -200,7 +249,7 @@ impl Handler<RetryStorage> for Storage {
     type Result = ();
 
     fn handle(&mut self, _: RetryStorage, _: &mut Self::Context) {
-        self.retry_in_time();
+        self.guarded((), Self::retry_in_time);
     }
 }
 
@@ -208,32 +257,14 @@ impl Handler<Maintain> for Storage {
     type Result = ();
 
     fn handle(&mut self, _: Maintain, _: &mut Self::Context) {
-        match self.writer.maintain() {
-            Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
-            Err(error) => {
-                let reason = error.with_causes();
-                if self.is_passing(error) {
-                    tracing::warn!(
-                        error = reason,
-                        "the database was not maintained, the next night it will be tried again"
-                    );
-                }
-            }
-        }
+        self.guarded((), Self::maintain);
     }
 }
 
 impl Handler<Settle> for Storage {
     type Result = usize;
 
-    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> usize {
-        self.retry();
-        if self.queue.is_empty() && !self.failed {
-            // Only for those who copy the file without its log: what is committed is safe in either.
-            if let Err(error) = self.writer.fold_log() {
-                tracing::warn!(error = error.with_causes(), "the log was not folded into the database");
-            }
-        }
-        self.queue.len()
+    fn handle(&mut self, settle: Settle, _: &mut Self::Context) -> usize {
+        self.guarded(1, |storage| storage.settle(settle.within))
     }
 }

@@ -1,11 +1,11 @@
 //! Exit codes, by the names of sysexits(3) where there is one.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write, stderr};
 use std::process::ExitCode;
 
 use crate::app::{Fatal, OutOfThreads};
 use crate::config::{Mistakes, SecretError};
-use crate::fetch::RequestError;
+use crate::fetch::ClientError;
 use crate::store::StoreError;
 
 /// The command did what it should, and the answer is "no": a null with `--fail`, an unknown job.
@@ -48,11 +48,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         // The reader has seen enough, as in `gatherd rounds | head`.
         return ExitCode::SUCCESS;
     }
-    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
-        eprintln!("{mistakes}");
-    } else {
-        eprintln!("gatherd: {error:#}");
-    }
+    let text = match error.downcast_ref::<Mistakes>() {
+        Some(mistakes) => mistakes.to_string(),
+        None => format!("gatherd: {error:#}"),
+    };
+    // Where nobody can read it, the exit code says it.
+    let _ = writeln!(stderr(), "{text}");
     code(error).into()
 }
 
@@ -66,13 +67,14 @@ fn code(error: &anyhow::Error) -> u8 {
         .chain()
         .find_map(|cause| {
             let failure = cause.downcast_ref::<Failure>().map(|failure| failure.code);
-            let config = cause.is::<Mistakes>() || cause.is::<SecretError>() || cause.is::<RequestError>();
-            let panics = matches!(cause.downcast_ref(), Some(Fatal::Panics(_)));
+            let system = cause.is::<OutOfThreads>() || matches!(cause.downcast_ref(), Some(ClientError::Client(_)));
+            let config = cause.is::<Mistakes>() || cause.is::<SecretError>() || cause.is::<ClientError>();
+            let panics = matches!(cause.downcast_ref(), Some(Fatal::Panics(_) | Fatal::Gone(_)));
             failure
                 .or_else(|| cause.downcast_ref().map(of_store))
+                .or_else(|| system.then_some(SYSTEM))
                 .or_else(|| config.then_some(CONFIG))
                 .or_else(|| panics.then_some(SOFTWARE))
-                .or_else(|| cause.is::<OutOfThreads>().then_some(SYSTEM))
                 .or_else(|| cause.is::<std::io::Error>().then_some(IO))
         })
         .unwrap_or(NO)

@@ -3,11 +3,14 @@
 use std::io::{BufWriter, Read, Write, stdin, stdout};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use http::HeaderValue;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use super::args::FetchArgs;
 use super::exit::{NO, usage};
@@ -35,26 +38,51 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let token = token(args)?;
     let request = request(args)?;
     let bar = progress_bar(urls.len());
-    let interrupted = AtomicBool::new(false);
-    let stop = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without a handler Ctrl-C ends the process, as ever.
-            std::future::pending::<()>().await;
-        }
-        interrupted.store(true, Ordering::Relaxed);
-    };
+    let interrupt = Interrupt::listen()?;
     let progress = |ended| bar.set_position(u64::try_from(ended).unwrap_or(u64::MAX));
-    let slots = app::fetch_urls(&urls, request, token.as_ref(), args.workers, progress, stop)?;
+    let slots = app::fetch_urls(&urls, request, token.as_ref(), args.workers, progress, interrupt.first())?;
+    let interrupted = interrupt.round_is_over();
     bar.finish_and_clear();
     print(&slots, args.why)?;
     let any_null = slots.iter().any(|(_, slot)| slot.outcome != Outcome::Ok);
-    Ok(if interrupted.into_inner() {
+    Ok(if interrupted {
         INTERRUPTED.into()
     } else if args.fail && any_null {
         NO.into()
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Ctrl-C: the first one closes the round, any further one, or one after the round, ends the process at once.
+struct Interrupt(Arc<(Notify, AtomicBool)>);
+
+impl Interrupt {
+    fn listen() -> anyhow::Result<Self> {
+        let state = Arc::new((Notify::new(), AtomicBool::new(false)));
+        let shared = Arc::clone(&state);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let watch = async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if shared.1.swap(true, Ordering::Relaxed) {
+                    std::process::exit(INTERRUPTED.into());
+                }
+                shared.0.notify_one();
+            }
+        };
+        thread::Builder::new().name("interrupt".to_owned()).spawn(move || runtime.block_on(watch))?;
+        Ok(Self(state))
+    }
+
+    /// Resolves when the first one comes.
+    async fn first(&self) {
+        self.0.0.notified().await;
+    }
+
+    /// Whether one has come; from now on any ends the process.
+    fn round_is_over(&self) -> bool {
+        self.0.1.swap(true, Ordering::Relaxed)
+    }
 }
 
 fn urls(args: &FetchArgs) -> anyhow::Result<Vec<String>> {

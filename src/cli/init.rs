@@ -1,7 +1,7 @@
 //! `gatherd init`: a commented config to start from.
 
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Write, stderr};
 use std::process::ExitCode;
 
 use super::args::InitArgs;
@@ -21,6 +21,6 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         };
         Failure { message: format!("cannot write {path}: {why}"), code: CANNOT_CREATE }
     })?;
-    eprintln!("wrote {path}: edit it, then gatherd check --config {path} and gatherd run --config {path}");
+    writeln!(stderr(), "wrote {path}: edit it, then gatherd check --config {path} and gatherd run --config {path}")?;
     Ok(ExitCode::SUCCESS)
 }

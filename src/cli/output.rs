@@ -27,7 +27,7 @@ pub fn print(table: &Table) -> anyhow::Result<()> {
 
 /// Prints `table`. On a terminal each line is cut to its width, so that a row is a line.
 pub fn print_to_width(table: &Table) -> anyhow::Result<()> {
-    print_cut(table, table.width().filter(|_| stdout().is_terminal()).map_or(usize::MAX, usize::from))
+    print_cut(table, table.width().filter(|&width| width > 0 && stdout().is_terminal()).map_or(usize::MAX, usize::from))
 }
 
 fn print_cut(table: &Table, width: usize) -> anyhow::Result<()> {

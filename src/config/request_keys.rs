@@ -129,7 +129,7 @@ fn headers(section: &Section<'_, '_>) -> Vec<Located<(HeaderName, HeaderValue)>>
     let mut headers = Vec::new();
     for (place, name, text) in section.entries() {
         let header = name.parse().map_err(|_| format!("{name:?} is not a header name"));
-        match header.and_then(|name: HeaderName| Ok((name, value::header_value(text)?))) {
+        match header.and_then(|name: HeaderName| Ok((name, value::secretive_header_value(text)?))) {
             Ok(value) => headers.push(Located { value, place }),
             Err(problem) => section.mistake_at(&place, problem),
         }

@@ -93,7 +93,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         let Located { value, place } = key?;
         if *value < least || *value > LONGEST {
             let least = humantime::format_duration(least);
-            self.text.mistake(place, format!("from {least} to 366 days, not {}", humantime::format_duration(*value)));
+            self.text.mistake(place, format!("from {least} to 366 days"));
         }
         Some(*value)
     }
@@ -263,7 +263,9 @@ impl<'a, 'i> Rules<'a, 'i> {
 fn unknown_zone(name: &str) -> String {
     let near = chrono_tz::TZ_VARIANTS.iter().map(|zone| (strsim::damerau_levenshtein(name, zone.name()), zone.name()));
     match near.min() {
-        Some((distance, zone)) if distance <= 3 => format!("{name:?} is not a time zone; did you mean {zone:?}?"),
+        Some((distance, zone)) if distance <= 3 && distance < name.len() => {
+            format!("{name:?} is not a time zone; did you mean {zone:?}?")
+        }
         _ => format!("{name:?} is not a time zone of the IANA database, such as \"Europe/Berlin\""),
     }
 }

@@ -42,6 +42,11 @@ pub fn header_value(value: &DeValue<'_>) -> Result<HeaderValue, String> {
     HeaderValue::from_str(&text(value)?).map_err(|_| "a header's value is one line of printable text".to_owned())
 }
 
+/// The same without the value in the error: it may be a secret.
+pub fn secretive_header_value(value: &DeValue<'_>) -> Result<HeaderValue, String> {
+    if value.is_str() { header_value(value) } else { Err("expected text in quotes".to_owned()) }
+}
+
 pub fn header_name(value: &DeValue<'_>) -> Result<HeaderName, String> {
     let text = text(value)?;
     text.parse().map_err(|_| format!("{text:?} is not a header name"))

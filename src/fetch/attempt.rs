@@ -1,30 +1,22 @@
 //! One attempt, bounded in time and bytes.
 
-use std::io::Read;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER};
+use reqwest::header::{LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
 use super::body::{self, Body};
+use super::coding::Coding;
 use super::request::Request;
 use super::{fault, json, redirect, retry};
 use crate::config::ErrorIf;
 use crate::model::{Detail, Document, Outcome};
 
-/// A refused answer's body of at most this many bytes is read and thrown away, so that its connection can be kept.
-const DRAINED: u64 = 16 * 1024;
-
 /// An answer's headers take at most so many bytes. The client has a bound of its own near it (and one of 100 lines),
 /// but whether it is met depends on how the bytes arrive.
 const LARGEST_HEAD: usize = 400 * 1024;
-
-/// The content codings that exist (<https://www.iana.org/assignments/http-parameters>): others are not repeated in a
-/// detail, because a server may send back there what it was sent.
-const CODINGS: [&str; 10] =
-    ["aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "gzip", "identity", "x-gzip", "zstd"];
 
 /// How one attempt ended.
 #[derive(Clone, Debug)]
@@ -74,7 +66,6 @@ fn document(request: &Request, response: &mut Response) -> Result<Document, (Out
         return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
     }
     if !request.is_success(status) {
-        drain(response);
         let redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
         let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
         return Err((outcome, Detail::new(named(status))));
@@ -82,14 +73,8 @@ fn document(request: &Request, response: &mut Response) -> Result<Document, (Out
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
         return Err((Outcome::EmptyBody, Detail::new(named(status))));
     }
-    // The client takes this header away together with the one coding that it undoes.
-    if let Some(coding) = response.headers().get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
-        let coding = String::from_utf8_lossy(coding.as_bytes()).to_ascii_lowercase();
-        let known = coding.split(',').all(|coding| CODINGS.contains(&coding.trim()));
-        let shown = if known { &coding } else { "unknown" };
-        return Err((Outcome::Encoding, Detail::new(format!("content coding: {shown}"))));
-    }
-    let document = match body::read(response, request.max_body) {
+    let coding = Coding::of(response.headers()).map_err(|why| (Outcome::Encoding, why))?;
+    let document = match body::read(response, coding, request.max_body) {
         Body::Whole(bytes) => json::document(bytes)?,
         Body::TooLarge => return Err((Outcome::TooLarge, Detail::new(format!("over {} bytes", request.max_body)))),
         Body::Broken(error) => return Err(fault::of_body(&error)),
@@ -126,11 +111,4 @@ fn asked_pause(response: &Response) -> Option<Duration> {
     let asks = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let value = response.headers().get(RETRY_AFTER).filter(|_| asks)?;
     retry::retry_after(value.to_str().ok()?, SystemTime::now())
-}
-
-fn drain(response: &mut Response) {
-    if response.content_length().is_some_and(|length| length <= DRAINED) {
-        // Best effort: without it the connection is closed and the next attempt opens another.
-        let _ = std::io::copy(&mut response.take(DRAINED), &mut std::io::sink());
-    }
 }

@@ -1,8 +1,10 @@
 //! A response's body, read up to a bound.
 
-use std::io::{self, Read};
+use std::io;
 
 use reqwest::blocking::Response;
+
+use super::coding::Coding;
 
 /// The first buffer for a body whose length is not announced, and the most that an announced one is believed.
 const FIRST_BUFFER: usize = 4 * 1024;
@@ -18,18 +20,18 @@ pub enum Body {
     Broken(io::Error),
 }
 
-/// Reads `response` to its end or to `max_body` + 1 bytes, decompressed. The announced length spares the reading of
-/// what is too large anyway.
-pub fn read(response: &mut Response, max_body: u64) -> Body {
-    let announced = response.content_length();
+/// Reads `response` to its end or to `max_body` + 1 decoded bytes. The announced length, which is the coded one, spares
+/// the reading of what is too large anyway.
+pub fn read(response: &mut Response, coding: Coding, max_body: u64) -> Body {
+    let announced = response.content_length().filter(|_| coding == Coding::Identity);
     if announced.is_some_and(|length| length > max_body) {
         return Body::TooLarge;
     }
     let first = announced.and_then(|length| usize::try_from(length).ok()).map_or(FIRST_BUFFER, |length| length + 1);
     let mut bytes = Vec::with_capacity(first.min(LARGEST_FIRST_BUFFER));
-    match response.take(max_body.saturating_add(1)).read_to_end(&mut bytes) {
+    match coding.read(response, max_body.saturating_add(1), &mut bytes) {
         Err(error) => Body::Broken(error),
-        Ok(length) if length as u64 > max_body => Body::TooLarge,
-        Ok(_) => Body::Whole(bytes),
+        Ok(()) if bytes.len() as u64 > max_body => Body::TooLarge,
+        Ok(()) => Body::Whole(bytes),
     }
 }

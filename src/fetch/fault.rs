@@ -6,9 +6,9 @@ use std::io::{self, ErrorKind};
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
-/// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left): Linux's numbers for what is short
-/// on our side.
-const OUR_SIDE: [i32; 5] = [24, 23, 12, 105, 99];
+/// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left), `EAGAIN` (no thread): Linux's numbers
+/// for what is short on our side.
+const OUR_SIDE: [i32; 6] = [24, 23, 12, 105, 99, 11];
 
 /// A request that got no answer.
 pub fn of_request(error: &reqwest::Error) -> (Outcome, Detail) {

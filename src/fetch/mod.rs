@@ -5,6 +5,7 @@ mod address;
 mod attempt;
 mod body;
 mod client;
+mod coding;
 mod fault;
 pub mod json;
 mod redirect;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::blocking::{self, Client};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, StatusCode, Url};
+use url::Host;
 
 use super::client::{ClientError, Clients, Way};
-use crate::config::{Auth, Endpoint, ErrorIf, Job, Secret, SecretError};
+use super::coding::ACCEPTED;
+use super::resolver::is_localhost;
+use crate::config::{Auth, Endpoint, ErrorIf, Job, Proxy, RequestSettings, Secret, SecretError};
 use crate::model::Layout;
 
 /// One endpoint's request, ready to be sent any number of times.
@@ -106,17 +109,20 @@ impl Request {
         let settings = &endpoint.request;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
         headers.insert(USER_AGENT, settings.user_agent.clone());
         if settings.json.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        headers.extend(settings.headers.iter().cloned());
+        for (name, value) in &settings.headers {
+            headers.insert(name, value.clone());
+        }
         let way = Way {
             connect_timeout: settings.connect_timeout,
             public_only: false,
             ca_file: settings.ca_file.clone(),
             identity: settings.identity.clone(),
-            proxy: settings.proxy.clone(),
+            proxy: proxy(settings, &endpoint.url),
         };
         let client = clients.get(&way, folder)?;
         let public_only = Way { public_only: true, ..way };
@@ -175,4 +181,15 @@ fn with_query(url: &Url, query: &[(String, String)]) -> Url {
         url.query_pairs_mut().extend_pairs(query);
     }
     url
+}
+
+/// The environment's proxies are for the world outside: what listens on this machine is asked directly.
+fn proxy(settings: &RequestSettings, url: &Url) -> Proxy {
+    let here = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => is_localhost(name),
+        None => false,
+    };
+    if here && settings.proxy == Proxy::Environment { Proxy::None } else { settings.proxy.clone() }
 }

@@ -1,81 +1,176 @@
 //! Names → addresses that may be connected to. The check is on the addresses that the connection then uses, so a name
 //! that changes its answer gains nothing.
+//!
+//! The system's resolver blocks, for 10 s and more where name servers are silent. So each lookup has a thread that
+//! nobody joins, there is at most one for a name, and a name that had an answer before keeps it while the next one is
+//! slow: dead names cost their own endpoints.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::OnceCell;
+use tokio::sync::oneshot;
 
 use super::address::{is_blocked, is_public};
 
 /// For so long an answer is shared: the endpoints of a round ask for the same few names at the same time.
-const SHARED: Duration = Duration::from_secs(5);
-/// The most names whose answers are kept.
+const FRESH: Duration = Duration::from_secs(5);
+/// For so long an older answer serves where a new one does not come.
+const STALE: Duration = Duration::from_mins(10);
+/// After so long a new answer is not waited for where an older one is there.
+const SLOW: Duration = Duration::from_millis(500);
+/// The most lookups at the same time.
+const MOST_LOOKUPS: usize = 128;
+/// The most names that are remembered.
 const MOST_NAMES: usize = 4096;
+/// A lookup's stack: what the C library's modules need.
+const STACK: usize = 256 * 1024;
 
 /// All addresses of a name are ones that are never connected to, or not from here.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is an address that is never connected to")]
 pub struct BlockedAddress(pub IpAddr);
 
-/// An answer in the making, or made.
-type Answer = Arc<OnceCell<Vec<SocketAddr>>>;
+type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 
-/// The system's resolver, its answers shared for a short while and without blocked addresses.
+/// The system's resolver, its answers shared and without blocked addresses.
 #[derive(Clone, Default)]
 pub struct Resolver {
-    answers: Arc<Mutex<HashMap<String, (Instant, Answer)>>>,
+    lookups: Arc<Mutex<Lookups>>,
     /// Only public addresses are let through: for redirects that a public server asked for.
     public_only: bool,
+}
+
+#[derive(Default)]
+struct Lookups {
+    names: HashMap<String, Known>,
+    /// Names that wait for a thread.
+    queue: VecDeque<String>,
+    running: usize,
+}
+
+/// What is known of a name.
+#[derive(Default)]
+struct Known {
+    answer: Option<(Instant, Arc<[SocketAddr]>)>,
+    /// Whether a lookup is running or queued, and who waits for it.
+    asked: bool,
+    waiting: Vec<oneshot::Sender<Found>>,
 }
 
 impl Resolver {
     /// The same answers, public addresses only.
     pub fn public_only(&self) -> Self {
-        Self { answers: Arc::clone(&self.answers), public_only: true }
+        Self { lookups: Arc::clone(&self.lookups), public_only: true }
     }
 
-    /// The cell in which the answer for `name` is, or will be.
-    fn answer(&self, name: &str) -> Answer {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if let Some((until, answer)) = answers.get(name)
-            && now < *until
-        {
-            return Arc::clone(answer);
+    fn lock(&self) -> MutexGuard<'_, Lookups> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer, or an older one that may serve, and the place where a new one will come.
+    fn ask(&self, name: &str) -> (Option<Arc<[SocketAddr]>>, Option<oneshot::Receiver<Found>>) {
+        let mut lookups = self.lock();
+        lookups.forget_old_names();
+        let known = lookups.names.entry(name.to_owned()).or_default();
+        let old = known.answer.as_ref().filter(|(at, _)| at.elapsed() < STALE);
+        let (fresh, old) = (old.is_some_and(|(at, _)| at.elapsed() < FRESH), old.map(|(_, found)| Arc::clone(found)));
+        if fresh {
+            return (old, None);
         }
-        if answers.len() >= MOST_NAMES {
-            answers.retain(|_, (until, _)| now < *until);
+        let (answer, wait) = oneshot::channel();
+        known.waiting.push(answer);
+        if !std::mem::replace(&mut known.asked, true) {
+            lookups.queue.push_back(name.to_owned());
+            if lookups.running < MOST_LOOKUPS {
+                lookups.running += 1;
+                drop(lookups);
+                self.start_thread();
+            }
         }
-        let answer = Answer::default();
-        if answers.len() < MOST_NAMES {
-            answers.insert(name.to_owned(), (now + SHARED, Arc::clone(&answer)));
+        (old, Some(wait))
+    }
+
+    fn start_thread(&self) {
+        let resolver = self.clone();
+        let work = move || {
+            while let Some(name) = resolver.next_name() {
+                let found = (name.as_str(), 0).to_socket_addrs().map(Iterator::collect).map_err(Arc::new);
+                resolver.lock().answered(&name, &found);
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("lookup".to_owned()).stack_size(STACK).spawn(work) {
+            let mut lookups = self.lock();
+            lookups.running -= 1;
+            if let Some(name) = lookups.queue.pop_back() {
+                lookups.answered(&name, &Err(Arc::new(error)));
+            }
         }
-        answer
+    }
+
+    fn next_name(&self) -> Option<String> {
+        let mut lookups = self.lock();
+        let name = lookups.queue.pop_front();
+        if name.is_none() {
+            lookups.running -= 1;
+        }
+        name
+    }
+}
+
+impl Lookups {
+    fn answered(&mut self, name: &str, found: &Found) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.asked = false;
+        if let Ok(found) = found {
+            known.answer = Some((Instant::now(), Arc::clone(found)));
+        }
+        for waiting in known.waiting.drain(..) {
+            // Whoever asked may have run out of time.
+            let _ = waiting.send(found.clone());
+        }
+    }
+
+    fn forget_old_names(&mut self) {
+        if self.names.len() >= MOST_NAMES {
+            self.names
+                .retain(|_, known| known.asked || known.answer.as_ref().is_some_and(|(at, _)| at.elapsed() < FRESH));
+        }
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let answer = self.answer(name.as_str());
+        if is_localhost(name.as_str()) {
+            let here = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            let allowed = allowed(&here.map(|address| SocketAddr::new(address, 0)), self.public_only);
+            return Box::pin(async move { Ok(Box::new(allowed?.into_iter()) as Addrs) });
+        }
+        let (old, new) = self.ask(name.as_str());
         let public_only = self.public_only;
         Box::pin(async move {
-            // A failure is not kept: whoever waited asks anew.
-            let found = answer.get_or_try_init(|| look_up(name.as_str().to_owned())).await?;
-            let allowed = allowed(found, public_only)?;
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            let found = match (old, new) {
+                (Some(found), None) => found,
+                (Some(old), Some(new)) => match tokio::time::timeout(SLOW, new).await {
+                    Ok(Ok(Ok(found))) => found,
+                    _ => old,
+                },
+                (None, Some(new)) => new.await.map_err(io::Error::other)??,
+                (None, None) => Arc::default(),
+            };
+            Ok(Box::new(allowed(&found, public_only)?.into_iter()) as Addrs)
         })
     }
 }
 
-/// Asks the system. It blocks, for 10 s and more where name servers are silent, so it has a thread of its own.
-async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
-    let asked = tokio::task::spawn_blocking(move || Ok((name.as_str(), 0).to_socket_addrs()?.collect()));
-    asked.await.map_err(io::Error::other)?
+/// Whether `name` is this machine without asking anybody (RFC 6761, section 6.3).
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost")
 }
 
 fn allowed(found: &[SocketAddr], public_only: bool) -> Result<Vec<SocketAddr>, BlockedAddress> {

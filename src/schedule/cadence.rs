@@ -3,13 +3,13 @@
 use std::hash::Hasher;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveTime, TimeDelta, Timelike};
 use chrono_tz::Tz;
-use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use croner::{Cron, CronComponent};
 use siphasher::sip::SipHasher13;
 
-use super::zone::{next_at_named_hours, next_in_every_hour};
+use super::zone::{next_at_named_hours, next_change, next_in_every_hour};
 use crate::model::Timestamp;
 
 /// When a job is due.
@@ -120,12 +120,46 @@ impl Cadence {
             dues.last = Timestamp::from_micros(first.as_micros() + more * period);
             dues.count += more.unsigned_abs();
         } else {
-            while let Some(due) = self.next_after(dues.last).filter(|&due| due <= until) {
+            loop {
+                if let Some((last, more)) = self.rest_of_day_or_hour(dues.last).filter(|&(last, _)| last <= until) {
+                    dues.last = last;
+                    dues.count += more;
+                }
+                let Some(due) = self.next_after(dues.last).filter(|&due| due <= until) else { break };
                 dues.last = due;
                 dues.count += 1;
             }
         }
         Some(dues)
+    }
+}
+
+impl Cadence {
+    /// The last due of the same local day or hour and how many there are until then, when `due` is the first of a day
+    /// or hour in which the zone's clock does not jump. A clock that is set from 1970 to today passes more dues than can
+    /// be walked.
+    fn rest_of_day_or_hour(&self, due: Timestamp) -> Option<(Timestamp, u64)> {
+        let Pattern::Cron { cron, zone, .. } = &self.pattern else { return None };
+        let due = due.minus(self.shift).to_utc()?;
+        let time = due.with_timezone(zone).time();
+        let parts = [&cron.pattern.hours, &cron.pattern.minutes, &cron.pattern.seconds].map(CronComponent::values);
+        let [hours, minutes, seconds] = parts.each_ref().map(Vec::as_slice);
+        let this_hour = [u16::try_from(time.hour()).ok()?];
+        let midnight = due - (time - NaiveTime::MIN);
+        let full_hour = due - TimeDelta::seconds((time.minute() * 60 + time.second()).into());
+        let spans = [(hours, midnight, TimeDelta::days(1)), (&this_hour, full_hour, TimeDelta::hours(1))];
+        spans.into_iter().filter(|_| hours.contains(&this_hour[0])).find_map(|(hours, start, span)| {
+            let at = |hour: &u16, minute: &u16, second: &u16| {
+                NaiveTime::from_hms_opt((*hour).into(), (*minute).into(), (*second).into())
+            };
+            let first = at(hours.first()?, minutes.first()?, seconds.first()?)?;
+            let last = at(hours.last()?, minutes.last()?, seconds.last()?)?;
+            if time != first || next_change(*zone, start, start + span).is_some() {
+                return None;
+            }
+            let count = (hours.len() * minutes.len() * seconds.len()) as u64;
+            Some((Timestamp::from(due + (last - first)).plus(self.shift), count - 1))
+        })
     }
 }
 

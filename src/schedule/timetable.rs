@@ -104,7 +104,7 @@ impl Timetable {
             }
             row.handle(row.handled.max(Some(now.wall)).unwrap_or(now.wall));
             if row.entry.run_on_start {
-                actions.push(row.start(job, now.wall, now));
+                actions.push(row.start_at_once(job, now));
             }
             rows.push(row);
         }
@@ -160,14 +160,12 @@ impl Row {
         };
         let newest = dues.last;
         self.handle(newest);
-        if let Some(slept) = all_but_last(&self.entry.cadence, dues) {
-            actions.push(ledger(job, slept, RoundStatus::Missed, Cause::Asleep));
-        }
+        let late = self.too_late_for(newest, now.wall) && matches!(self.state, State::Idle);
+        let slept = if late { Some(dues) } else { all_but_last(&self.entry.cadence, dues) };
+        actions.extend(slept.map(|slept| ledger(job, slept, RoundStatus::Missed, Cause::Asleep)));
         let only_newest = Dues { first: newest, last: newest, count: 1 };
         match self.state {
-            State::Idle if self.too_late_for(newest, now.wall) => {
-                actions.push(ledger(job, only_newest, RoundStatus::Missed, Cause::Asleep));
-            }
+            State::Idle if late => {}
             State::Idle => actions.push(self.start(job, newest, now)),
             State::Running { closes } if closes <= now.monotonic + CLOSING_SOON => {
                 self.state = State::Closing { waiting: newest };
@@ -190,12 +188,18 @@ impl Row {
         Action::Start { job, due, deadline }
     }
 
+    /// A round that no due asked for gets as long as one that starts at the next due: it may well start just before
+    /// that one, which is then skipped if need be.
+    fn start_at_once(&mut self, job: usize, now: Moment) -> Action {
+        let from_next = self.next.map(|next| time_between(next, self.entry.cadence.next_after(next)));
+        let deadline = self.entry.deadline.or(from_next).unwrap_or(LONGEST_ROUND);
+        self.state = State::Running { closes: now.monotonic + deadline };
+        Action::Start { job, due: now.wall, deadline }
+    }
+
     /// Until the next due, less a margin of a twentieth of the time between the two.
     fn time_to_next(&self, due: Timestamp, now: Timestamp) -> Duration {
-        self.next.map_or(LONGEST_ROUND, |next| {
-            let margin = (next.since(due) / 20).min(LARGEST_MARGIN);
-            next.since(now).saturating_sub(margin).min(LONGEST_ROUND)
-        })
+        time_between(due, self.next).saturating_sub(now.since(due))
     }
 
     fn handle(&mut self, due: Timestamp) {
@@ -214,6 +218,14 @@ impl Row {
             self.handle(now);
         }
     }
+}
+
+/// From a due to the next, less the margin, at most 10 minutes.
+fn time_between(due: Timestamp, next: Option<Timestamp>) -> Duration {
+    next.map_or(LONGEST_ROUND, |next| {
+        let period = next.since(due);
+        period.saturating_sub((period / 20).min(LARGEST_MARGIN)).min(LONGEST_ROUND)
+    })
 }
 
 fn all_but_last(cadence: &Cadence, dues: Dues) -> Option<Dues> {

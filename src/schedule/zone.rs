@@ -70,7 +70,7 @@ fn first_instant(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
 }
 
 /// The first instant in (`from`, `until`] at which the zone's offset differs from the one before it.
-fn next_change(zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn next_change(zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let before = offset(zone, from);
     let (mut low, mut high) = (from, from);
     while offset(zone, high) == before {

@@ -89,6 +89,9 @@ pub enum StoreError {
     /// The text of a query is not SQL, or asks for what is not there.
     #[error("{0}")]
     Sql(String),
+    /// An answer is too large to be held.
+    #[error("the answer is larger than 256 MiB: ask for less with LIMIT, or use sqlite3")]
+    LargeAnswer,
     /// A query ran into its deadline.
     #[error("the query took longer than {0:?} and was stopped")]
     Deadline(std::time::Duration),
@@ -122,17 +125,16 @@ impl StoreError {
         }
     }
 
-    /// The error with its causes, in one line for the log.
+    /// The error with its cause, in one line for the log.
     #[must_use]
-    pub fn with_causes(&self) -> String {
-        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
-        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    pub fn with_cause(&self) -> String {
+        std::error::Error::source(self).map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
     }
 
     /// Whether a query is refused for its text.
     #[must_use]
     pub fn is_question(&self) -> bool {
-        matches!(self, Self::Sql(_) | Self::NotReadOnly(_))
+        matches!(self, Self::Sql(_) | Self::NotReadOnly(_) | Self::LargeAnswer)
     }
 
     /// Whether the file itself is refused (a mistake in what was configured) rather than failing.

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 use super::error::StoreError;
 use super::file_identity::FileIdentity;
-use super::lock::Lock;
+use super::lock::{Lock, beside};
 use super::write::Writer;
 
 /// Append-only: a migration that was released is never changed.
@@ -43,8 +43,10 @@ pub fn open(path: &Path) -> Result<Writer, StoreError> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(|source| sqlite(&path, source))?;
+    // The file itself as well: a second name of it in another folder has a lock file of its own.
+    let locks = [lock, Lock::take_file(&path, &path)?];
     let identity = FileIdentity::remember(&path)?;
-    Ok(Writer::new(connection, identity, lock, path))
+    Ok(Writer::new(connection, identity, locks, path))
 }
 
 /// Opens the database at `path` for reading only, beside a daemon or without one.
@@ -53,12 +55,29 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::Absent { path: path.to_owned() });
     }
     check_header(path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|source| sqlite(path, source))?;
+    let connection = connect_read_only(path).map_err(|source| sqlite(path, source))?;
     let ready =
         connection.busy_timeout(READ_BUSY_TIMEOUT).and_then(|()| connection.pragma_update(None, "query_only", true));
     ready.map_err(|source| sqlite(path, source))?;
     Ok(connection)
+}
+
+/// A reader of a write-ahead log makes the log's index where there is none, which somebody who may not write beside the
+/// file cannot. With nothing in the log the file alone is the database, and nobody writes it.
+fn connect_read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let usual = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    let refused = matches!(&usual, Err(rusqlite::Error::SqliteFailure(failure, _))
+        if matches!(failure.code, ErrorCode::ReadOnly | ErrorCode::CannotOpen));
+    let log = std::fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len());
+    if !refused || log > 0 {
+        return usual;
+    }
+    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
 pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
@@ -70,6 +89,10 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |path: &Path, source| StoreError::Io { path: path.to_owned(), what: "cannot use this folder", source };
     if let Ok(found) = path.canonicalize() {
         return Ok(found);
+    }
+    // A link to a file that is not made yet.
+    if let Ok(target) = path.read_link() {
+        return absolute(&path.parent().unwrap_or(Path::new("")).join(target));
     }
     let (folder, name) = match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) => (if folder.as_os_str().is_empty() { Path::new(".") } else { folder }, name),

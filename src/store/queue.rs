@@ -70,10 +70,10 @@ impl Queue {
         self.entries.is_empty() && self.dropped.is_empty()
     }
 
-    /// How many entries wait.
+    /// How many entries wait to be written.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.dropped.len()
     }
 
     /// Adds the newest entry, and drops the oldest until the bounds hold. Answers how many were dropped.
@@ -153,7 +153,7 @@ mod tests {
     fn a_full_queue_drops_the_oldest_and_keeps_one_entry_of_the_ledger_for_them() {
         let mut queue = Queue::default();
         let dropped: usize = (0..).take(MOST_ENTRIES + 3).map(|id| queue.push(entry(id))).sum();
-        assert_eq!((dropped, queue.len()), (3, MOST_ENTRIES));
+        assert_eq!((dropped, queue.len()), (3, MOST_ENTRIES + 1));
         let Some(Entry::Ledger(run)) = queue.front() else { panic!("the dropped run comes first") };
         assert_eq!((run.id.0, run.covers, run.cause), (0, 3, Cause::Storage));
         queue.written();

@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, Params, Statement};
 
 use super::error::StoreError;
 use super::open::{open_read_only, sqlite};
+
+/// The largest answer in bytes: it is held in memory to be laid out.
+const LARGEST_ANSWER: usize = 256 * 1024 * 1024;
 
 /// One value of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +27,18 @@ pub enum Value {
     Text(String),
     /// Bytes.
     Blob(Vec<u8>),
+}
+
+impl Value {
+    /// The memory that it holds, roughly.
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Text(text) => text.len(),
+                Self::Blob(bytes) => bytes.len(),
+                Self::Null | Self::Integer(_) | Self::Real(_) => 0,
+            }
+    }
 }
 
 /// An answer: names of columns, and rows of as many values.
@@ -92,7 +108,7 @@ impl Reader {
     pub fn rounds(&self, job: Option<&str>, last: u32, vectors: bool) -> Result<Answer, StoreError> {
         // The newest are found in an index; the views then add the names and forms that people read.
         let newest = match job {
-            Some(_) => "job_id = (SELECT job_id FROM job WHERE name = ?1) ORDER BY due_at DESC, round_id DESC",
+            Some(_) => "job_id = (SELECT job_id FROM job WHERE name = ?1) ORDER BY round_id DESC",
             None => "?1 IS NULL ORDER BY round_id DESC",
         };
         let vector =
@@ -100,7 +116,7 @@ impl Reader {
         self.ask(
             &format!(
                 "SELECT *{vector} FROM rounds
-                 WHERE round_id IN (SELECT round_id FROM round WHERE {newest} LIMIT ?2) ORDER BY due_at, round_id"
+                 WHERE round_id IN (SELECT round_id FROM round WHERE {newest} LIMIT ?2) ORDER BY round_id"
             ),
             (job, last),
         )
@@ -119,25 +135,37 @@ impl Reader {
     /// # Errors
     /// When it is not that, is not SQL, or takes too long.
     pub fn sql(&self, text: &str) -> Result<Answer, StoreError> {
-        let statement = self.connection.prepare(text).map_err(|error| match error {
+        // All of these are "read-only" to SQLite, and reach outside of this file or this statement.
+        let only_read = |context: AuthContext<'_>| match context.action {
+            AuthAction::Attach { .. } | AuthAction::Detach { .. } | AuthAction::Transaction { .. } => {
+                Authorization::Deny
+            }
+            _ => Authorization::Allow,
+        };
+        self.connection.authorizer(Some(only_read)).map_err(|error| self.failed(error))?;
+        let statement = self.connection.prepare(text).map_err(|error| self.question(error))?;
+        if !statement.readonly() {
+            let word = text.split_whitespace().next().unwrap_or_default();
+            return Err(StoreError::NotReadOnly(format!("`{word}` does more")));
+        }
+        self.run(statement, []).map_err(|error| match error {
+            StoreError::Sqlite { source, .. } => self.question(source),
+            other => other,
+        })
+    }
+
+    /// What is wrong with a statement of the user's; what is wrong with the file stays that.
+    fn question(&self, error: rusqlite::Error) -> StoreError {
+        use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase, SystemIoFailure};
+        let file = [CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase, SystemIoFailure];
+        match error {
             rusqlite::Error::MultipleStatement => StoreError::NotReadOnly("there are several".to_owned()),
             rusqlite::Error::SqlInputError { msg, offset, .. } => {
                 StoreError::Sql(format!("{msg}, at character {}", offset.saturating_add(1)))
             }
-            rusqlite::Error::SqliteFailure(failure, Some(why)) if failure.code == ErrorCode::Unknown => {
-                StoreError::Sql(why)
-            }
-            other => self.failed(other),
-        })?;
-        // Both are "read-only" to SQLite, and both reach outside of this file.
-        let word = text.trim_start().get(..6).unwrap_or_default();
-        if !statement.readonly() || word.eq_ignore_ascii_case("ATTACH") || word.eq_ignore_ascii_case("DETACH") {
-            return Err(StoreError::NotReadOnly(format!(
-                "`{}` does more",
-                text.split_whitespace().next().unwrap_or_default()
-            )));
+            rusqlite::Error::SqliteFailure(failure, _) if file.contains(&failure.code) => self.failed(error),
+            other => StoreError::Sql(other.to_string()),
         }
-        self.run(statement, [])
     }
 
     fn ask(&self, sql: &str, params: impl Params) -> Result<Answer, StoreError> {
@@ -157,7 +185,7 @@ impl Reader {
             });
             let answer = collect(&mut statement, params);
             drop(finished);
-            answer.map_err(|error| self.failed(error))
+            answer.map_err(|error| self.failed(error))?.ok_or(StoreError::LargeAnswer)
         })
     }
 
@@ -171,15 +199,21 @@ impl Reader {
     }
 }
 
-fn collect(statement: &mut Statement<'_>, params: impl Params) -> rusqlite::Result<Answer> {
+/// The whole answer, or `None` when it is larger than this process should hold.
+fn collect(statement: &mut Statement<'_>, params: impl Params) -> rusqlite::Result<Option<Answer>> {
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-    let mut rows = Vec::new();
+    let (mut rows, mut bytes) = (Vec::new(), 0);
     let mut found = statement.query(params)?;
     while let Some(row) = found.next()? {
         let values = (0..columns.len()).map(|column| row.get_ref(column).map(value));
-        rows.push(values.collect::<rusqlite::Result<_>>()?);
+        let values = values.collect::<rusqlite::Result<Vec<Value>>>()?;
+        bytes += values.iter().map(Value::bytes).sum::<usize>();
+        if bytes > LARGEST_ANSWER {
+            return Ok(None);
+        }
+        rows.push(values);
     }
-    Ok(Answer { columns, rows })
+    Ok(Some(Answer { columns, rows }))
 }
 
 fn value(value: ValueRef<'_>) -> Value {

@@ -23,7 +23,7 @@ pub struct Writer {
     /// The keys of each job's present layout, once they are committed.
     keys: HashMap<JobName, Keys>,
     /// Released last.
-    _lock: Lock,
+    _locks: [Lock; 2],
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +36,8 @@ struct Keys {
 /// What an earlier run left behind.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// The last due of each job that became a round or an entry of the ledger.
+    /// The due of each job that became a round or an entry of the ledger last. Not the latest: a clock that was ahead
+    /// for a while must not silence the ledger until it is there again.
     pub last_dues: HashMap<JobName, Timestamp>,
     /// The largest number in use.
     pub last_round: RoundId,
@@ -45,8 +46,8 @@ pub struct History {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, identity: FileIdentity, lock: Lock, path: PathBuf) -> Self {
-        Self { connection, identity, path, keys: HashMap::new(), _lock: lock }
+    pub(super) fn new(connection: Connection, identity: FileIdentity, locks: [Lock; 2], path: PathBuf) -> Self {
+        Self { connection, identity, path, keys: HashMap::new(), _locks: locks }
     }
 
     /// The database, without links.
@@ -68,8 +69,8 @@ impl Writer {
             let last_round =
                 transaction.query_row("SELECT coalesce(max(round_id), 0) FROM round", [], |row| row.get(0))?;
             let mut statement = transaction.prepare(
-                "SELECT j.name, max(CASE r.status WHEN 'missed' THEN r.finished_at ELSE r.due_at END)
-                 FROM job j JOIN round r ON r.job_id = j.job_id GROUP BY j.job_id",
+                "SELECT j.name, CASE r.status WHEN 'missed' THEN r.finished_at ELSE r.due_at END
+                 FROM job j JOIN round r ON r.round_id = (SELECT max(round_id) FROM round WHERE job_id = j.job_id)",
             )?;
             let last_dues = statement
                 .query_map([], |row| {

@@ -1,0 +1,96 @@
+//! Content codings: at most one, undone here rather than by the HTTP library, which takes one line of several for the
+//! whole and the first of a gzip file's members for all of them.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+
+use crate::model::Detail;
+
+/// What is asked for.
+pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
+
+/// The codings that exist (<https://www.iana.org/assignments/http-parameters>): others are not repeated in a detail,
+/// because a server may send back there what it was sent.
+const NAMES: [&str; 10] =
+    ["aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "gzip", "identity", "x-gzip", "zstd"];
+
+/// The largest window of zstd, 8 MiB (RFC 9659), as a power of two.
+const ZSTD_WINDOW: u32 = 23;
+/// What is read at once.
+const BUFFER: usize = 16 * 1024;
+
+/// How a body is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Not at all.
+    Identity,
+    /// RFC 1952, one member or several.
+    Gzip,
+    /// RFC 1950, or RFC 1951 as some servers understand it.
+    Deflate,
+    /// RFC 7932.
+    Brotli,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Coding {
+    /// The coding that all lines of the header together name.
+    ///
+    /// # Errors
+    /// More than one, or one that was not asked for.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Detail> {
+        let lines = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let names: Vec<String> = lines
+            .flat_map(|line| line.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>())
+            .filter(|name| !name.is_empty() && name != "identity")
+            .collect();
+        match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            [] => Ok(Self::Identity),
+            ["gzip" | "x-gzip"] => Ok(Self::Gzip),
+            ["deflate"] => Ok(Self::Deflate),
+            ["br"] => Ok(Self::Brotli),
+            ["zstd"] => Ok(Self::Zstd),
+            others if others.iter().all(|name| NAMES.contains(name)) => {
+                Err(Detail::new(format!("content coding: {}", names.join(", "))))
+            }
+            _ => Err(Detail::new("content coding: unknown")),
+        }
+    }
+
+    /// Reads `source` to its end, or to `limit` bytes of what it decodes to.
+    ///
+    /// # Errors
+    /// When the source breaks off, or does not decode to its last byte.
+    pub fn read(self, source: impl Read, limit: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut source = BufReader::with_capacity(BUFFER, source);
+        let decoder: &mut dyn Read = match self {
+            Self::Identity => {
+                source.take(limit).read_to_end(bytes)?;
+                return Ok(());
+            }
+            Self::Gzip => &mut MultiGzDecoder::new(&mut source),
+            Self::Deflate if is_zlib(source.fill_buf()?) => &mut ZlibDecoder::new(&mut source),
+            Self::Deflate => &mut DeflateDecoder::new(&mut source),
+            Self::Brotli => &mut brotli_decompressor::Decompressor::new(&mut source, BUFFER),
+            Self::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(&mut source)?;
+                decoder.window_log_max(ZSTD_WINDOW)?;
+                &mut Box::new(decoder)
+            }
+        };
+        decoder.take(limit).read_to_end(bytes)?;
+        let whole = (bytes.len() as u64) < limit;
+        if whole && !source.fill_buf()?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes after the compressed data"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether deflated data has zlib's header, as it should.
+fn is_zlib(start: &[u8]) -> bool {
+    matches!(start, [method, flags, ..] if method & 0x0F == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0)
+}
