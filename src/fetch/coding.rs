@@ -65,12 +65,12 @@ impl Coding {
     /// # Errors
     /// When the source breaks off, or does not decode to its last byte.
     pub fn read(self, source: impl Read, limit: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if self == Self::Identity {
+            return source.take(limit).read_to_end(bytes).map(|_| ());
+        }
         let mut source = BufReader::with_capacity(BUFFER, source);
         let decoder: &mut dyn Read = match self {
-            Self::Identity => {
-                source.take(limit).read_to_end(bytes)?;
-                return Ok(());
-            }
+            Self::Identity => &mut source,
             Self::Gzip => &mut MultiGzDecoder::new(&mut source),
             Self::Deflate if is_zlib(source.fill_buf()?) => &mut ZlibDecoder::new(&mut source),
             Self::Deflate => &mut DeflateDecoder::new(&mut source),
