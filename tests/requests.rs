@@ -1,0 +1,131 @@
+//! What is sent: each request key does what it says, the nearest one wins.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use gatherd::config::Settings;
+use gatherd::fetch::{Attempt, Clients, PreparedJob, attempt};
+use gatherd::model::Outcome;
+use gatherd::sample_api::SampleApi;
+use serde_json::{Value, json};
+
+fn sample_api() -> SampleApi {
+    SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts")
+}
+
+/// One attempt at the only endpoint of a config with these keys in the defaults, the job and the endpoint.
+fn fetch(defaults: &str, job: &str, endpoint: &str, url: &str) -> Attempt {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("secret"), "s3cret\n").expect("written");
+    let text = format!(
+        "[defaults]\n{defaults}\n[[job]]\nname = \"j\"\nevery = \"1m\"\n{job}\nendpoints = [{{ url = {url:?}{endpoint} }}]\n"
+    );
+    let settings = Settings::parse(&folder.path().join("config.toml"), &text).expect("a valid config");
+    let job = PreparedJob::new(&settings.jobs[0], folder.path(), &mut Clients::default()).expect("requests");
+    attempt(&job.requests[0], Duration::from_secs(5))
+}
+
+/// What the API received, by its own account.
+fn echoed(defaults: &str, job: &str, endpoint: &str) -> Value {
+    let api = sample_api();
+    let attempt = fetch(defaults, job, endpoint, &api.url("/echo?own=1"));
+    attempt.body.unwrap_or_else(|| panic!("{:?}", attempt.detail)).parse().expect("JSON")
+}
+
+#[test]
+fn a_plain_request_is_a_get_that_accepts_json_and_every_coding() {
+    let echo = echoed("", "", "");
+    assert_eq!(echo["method"], "GET");
+    assert_eq!(echo["headers"]["accept"], "application/json, */*;q=0.5");
+    assert_eq!(echo["headers"]["accept-encoding"], "gzip, deflate, br, zstd");
+    assert!(echo["headers"]["user-agent"].as_str().is_some_and(|agent| agent.starts_with("gatherd/")));
+    assert!(echo["headers"].get("authorization").is_none() && echo["headers"].get("referer").is_none());
+}
+
+#[test]
+fn the_nearest_key_wins_and_a_header_that_is_set_is_there_once() {
+    let api = sample_api();
+    let accept = |value: &str| format!("headers = {{ Accept = {value:?}, X-Far = \"default\" }}");
+    let attempt =
+        fetch(&accept("a/default"), &accept("a/job"), ", headers = { Accept = \"a/endpoint\" }", &api.url("/echo"));
+    assert_eq!(attempt.outcome, Outcome::Ok);
+    let head = api.last_request("/echo").expect("a request").to_ascii_lowercase();
+    let accepts: Vec<&str> = head.lines().filter(|line| line.starts_with("accept:")).collect();
+    assert_eq!(accepts, ["accept: a/endpoint"]);
+    assert!(head.contains("x-far: default"));
+}
+
+#[test]
+fn a_json_body_makes_a_post_and_query_parameters_join_the_urls_own() {
+    let api = sample_api();
+    let keys = "json = { range = [1, 2.5], deep = { on = true } }\nquery = { from = \"a b&c\", n = 7 }";
+    assert_eq!(fetch("", keys, "", &api.url("/echo?own=1")).outcome, Outcome::Ok);
+    let head = api.last_request("/echo").expect("a request");
+    assert!(head.starts_with("POST /echo?own=1&from=a+b%26c&n=7 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("content-type: application/json\r\n") && head.contains("content-length: 36\r\n"), "{head}");
+    let put = echoed("", "method = \"PUT\"\njson = '[1]'", "");
+    assert_eq!((&put["method"], &put["headers"]["content-length"]), (&json!("PUT"), &json!("3")));
+}
+
+#[test]
+fn a_token_goes_as_bearer_or_into_the_header_that_the_api_wants() {
+    let token = "token = { file = \"secret\" }";
+    let header = |keys: &str, name: &str| echoed("", &format!("{token}\n{keys}"), "")["headers"][name].clone();
+    assert_eq!(header("", "authorization"), "Bearer s3cret");
+    assert_eq!(header("token_scheme = \"Token\"", "authorization"), "Token s3cret");
+    assert_eq!(header("token_scheme = \"\"", "authorization"), "s3cret");
+    assert_eq!(header("token_header = \"X-API-Key\"", "x-api-key"), "s3cret");
+    assert_eq!(header("token_header = \"X-API-Key\"\ntoken_scheme = \"Key\"", "x-api-key"), "Key s3cret");
+}
+
+#[test]
+fn basic_authentication_takes_the_place_of_a_token_further_away() {
+    let basic = "basic = { user = \"me\", password = { file = \"secret\" } }";
+    let echo = echoed("token = { file = \"secret\" }", basic, "");
+    assert_eq!(echo["headers"]["authorization"], "Basic bWU6czNjcmV0");
+    let api = sample_api();
+    let attempt = fetch("", "", "", &api.url("/echo").replace("http://", "http://me:s3cret@"));
+    let echo: Value = attempt.body.expect("a document").parse().expect("JSON");
+    assert_eq!(echo["headers"]["authorization"], "Basic bWU6czNjcmV0", "userinfo in the URL is the same");
+}
+
+#[test]
+fn success_says_which_statuses_carry_data() {
+    let api = sample_api();
+    let outcome = |keys: &str, status: u16| fetch("", keys, "", &api.url(&format!("/status/{status}"))).outcome;
+    assert_eq!(outcome("", 404), Outcome::HttpStatus);
+    assert_eq!(outcome("success = [200, 404]", 404), Outcome::Ok);
+    assert_eq!(outcome("success = [404]", 200), Outcome::HttpStatus);
+}
+
+#[test]
+fn error_if_turns_a_200_that_means_failure_into_one() {
+    let api = sample_api();
+    let outcome = |rule: &str| fetch("", &format!("error_if = {rule}"), "", &api.url("/healthy")).outcome;
+    assert_eq!(outcome("{ pointer = \"/error\" }"), Outcome::Ok, "not there");
+    assert_eq!(outcome("{ pointer = \"/currency\" }"), Outcome::HttpStatus);
+    assert_eq!(outcome("{ pointer = \"/currency\", equals = \"EUR\" }"), Outcome::HttpStatus);
+    assert_eq!(outcome("{ pointer = \"/currency\", equals = \"USD\" }"), Outcome::Ok);
+    assert_eq!(outcome("{ pointer = \"/users\", equals = 148210 }"), Outcome::HttpStatus);
+}
+
+#[test]
+fn an_explicit_proxy_is_asked_even_for_this_machine() {
+    let (api, proxy) = (sample_api(), sample_api());
+    let keys = format!("proxy = {:?}", proxy.url(""));
+    // The sample API takes the absolute form of a request that a proxy gets for a path that it does not know.
+    assert_eq!(fetch("", &keys, "", &api.url("/healthy")).http_status, Some(404));
+    assert_eq!((api.requests(), proxy.requests()), (0, 1));
+}
+
+#[test]
+fn a_certificate_file_that_is_none_is_said_before_anything_runs() {
+    let text =
+        "[[job]]\nname = \"j\"\nevery = \"1m\"\nca_file = \"absent.pem\"\nendpoints = [\"https://127.0.0.1:1/\"]\n";
+    let settings = Settings::parse(Path::new("config.toml"), text).expect("a valid config");
+    let Err(error) = PreparedJob::new(&settings.jobs[0], Path::new("."), &mut Clients::default()) else {
+        panic!("a file that is not there cannot be trusted")
+    };
+    assert!(error.to_string().contains("absent.pem"), "{error}");
+}
