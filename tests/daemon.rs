@@ -224,6 +224,34 @@ fn a_database_of_a_newer_version_or_of_something_else_is_refused_untouched() {
 }
 
 #[test]
+fn a_corrupt_database_is_refused_untouched() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+    let mut bytes = std::fs::read(home.database()).expect("read");
+    bytes[100..].fill(0xA5);
+    std::fs::write(home.database(), &bytes).expect("written");
+    let (status, lines) = home.start().wait();
+    assert_eq!(status.code(), Some(74), "{lines:?}");
+    assert!(lines.iter().any(|line| line.to_string().contains("gatherd.db")), "{lines:?}");
+    assert!(bytes == std::fs::read(home.database()).expect("read"), "the file was touched");
+}
+
+#[test]
+fn ctrl_c_drains_as_a_service_stop_does() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1s\"", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("figures", 1);
+    daemon.signal("INT");
+    let (status, rest) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{rest:#?}");
+    assert!(std::fs::metadata(home.database().with_extension("db-wal")).map_or(true, |log| log.len() == 0));
+}
+
+#[test]
 fn rounds_wait_while_somebody_locks_the_database_and_land_once_and_in_order() {
     let api = sample_api();
     let home = Home::new(&job("figures", "every = \"250ms\"\nretries = 0", &[api.url("/healthy"), api.url("/null")]));
@@ -327,7 +355,7 @@ fn a_database_that_is_replaced_under_the_daemon_ends_it() {
 }
 
 #[test]
-fn descriptors_and_threads_stay_flat_over_many_rounds() {
+fn descriptors_threads_and_memory_stay_flat_over_many_rounds() {
     let api = sample_api();
     let urls = ["/healthy", "/html-500", "/reset", "/truncated", "/close", "/garbage"].map(|path| api.url(path));
     let home = Home::new(&job("mixed", "every = \"100ms\"\nretries = 0", &urls));
@@ -336,12 +364,18 @@ fn descriptors_and_threads_stay_flat_over_many_rounds() {
         let entries = std::fs::read_dir(format!("/proc/{}/{what}", daemon.pid())).expect("a running daemon");
         entries.count()
     };
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("a running daemon");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    };
     daemon.wait_for_rounds("mixed", 15);
-    let (descriptors, threads) = (counted("fd"), counted("task"));
+    let (descriptors, threads, memory) = (counted("fd"), counted("task"), resident());
     daemon.wait_for_rounds("mixed", 60);
     // A connection or two may be open at either moment; what leaks grows with the rounds.
     assert!(counted("fd") <= descriptors + urls.len(), "{} descriptors, then {}", descriptors, counted("fd"));
     assert!(counted("task") <= threads + 2, "{} threads, then {}", threads, counted("task"));
+    assert!(resident() <= memory + 8 * 1024, "{} kB, then {}", memory, resident());
     daemon.stop();
 }
 
