@@ -124,6 +124,15 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
     })
 }
 
+/// What becomes of the threads and connections of a single round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// They are ended and closed, one by one.
+    CleanUp,
+    /// They stay until the process ends, which is at once: the system does that faster.
+    LeaveToExit,
+}
+
 /// Fetches each of `urls` once, `workers` wide, and answers the slots in order, each with its URL as it may be shown.
 /// Blocks. All are asked as `request` says, and get `token`. A text that is no URL ends as `protocol` without an
 /// attempt. `progress` is told now and then how many slots have ended. When `stop` resolves, what is not there yet is
@@ -136,13 +145,18 @@ pub fn fetch_urls(
     request: RequestSettings,
     token: Option<&Secret>,
     workers: usize,
+    afterwards: Afterwards,
     progress: impl FnMut(usize),
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Vec<(String, Slot)>> {
     let request = Arc::new(request);
     let targets: Vec<_> = urls.iter().map(|url| Endpoint::unnamed(url, Arc::clone(&request))).collect();
     let endpoints: Vec<Endpoint> = targets.iter().filter_map(|target| target.as_ref().ok().cloned()).collect();
-    let slots = if endpoints.is_empty() { Vec::new() } else { fetch_round(endpoints, token, workers, progress, stop)? };
+    let slots = if endpoints.is_empty() {
+        Vec::new()
+    } else {
+        fetch_round(endpoints, token, workers, afterwards, progress, stop)?
+    };
     let mut slots = slots.into_iter();
     let now = SystemClock::new().now().wall;
     let place = |(target, url): (Result<Endpoint, String>, &String)| match target {
@@ -169,6 +183,7 @@ fn fetch_round(
     endpoints: Vec<Endpoint>,
     token: Option<&Secret>,
     workers: usize,
+    afterwards: Afterwards,
     mut progress: impl FnMut(usize),
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Vec<Slot>> {
@@ -179,7 +194,8 @@ fn fetch_round(
     let labels = endpoints.into_iter().map(|endpoint| endpoint.label).collect();
     let layout = Arc::new(Layout { job: JobName::new("fetch"), endpoints: labels });
     let workers = workers.min(requests.len()).max(1);
-    System::new().block_on(async {
+    let system = System::new();
+    let slots = system.block_on(async {
         let (collected, mut round) = oneshot::channel();
         let (fatal, mut fatally) = mpsc::unbounded_channel();
         let pool = FetchWorker::start_fetching(workers)?;
@@ -206,7 +222,11 @@ fn fetch_round(
             }
         };
         Ok(Arc::unwrap_or_clone(round.context("the fetcher ended without an answer")?).slots)
-    })
+    });
+    if afterwards == Afterwards::LeaveToExit {
+        std::mem::forget((system, clients));
+    }
+    slots
 }
 
 fn prepare(jobs: &[Job], folder: &Path) -> anyhow::Result<Vec<Arc<PreparedJob>>> {

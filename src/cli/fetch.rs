@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::args::FetchArgs;
 use super::exit::{NO, usage};
-use crate::app;
+use crate::app::{self, Afterwards};
 use crate::config::{RequestSettings, Secret, SecretSource};
 use crate::model::{Detail, Document, Outcome, Slot};
 
@@ -40,7 +40,15 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let bar = progress_bar(urls.len());
     let interrupt = Interrupt::listen()?;
     let progress = |ended| bar.set_position(u64::try_from(ended).unwrap_or(u64::MAX));
-    let slots = app::fetch_urls(&urls, request, token.as_ref(), args.workers, progress, interrupt.first())?;
+    let slots = app::fetch_urls(
+        &urls,
+        request,
+        token.as_ref(),
+        args.workers,
+        Afterwards::LeaveToExit,
+        progress,
+        interrupt.first(),
+    )?;
     let interrupted = interrupt.round_is_over();
     bar.finish_and_clear();
     print(&slots, args.why)?;
