@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The most lines that wait for a slow reader; more are dropped. Their places take 32 bytes each from the start: the
 /// default of 128,000 would be a quarter of an idle daemon's memory.
-const WAITING_LINES: usize = 10_000;
+const WAITING_LINES: usize = 4_096;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
