@@ -30,7 +30,7 @@ fn the_demo_shows_each_round_and_the_queries_answer_from_its_file() {
     let rounds: Vec<&str> = printed.lines().filter(|line| line.contains("  demo  ")).collect();
     assert_eq!(rounds.len(), 2, "{printed}");
     assert!(rounds.iter().all(|line| line.contains("✓ ✓ ✓ ✓ T S J ✓ S S X") && line.contains("5/11 ok")), "{printed}");
-    assert!(printed.contains(&format!("gatherd latest --database {database}")), "{printed}");
+    assert!(printed.contains(&format!("gatherd latest --database {database}\n")), "{printed}");
 
     let rounds = gatherd(&["rounds", "demo", "--json", "--vectors", "--database", &database]);
     let lines: Vec<Value> =

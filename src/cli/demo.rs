@@ -128,11 +128,13 @@ fn conclude(summary: &str, database: &Path, folder: Option<&Path>) -> anyhow::Re
     let mut out = stdout().lock();
     let path = database.display();
     writeln!(out, "\n{summary}. They are in {path}; ask it:\n")?;
-    writeln!(out, "  gatherd rounds --vectors --database {path}")?;
-    writeln!(out, "  gatherd latest --database {path}")?;
+    // As it was called: after `cargo run` it is not in the path.
+    let gatherd = std::env::args().next().unwrap_or_else(|| "gatherd".to_owned());
+    writeln!(out, "  {gatherd} rounds --vectors --database {path}")?;
+    writeln!(out, "  {gatherd} latest --database {path}")?;
     writeln!(
         out,
-        "  gatherd sql \"SELECT endpoint, outcome, count(*) FROM observations GROUP BY 1, 2\" --database {path}"
+        "  {gatherd} sql \"SELECT endpoint, outcome, count(*) FROM observations GROUP BY 1, 2\" --database {path}"
     )?;
     if let Some(folder) = folder {
         writeln!(out, "\nNothing else is left but {}, which you may delete.", folder.display())?;

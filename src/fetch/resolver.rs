@@ -181,3 +181,48 @@ fn allowed(found: &[SocketAddr], public_only: bool) -> Result<Vec<SocketAddr>, B
         _ => Ok(allowed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(list: &[&str]) -> Vec<SocketAddr> {
+        list.iter().map(|text| SocketAddr::new(text.parse().expect("an address"), 0)).collect()
+    }
+
+    #[test]
+    fn blocked_addresses_are_left_out_and_a_name_that_has_no_other_is_blocked() {
+        let mixed = addresses(&["169.254.169.254", "10.0.0.1", "8.8.8.8"]);
+        assert_eq!(allowed(&mixed, false).expect("some"), addresses(&["10.0.0.1", "8.8.8.8"]));
+        assert_eq!(allowed(&mixed, true).expect("some"), addresses(&["8.8.8.8"]));
+        assert!(allowed(&addresses(&["::ffff:169.254.169.254"]), false).is_err());
+        assert!(allowed(&addresses(&["10.0.0.1", "127.0.0.1"]), true).is_err());
+        assert!(allowed(&[], false).expect("nothing to block").is_empty());
+    }
+
+    #[test]
+    fn localhost_is_here_by_any_of_its_names() {
+        for name in ["localhost", "LOCALHOST", "localhost.", "api.localhost"] {
+            assert!(is_localhost(name), "{name}");
+        }
+        assert!(!is_localhost("localhost.example.com") && !is_localhost("notlocalhost"));
+    }
+
+    #[test]
+    fn a_name_is_looked_up_once_for_all_who_ask_and_its_answer_serves_them_while_it_is_fresh() {
+        let resolver = Resolver::default();
+        // As if a lookup were running.
+        resolver.lock().names.entry("api.example".to_owned()).or_default().asked = true;
+        let (first, second) = (resolver.ask("api.example"), resolver.ask("api.example"));
+        assert!(first.0.is_none() && second.0.is_none());
+        assert!(resolver.lock().queue.is_empty(), "nobody starts another");
+        let found: Arc<[SocketAddr]> = addresses(&["8.8.8.8"]).into();
+        resolver.lock().answered("api.example", &Ok(Arc::clone(&found)));
+        for (_, wait) in [first, second] {
+            let answer = wait.expect("a place for the answer").blocking_recv().expect("sent");
+            assert_eq!(answer.expect("found"), found);
+        }
+        let (fresh, wait) = resolver.ask("api.example");
+        assert!(fresh.is_some_and(|fresh| fresh == found) && wait.is_none());
+    }
+}
