@@ -26,11 +26,20 @@ pub fn start(format: LogFormat, level: &str) -> WorkerGuard {
     // The HTTP library names URLs, and so their secrets, at debug level.
     let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,tokio_cron_scheduler=warn,rusqlite_migration=warn";
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
-    let filter = EnvFilter::builder().parse_lossy(format!("{},{quiet}", wanted.as_deref().unwrap_or(level)));
+    let directives = |level: &str| EnvFilter::builder().parse(format!("{level},{quiet}"));
+    let chosen = wanted.as_deref().map(directives);
+    let (filter, mistaken) = match chosen {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(format!("{level},{quiet}")), Some(error)),
+        None => (EnvFilter::new(format!("{level},{quiet}")), None),
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
     match format {
         LogFormat::Pretty => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    if let Some(error) = mistaken {
+        tracing::warn!(%error, "RUST_LOG is not understood, the usual level stays");
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

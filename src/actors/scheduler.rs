@@ -64,6 +64,10 @@ impl Scheduler {
                     let job = Arc::clone(&self.jobs[job]);
                     let layout = Arc::clone(&job.layout);
                     let begin = RoundBegin { id, due, started: self.clock.now().wall, layout };
+                    tracing::debug!(
+                        job = %begin.layout.job, round = id.0, %due, deadline_ms = deadline.as_millis(),
+                        late_us = begin.started.since(due).as_micros(), "round starts"
+                    );
                     begins.push(begin.clone());
                     starts.push(StartRound { begin, job, deadline, closed: Some(ctx.address().recipient()) });
                 }

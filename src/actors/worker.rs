@@ -73,6 +73,10 @@ impl Handler<FetchSlot> for FetchWorker {
             tracing::error!(%job, round = round.0, position, message = panic_message(&*panic), "a worker panicked");
             Attempt::failed(Outcome::Panic, Detail::new("a defect in gatherd, see its log"))
         });
+        tracing::debug!(
+            %job, round = round.0, position, outcome = %attempt.outcome, http_status = attempt.http_status,
+            detail = attempt.detail.as_ref().map(Detail::as_str), timeout_ms = timeout.as_millis(), "attempt ended"
+        );
         fetcher.do_send(SlotFetched { job, round, position, attempt });
     }
 }

@@ -129,7 +129,7 @@ pub struct QueryArgs {
     /// The config that names the database
     #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with = "database")]
     pub config: PathBuf,
-    /// Print a JSON object a line; times are then UTC
+    /// Print a JSON object a line, with times in UTC
     #[arg(long)]
     pub json: bool,
     /// Stop the query after this time
@@ -173,6 +173,7 @@ pub struct LatestArgs {
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
     /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors and latest
+    #[arg(allow_hyphen_values = true)]
     pub statement: String,
     #[command(flatten)]
     #[allow(missing_docs)]

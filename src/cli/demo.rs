@@ -58,7 +58,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     })?;
     let folder = if args.database.is_none() { Some(folder.keep()) } else { drop_folder(folder) };
     conclude(
-        &format!("{rounds} rounds, {slots} slots, {ok} with a document, {} null", slots - ok),
+        &format!("{rounds} round(s), {slots} slots, {ok} with a document, {} null", slots - ok),
         &database,
         folder.as_deref(),
     )?;

@@ -61,6 +61,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let of_store = |error: &StoreError| match error {
         error if error.is_refusal() => CONFIG,
         error if error.is_question() => USAGE,
+        StoreError::Deadline(_) | StoreError::LargeAnswer => NO,
         _ => IO,
     };
     error

@@ -1,11 +1,12 @@
 //! `gatherd latest`: the last complete round of each job.
 
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use super::args::LatestArgs;
 use super::output::{self, plain, shown_moment};
 use super::source;
-use crate::store::read::Value;
+use crate::store::read::{NamedRow, Value};
 
 pub fn run(args: &LatestArgs) -> anyhow::Result<ExitCode> {
     let reader = source::open(&args.query)?;
@@ -15,18 +16,23 @@ pub fn run(args: &LatestArgs) -> anyhow::Result<ExitCode> {
         output::print_json(&answer, true)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = output::table(["due", "job", "endpoint", "outcome", "status", "tries", "ms", "document or reason"]);
-    for row in answer.named_rows() {
-        let mut cells = vec![shown_moment(row.get("due_at"), args.utc)];
-        cells.extend(["job", "endpoint", "outcome", "http_status", "attempts"].map(|column| plain(row.get(column))));
-        cells.push(if let Value::Real(elapsed) = row.get("elapsed_ms") {
-            format!("{elapsed:.0}")
-        } else {
-            String::new()
-        });
-        cells.push(plain(if row.get("body") == &Value::Null { row.get("detail") } else { row.get("body") }));
-        table.add_row(cells);
+    if answer.rows.is_empty() {
+        writeln!(stderr(), "no complete round yet; gatherd rounds shows what there is")?;
     }
-    output::print_to_width(&table)?;
+    let rows: Vec<NamedRow<'_>> = answer.named_rows().collect();
+    for (index, job) in rows.chunk_by(|a, b| a.get("round_id") == b.get("round_id")).enumerate() {
+        let mut table = output::table(["endpoint", "outcome", "status", "tries", "ms", "document or reason"]);
+        for row in job {
+            let mut cells =
+                ["endpoint", "outcome", "http_status", "attempts"].map(|column| plain(row.get(column))).to_vec();
+            let elapsed = if let Value::Real(elapsed) = row.get("elapsed_ms") { Some(elapsed) } else { None };
+            cells.push(elapsed.map(|elapsed| format!("{elapsed:.0}")).unwrap_or_default());
+            cells.push(plain(if row.get("body") == &Value::Null { row.get("detail") } else { row.get("body") }));
+            table.add_row(cells);
+        }
+        let (name, due) = (plain(job[0].get("job")), shown_moment(job[0].get("due_at"), args.utc));
+        writeln!(stdout(), "{}job {name:?}, due {due}", if index == 0 { "" } else { "\n" })?;
+        output::print_to_width(&table)?;
+    }
     Ok(ExitCode::SUCCESS)
 }

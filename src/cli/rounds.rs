@@ -28,6 +28,6 @@ pub fn run(args: &RoundsArgs) -> anyhow::Result<ExitCode> {
         cells.extend(vector.map(|column| plain(row.get(column))));
         table.add_row(cells);
     }
-    output::print_to_width(&table)?;
+    output::print(&table)?;
     Ok(ExitCode::SUCCESS)
 }

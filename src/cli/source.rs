@@ -28,7 +28,11 @@ pub fn known_job(reader: &Reader, job: Option<&str>) -> anyhow::Result<()> {
     if jobs.iter().any(|known| known == job) {
         return Ok(());
     }
-    let nearest = jobs.iter().min_by_key(|known| strsim::damerau_levenshtein(known, job));
-    let hint = nearest.map(|known| format!("; the nearest is {known:?}")).unwrap_or_default();
+    let nearest = jobs.iter().map(|known| (strsim::damerau_levenshtein(known, job), known)).min();
+    let hint = match nearest {
+        Some((distance, known)) if distance <= 1 + job.len() / 3 => format!("; the nearest is {known:?}"),
+        Some(_) => format!("; there are {jobs:?}"),
+        None => String::new(),
+    };
     Err(Failure { message: format!("no job {job:?} in this database{hint}"), code: NO }.into())
 }

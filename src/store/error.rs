@@ -134,7 +134,7 @@ impl StoreError {
     /// Whether a query is refused for its text.
     #[must_use]
     pub fn is_question(&self) -> bool {
-        matches!(self, Self::Sql(_) | Self::NotReadOnly(_) | Self::LargeAnswer)
+        matches!(self, Self::Sql(_) | Self::NotReadOnly(_))
     }
 
     /// Whether the file itself is refused (a mistake in what was configured) rather than failing.

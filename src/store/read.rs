@@ -135,6 +135,9 @@ impl Reader {
     /// # Errors
     /// When it is not that, is not SQL, or takes too long.
     pub fn sql(&self, text: &str) -> Result<Answer, StoreError> {
+        if text.trim().is_empty() {
+            return Err(StoreError::Sql("no statement".to_owned()));
+        }
         // All of these are "read-only" to SQLite, and reach outside of this file or this statement.
         let only_read = |context: AuthContext<'_>| match context.action {
             AuthAction::Attach { .. } | AuthAction::Detach { .. } | AuthAction::Transaction { .. } => {
