@@ -449,3 +449,20 @@ fn init_never_writes_over_what_is_there() {
     assert!(!folder.path().join("nowhere").exists());
     assert_eq!(run(gatherd(["init", &format!("{path}/below")])).code, Some(73));
 }
+
+#[test]
+fn a_key_on_the_wrong_level_is_told_where_it_belongs() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    let text = "timeout = \"5s\"\n[defaults]\nevery = \"1m\"\n[[job]]\nname = \"a\"\nevery = \"1m\"\nworkers = 3\nendpoints = [\"http://a.example/\"]\n";
+    std::fs::write(&config, text).unwrap();
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_gatherd")).args(["check", "--config"]).arg(&config).output();
+    let told = String::from_utf8(output.unwrap().stderr).unwrap();
+    for (line, place) in [(1, "[defaults], a [[job]] or an endpoint"), (3, "a [[job]]"), (7, "the top of the file")] {
+        assert!(
+            told.contains(&format!("config.toml:{line}: ")) && told.contains(&format!("it belongs in {place}")),
+            "{told}"
+        );
+    }
+}

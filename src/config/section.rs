@@ -9,6 +9,37 @@ use toml::de::{DeTable, DeValue};
 
 use super::mistake::Mistake;
 
+/// Keys that people write one level too high or too low, and where they belong.
+const ELSEWHERE: [(&[&str], &str); 3] = [
+    (
+        &[
+            "method",
+            "json",
+            "query",
+            "headers",
+            "user_agent",
+            "token",
+            "token_header",
+            "token_scheme",
+            "basic",
+            "timeout",
+            "connect_timeout",
+            "max_body",
+            "retries",
+            "redirects",
+            "success",
+            "error_if",
+            "ca_file",
+            "client_cert",
+            "client_key",
+            "proxy",
+        ],
+        "[defaults], a [[job]] or an endpoint",
+    ),
+    (&["every", "cron", "timezone", "offset", "jitter", "deadline", "run_on_start", "endpoints"], "a [[job]]"),
+    (&["database", "workers", "grace"], "the top of the file, before the first section"),
+];
+
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Located<T> {
@@ -164,7 +195,9 @@ impl<'a, 'i> Section<'a, 'i> {
             }
             let line = self.text.line(&key.span());
             let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
+            let elsewhere = ELSEWHERE.iter().find(|(keys, _)| keys.contains(&name));
             let hint = match nearest {
+                _ if let Some((_, place)) = elsewhere => format!("it belongs in {place}"),
                 Some((distance, known)) if distance <= 1 + name.len() / 4 => format!("did you mean `{known}`?"),
                 _ => format!("known here: {}", known.join(", ")),
             };
