@@ -222,6 +222,24 @@ fn a_pause_that_the_server_asks_for_is_kept_when_it_fits_into_the_round() {
 }
 
 #[test]
+fn a_slot_that_was_refused_is_tried_again_before_those_that_hang() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let (first, other) = (job("first", 3, 1), job("other", 1, 0));
+    let stakes = [&first, &other].map(|job| (job.layout.job.clone(), job.requests.len()));
+    let mut dispatch = Dispatch::new(1, stakes);
+    dispatch.start(start(1, &first, Duration::from_mins(1)), clock.now());
+    // The first slot is refused, and due again while the other two still wait.
+    let order = dispatch.orders(clock.now()).remove(0);
+    fetched(&mut dispatch, &order, Outcome::HttpStatus, &clock);
+    let next = dispatch.orders(clock.now()).remove(0);
+    clock.advance(Duration::from_secs(1));
+    dispatch.tick(clock.now());
+    fetched(&mut dispatch, &next, Outcome::Timeout, &clock);
+    let order: Vec<u32> = dispatch.orders(clock.now()).iter().map(|order| order.position).collect();
+    assert_eq!((next.position, order), (1, vec![0]));
+}
+
+#[test]
 fn a_round_without_endpoints_is_finished_at_once() {
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let whole = job("job", 1, 0);

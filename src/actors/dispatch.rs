@@ -167,7 +167,12 @@ impl Dispatch {
                     break;
                 }
                 running.retries.pop();
-                running.waiting.push_back(position);
+                // Behind a slot that hangs, and may have to wait for a worker, one that was merely refused waits too.
+                if running.slots[position as usize].last.as_ref().is_some_and(|last| last.outcome == Outcome::Timeout) {
+                    running.waiting.push_back(position);
+                } else {
+                    running.waiting.push_front(position);
+                }
             }
         }
         self.close_finished(now);

@@ -89,7 +89,7 @@ fn document(request: &Request, response: &mut Response) -> Result<Document, (Out
 
 /// Whether `document` says what `rule` calls a failure.
 fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
-    // Only a number beyond f64 does not parse; what holds one is data.
+    // Only a number beyond f64 and the 128th level do not parse; what has them is data.
     let Ok(document) = document.parse::<Value>() else { return false };
     match (document.pointer(&rule.pointer), &rule.equals) {
         (None, _) => false,

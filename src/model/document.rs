@@ -27,7 +27,7 @@ impl Document {
     ///
     /// # Errors
     /// When it does not fit the type. `serde_json::Value` holds any document but one with a number
-    /// beyond the range of `f64` (such as `1e400`), which only the text can carry.
+    /// beyond the range of `f64` (such as `1e400`) or with 128 levels, which only the text can carry.
     pub fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(&self.0)
     }
