@@ -79,13 +79,12 @@ fn round(slots: usize) -> ClosedRound {
     let layout = Arc::new(Layout { job: JobName::new(&format!("commits of {slots}")), endpoints });
     let now = Timestamp::from_micros(1_767_225_600_000_000);
     let slot = Slot {
-        outcome: Outcome::Ok,
         http_status: Some(200),
         attempts: 1,
-        fetched_at: now,
         elapsed: Duration::from_micros(1_234),
         body: Some(document()),
         detail: None,
+        ..Slot::untried(Outcome::Ok, "", now)
     };
     ClosedRound {
         begin: RoundBegin { id: RoundId(0), due: now, started: now, layout },

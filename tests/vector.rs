@@ -31,7 +31,12 @@ fn start(id: i64, job: &Arc<PreparedJob>, deadline: Duration) -> StartRound {
 fn answer(position: u32, outcome: Outcome) -> Attempt {
     if outcome == Outcome::Ok {
         let body = json::document(position.to_string().into_bytes()).expect("a number is a document");
-        return Attempt { outcome, http_status: Some(200), body: Some(body), detail: None, retry_after: None };
+        return Attempt {
+            http_status: Some(200),
+            body: Some(body),
+            detail: None,
+            ..Attempt::failed(outcome, Detail::new(""))
+        };
     }
     let http_status = (outcome == Outcome::HttpStatus).then_some(503);
     Attempt { http_status, ..Attempt::failed(outcome, Detail::new(format!("slot {position}"))) }

@@ -319,6 +319,10 @@ impl Progress {
             elapsed: self.started.map_or(Duration::ZERO, |started| now.monotonic.saturating_sub(started)),
             body: attempt.body,
             detail: attempt.detail,
+            phases: attempt.phases,
+            evidence: attempt.evidence,
+            validators: attempt.validators,
+            asks_for_last_ok: false,
         });
     }
 

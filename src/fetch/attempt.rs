@@ -1,5 +1,6 @@
 //! One attempt, bounded in time and bytes.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
@@ -12,7 +13,7 @@ use super::coding::Coding;
 use super::request::Request;
 use super::{fault, json, redirect, retry};
 use crate::config::ErrorIf;
-use crate::model::{Detail, Document, Outcome};
+use crate::model::{Detail, Document, Evidence, Outcome, Phases, Validators};
 
 /// An answer's headers take at most so many bytes. The client has a bound of its own near it (and one of 100 lines),
 /// but whether it is met depends on how the bytes arrive.
@@ -31,13 +32,28 @@ pub struct Attempt {
     pub detail: Option<Detail>,
     /// The pause that the server asked for.
     pub retry_after: Option<Duration>,
+    /// How far it came, when it failed.
+    pub phases: Option<Phases>,
+    /// What was sent and what came back, when it failed.
+    pub evidence: Option<Arc<Evidence>>,
+    /// What the server named the version of the document by.
+    pub validators: Option<Arc<Validators>>,
 }
 
 impl Attempt {
     /// A failure before any answer.
     #[must_use]
     pub fn failed(outcome: Outcome, detail: Detail) -> Self {
-        Self { outcome, http_status: None, body: None, detail: Some(detail), retry_after: None }
+        Self {
+            outcome,
+            http_status: None,
+            body: None,
+            detail: Some(detail),
+            retry_after: None,
+            phases: None,
+            evidence: None,
+            validators: None,
+        }
     }
 }
 
@@ -54,7 +70,16 @@ pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
                 Ok(body) => (Outcome::Ok, Some(body), None),
                 Err((outcome, detail)) => (outcome, None, Some(detail)),
             };
-            Attempt { outcome, http_status: Some(status.as_u16()), body, detail, retry_after }
+            Attempt {
+                outcome,
+                http_status: Some(status.as_u16()),
+                body,
+                detail,
+                retry_after,
+                phases: None,
+                evidence: None,
+                validators: None,
+            }
         }
         Err(failed) => failed,
     }

@@ -29,7 +29,7 @@ pub fn document(mut bytes: Vec<u8>) -> Result<Document, (Outcome, Detail)> {
         return Err((Outcome::NotJson, Detail::new(not_json(&text, &error))));
     }
     match scan(text.as_bytes()) {
-        Scan::Fine => Ok(Document::from_validated(text.into_boxed_str())),
+        Scan::Fine => Ok(Document::from_validated(text)),
         Scan::TooDeep => Err((Outcome::TooDeep, Detail::new(format!("nested over {MAX_DEPTH} levels")))),
         Scan::LoneSurrogate(at) => {
             Err((Outcome::NotJson, Detail::new(format!("lone surrogate in a string at byte {at}"))))

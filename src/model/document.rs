@@ -1,20 +1,21 @@
 //! A JSON document as its server sent it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// One JSON document (RFC 8259), kept as the text that was received: no number loses a digit, no key its order.
-/// It was validated when it was made: UTF-8, at most 128 levels deep, no lone surrogate.
+/// It was validated when it was made: UTF-8, at most 128 levels deep, no lone surrogate. Clones share the text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Document(Box<str>);
+pub struct Document(Arc<str>);
 
 impl Document {
-    /// Takes text that has been validated (by `fetch::json`).
-    pub(crate) fn from_validated(text: Box<str>) -> Self {
-        Self(text)
+    /// Takes text that has been validated (by `fetch::json`, or when it was stored).
+    pub(crate) fn from_validated(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
     }
 
     /// The text, byte for byte as it was sent (one leading byte order mark was dropped).

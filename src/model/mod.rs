@@ -2,16 +2,22 @@
 
 mod detail;
 mod document;
+mod evidence;
 mod job;
+mod memory;
 mod outcome;
+mod phases;
 mod round;
 mod slot;
 mod timestamp;
 
 pub use detail::Detail;
 pub use document::Document;
+pub use evidence::{Answer, Evidence, Guess, UnknownGuess};
 pub use job::{EndpointLabel, JobName, Layout};
+pub use memory::{HostPause, Memory, Remembered, Validators};
 pub use outcome::Outcome;
+pub use phases::{Phase, Phases};
 pub use round::{Cause, ClosedRound, LedgerRow, RoundBegin, RoundId, RoundStatus};
 pub use slot::Slot;
 pub use timestamp::Timestamp;

@@ -1,8 +1,9 @@
 //! One position of a round's vector.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Detail, Document, Outcome, Timestamp};
+use super::{Detail, Document, Evidence, Outcome, Phases, Timestamp, Validators};
 
 /// How one position of a round ended. A body is there exactly when the outcome is `ok`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,16 @@ pub struct Slot {
     pub elapsed: Duration,
     /// The document.
     pub body: Option<Document>,
-    /// More about a failure, in one line.
+    /// More about how it ended, in one line: always about a failure, seldom about a success.
     pub detail: Option<Detail>,
+    /// How far the last attempt came, when it failed.
+    pub phases: Option<Phases>,
+    /// What the last attempt sent and got, when it failed.
+    pub evidence: Option<Arc<Evidence>>,
+    /// What the server named the version of `body` by: to be remembered together.
+    pub validators: Option<Arc<Validators>>,
+    /// Whether the next request asks for the due of the last success.
+    pub asks_for_last_ok: bool,
 }
 
 impl Slot {
@@ -35,6 +44,10 @@ impl Slot {
             elapsed: Duration::ZERO,
             body: None,
             detail: Some(Detail::new(detail)),
+            phases: None,
+            evidence: None,
+            validators: None,
+            asks_for_last_ok: false,
         }
     }
 }
