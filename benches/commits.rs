@@ -99,7 +99,7 @@ fn round(slots: usize) -> ClosedRound {
 fn document() -> Document {
     let text = r#"{"users":148210,"sessions":1893,"revenue":1129834.55,"currency":"EUR","updated_at":"2026-01-15T09:30:00Z","regions":{"eu":812,"us":764,"apac":317}}"#;
     assert_eq!(text.len(), BODY);
-    json::document(text.into()).expect("a document")
+    json::document(text.as_bytes()).expect("a document")
 }
 
 fn count_of(count: usize) -> f64 {

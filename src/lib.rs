@@ -37,7 +37,7 @@ use tokio::sync::oneshot;
 
 use crate::app::Afterwards;
 use crate::config::{Endpoint, RequestSettings, Secret};
-use crate::fetch::{Clients, Request};
+use crate::fetch::{Ask, Clients, Request};
 pub use crate::model::Document;
 
 /// Threads that [`fetch_all`] uses at most: the most requests in flight.
@@ -111,7 +111,7 @@ pub fn fetch_one(url: &str, token: &str) -> Option<Document> {
     let token = Secret::new(token)?;
     let attempt = || {
         let request = Request::new(&endpoint, Some(&token), Path::new(""), &mut Clients::default()).ok()?;
-        fetch::attempt(&request, request.timeout).body
+        fetch::attempt(&request, Ask::once(request.timeout)).body
     };
     // On a thread of its own, because a blocking client must not be made or dropped in async code, where this may be.
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, attempt).ok()?.join().ok().flatten())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatherd::config::{Endpoint, RequestSettings, Secret};
-use gatherd::fetch::{Attempt, Clients, Request, attempt};
+use gatherd::fetch::{Ask, Attempt, Clients, Request, attempt};
 use gatherd::model::Outcome;
 use gatherd::sample_api::{SAMPLE_TOKEN, SampleApi};
 
@@ -19,7 +19,7 @@ fn fetch(url: &str, redirects: u32) -> Attempt {
     let endpoint = Endpoint::unnamed(url, settings).expect("a URL");
     let token = Secret::new(SAMPLE_TOKEN).expect("a token");
     let request = Request::new(&endpoint, Some(&token), Path::new(""), &mut Clients::default()).expect("a client");
-    attempt(&request, Duration::from_secs(5))
+    attempt(&request, Ask::once(Duration::from_secs(5)))
 }
 
 #[test]

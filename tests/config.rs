@@ -144,7 +144,7 @@ endpoints = ["https://example.com/"]
     config.toml:51: job " ": offset: has to be shorter than `every`
     config.toml:52: job " ": jitter: has to be shorter than `every`
     config.toml:53: job " ": timezone: goes with `cron`; `every` is aligned to UTC
-    config.toml:54: job " ": headers.Authorization: `token` or `basic` sets this header already: keep one of the two
+    config.toml:54: job " ": headers.Authorization: `token`, `basic` or `oauth2` sets this header already: keep one of the two
     config.toml:54: job " ": headers.Content-Length: this header is set by gatherd itself
     "#);
 }

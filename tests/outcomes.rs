@@ -219,7 +219,7 @@ fn a_status_counts_more_than_what_its_body_looks_like() {
 
 /// What `bytes` are found to be.
 fn found(bytes: &[u8]) -> Outcome {
-    match json::document(bytes.to_vec()) {
+    match json::document(bytes) {
         Ok(document) => {
             assert_eq!(document.text().as_bytes(), bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes));
             Outcome::Ok

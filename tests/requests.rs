@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gatherd::config::Settings;
-use gatherd::fetch::{Attempt, Clients, PreparedJob, attempt};
+use gatherd::fetch::{Ask, Attempt, Clients, PreparedJob, attempt};
 use gatherd::model::Outcome;
 use gatherd::sample_api::SampleApi;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn fetch(defaults: &str, job: &str, endpoint: &str, url: &str) -> Attempt {
     );
     let settings = Settings::parse(&folder.path().join("config.toml"), &text).expect("a valid config");
     let job = PreparedJob::new(&settings.jobs[0], folder.path(), &mut Clients::default()).expect("requests");
-    attempt(&job.requests[0], Duration::from_secs(5))
+    attempt(&job.requests[0], Ask::once(Duration::from_secs(5)))
 }
 
 /// What the API received, by its own account.

@@ -25,7 +25,7 @@ fn begin(id: i64, layout: &Arc<Layout>) -> RoundBegin {
 fn closed(id: i64, layout: &Arc<Layout>) -> ClosedRound {
     let begin = begin(id, layout);
     let slot = |position: usize| {
-        let body = json::document(format!("{{\"round\":{id},\"slot\":{position}}}").into_bytes()).expect("JSON");
+        let body = json::document(format!("{{\"round\":{id},\"slot\":{position}}}").as_bytes()).expect("JSON");
         Slot { body: Some(body), detail: None, attempts: 1, ..Slot::untried(Outcome::Ok, "", begin.due) }
     };
     let slots = (0..layout.endpoints.len()).map(slot).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatherd::actors::dispatch::{Dispatch, Order};
-use gatherd::actors::messages::StartRound;
+use gatherd::actors::messages::{SlotFetched, StartRound};
 use gatherd::clock::{Clock, ManualClock};
 use gatherd::config::Settings;
 use gatherd::fetch::{Attempt, Clients, PreparedJob, json};
@@ -30,7 +30,7 @@ fn start(id: i64, job: &Arc<PreparedJob>, deadline: Duration) -> StartRound {
 /// An answer that says which slot it belongs to.
 fn answer(position: u32, outcome: Outcome) -> Attempt {
     if outcome == Outcome::Ok {
-        let body = json::document(position.to_string().into_bytes()).expect("a number is a document");
+        let body = json::document(position.to_string().as_bytes()).expect("a number is a document");
         return Attempt {
             http_status: Some(200),
             body: Some(body),
@@ -51,8 +51,13 @@ fn finished(dispatch: &mut Dispatch) -> Vec<ClosedRound> {
     dispatch.take_finished().into_iter().map(|finished| finished.round).collect()
 }
 
+fn answered(order: &Order, attempt: Attempt) -> SlotFetched {
+    let (job, host) = (order.job.clone(), Arc::clone(&order.request.host));
+    SlotFetched { job, round: order.round, position: order.position, host, attempt }
+}
+
 fn fetched(dispatch: &mut Dispatch, order: &Order, outcome: Outcome, clock: &ManualClock) {
-    dispatch.fetched(&order.job, order.round, order.position, answer(order.position, outcome), clock.now());
+    dispatch.fetched(answered(order, answer(order.position, outcome)), clock.now());
 }
 
 proptest! {
@@ -75,7 +80,7 @@ proptest! {
         let mut rounds = Vec::new();
         while rounds.is_empty() {
             for order in dispatch.orders(clock.now()) {
-                prop_assert!(order.timeout <= Duration::from_millis(deadline));
+                prop_assert!(order.ask.timeout <= Duration::from_millis(deadline));
                 *attempts.entry(order.position).or_default() += 1;
                 in_flight.push(order);
             }
@@ -214,7 +219,7 @@ fn a_pause_that_the_server_asks_for_is_kept_when_it_fits_into_the_round() {
         let order = dispatch.orders(clock.now()).remove(0);
         let retry_after = Some(Duration::from_secs(asked));
         let busy = Attempt { retry_after, ..answer(0, Outcome::HttpStatus) };
-        dispatch.fetched(&order.job, order.round, 0, busy, clock.now());
+        dispatch.fetched(answered(&order, busy), clock.now());
         assert_eq!(finished(&mut dispatch).is_empty(), tried_again);
         if tried_again {
             let pause = dispatch.next_tick().expect("a timer").saturating_sub(clock.now().monotonic);

@@ -12,7 +12,7 @@ use gatherd::actors::messages::{Fatal, StartRound};
 use gatherd::actors::{AttemptFn, Collector, FetchWorker, Fetcher};
 use gatherd::clock::{Clock, SystemClock};
 use gatherd::config::{Endpoint, RequestSettings};
-use gatherd::fetch::{Clients, PreparedJob, Request, attempt};
+use gatherd::fetch::{Ask, Clients, PreparedJob, Request, attempt};
 use gatherd::model::{ClosedRound, JobName, Layout, Outcome, RoundBegin, RoundId};
 use gatherd::sample_api::SampleApi;
 use tokio::sync::{mpsc, oneshot};
@@ -32,9 +32,9 @@ fn round(slots: usize, panics: std::ops::Range<usize>) -> (Arc<ClosedRound>, Opt
     let layout = Arc::new(Layout { job: JobName::new("job"), endpoints: labels });
 
     let calls = AtomicUsize::new(0);
-    let sometimes: AttemptFn = Arc::new(move |request: &Request, timeout: Duration| {
+    let sometimes: AttemptFn = Arc::new(move |request: &Request, ask: Ask| {
         assert!(!panics.contains(&calls.fetch_add(1, Ordering::Relaxed)), "a defect");
-        attempt(request, timeout)
+        attempt(request, ask)
     });
     System::new().block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

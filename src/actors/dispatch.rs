@@ -1,37 +1,26 @@
 //! What the Fetcher decides: which slot goes to the pool next, when one is tried again, when a round closes. Pure:
 //! monotonic times and answers go in, orders and closed rounds come out.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::Recipient;
 
-use super::messages::{RoundClosed, StartRound};
+use super::hosts::Hosts;
+use super::memory::Memories;
+use super::messages::{RoundClosed, SlotFetched, StartRound};
+pub use super::running::Order;
+use super::running::{Next, Running};
 use crate::clock::Moment;
-use crate::fetch::{Attempt, PreparedJob, Request, retry};
-use crate::model::{Cause, ClosedRound, Detail, JobName, Outcome, RoundBegin, RoundId, RoundStatus, Slot};
+use crate::fetch::{PreparedJob, retry};
+use crate::model::{Cause, ClosedRound, HostPause, JobName, Memory, Outcome, RoundStatus, Slot};
 
 /// So many workers are kept for each job that is not using them, however wide another job's round is.
 const KEPT_FOR_A_JOB: usize = 4;
 /// The part of the pool that is kept so at most: a quarter, rounded up, of two workers or more.
 const KEPT_AT_MOST: usize = 4;
-
-/// One attempt that a worker is to make.
-pub struct Order {
-    /// The job.
-    pub job: JobName,
-    /// The round.
-    pub round: RoundId,
-    /// The slot.
-    pub position: u32,
-    /// What is sent.
-    pub request: Arc<Request>,
-    /// The attempt's total time: the endpoint's own, or what is left of the round.
-    pub timeout: Duration,
-}
 
 /// A round that ended, and who waits for it.
 pub struct Finished {
@@ -47,6 +36,12 @@ pub struct Dispatch {
     in_flight: usize,
     loads: HashMap<JobName, Load>,
     rounds: Vec<Running>,
+    hosts: Hosts,
+    memories: Memories,
+    /// Whether a host that asks for a pause is left alone by all, and not only by the slot that it told so.
+    leaves_alone: bool,
+    /// Pauses that hosts asked for, and not taken yet.
+    pauses: Vec<HostPause>,
     /// Ended, and not taken yet.
     finished: Vec<Finished>,
     ended: Arc<AtomicUsize>,
@@ -68,32 +63,6 @@ impl Load {
     }
 }
 
-struct Running {
-    begin: RoundBegin,
-    job: Arc<PreparedJob>,
-    started: Duration,
-    closes: Duration,
-    closed: Option<Recipient<RoundClosed>>,
-    /// Ready to be sent, in order.
-    waiting: VecDeque<u32>,
-    /// To be sent again at a time.
-    retries: BinaryHeap<Reverse<(Duration, u32)>>,
-    slots: Vec<Progress>,
-    open: usize,
-    in_flight: usize,
-    stopping: bool,
-}
-
-/// How far a slot has come.
-#[derive(Default)]
-struct Progress {
-    attempts: u32,
-    started: Option<Duration>,
-    in_flight: bool,
-    last: Option<Attempt>,
-    done: Option<Slot>,
-}
-
 impl Dispatch {
     /// Shares `workers` between the jobs of `stakes` (name and number of endpoints), and any other.
     pub fn new(workers: usize, stakes: impl IntoIterator<Item = (JobName, usize)>) -> Self {
@@ -104,6 +73,10 @@ impl Dispatch {
             in_flight: 0,
             loads,
             rounds: Vec::new(),
+            hosts: Hosts::default(),
+            memories: Memories::default(),
+            leaves_alone: false,
+            pauses: Vec::new(),
             finished: Vec::new(),
             ended: Arc::default(),
         }
@@ -115,46 +88,68 @@ impl Dispatch {
         Arc::clone(&self.ended)
     }
 
+    /// The same for a service: a host that asks for a pause is left alone by all rounds. `pauses` are those that an
+    /// earlier run was asked for.
+    #[must_use]
+    pub fn leaving_alone(mut self, pauses: &[HostPause], now: Moment) -> Self {
+        self.leaves_alone = true;
+        for pause in pauses {
+            // The clock may have been set since: no pause is longer than an hour.
+            let left = pause.until.since(now.wall).min(retry::LONGEST_RETRY_AFTER);
+            self.hosts.pause(&Arc::from(pause.host.as_str()), left, now);
+        }
+        self
+    }
+
+    /// Makes the limits of a job's hosts known, and what is remembered of its endpoints, in their order.
+    pub fn expect(&mut self, job: &PreparedJob, memories: Vec<Memory>) {
+        job.requests.iter().for_each(|request| self.hosts.limit(request));
+        for (endpoint, memory) in job.layout.endpoints.iter().zip(memories) {
+            self.memories.recall(&job.layout.job, &endpoint.name, memory);
+        }
+    }
+
     /// A round starts. One without endpoints is finished at once.
     pub fn start(&mut self, start: StartRound, now: Moment) {
-        let StartRound { begin, job, deadline, closed } = start;
-        let slots = job.requests.len();
-        let load = self.loads.entry(begin.layout.job.clone()).or_default();
+        let slots = start.job.requests.len();
+        start.job.requests.iter().for_each(|request| self.hosts.limit(request));
+        let load = self.loads.entry(start.begin.layout.job.clone()).or_default();
         load.endpoints = slots;
         let all = 0..u32::try_from(slots).unwrap_or(u32::MAX);
         let (last, first): (VecDeque<u32>, VecDeque<u32>) = all.partition(|position| load.hung.contains(position));
-        self.rounds.push(Running {
-            begin,
-            job,
-            started: now.monotonic,
-            closes: now.monotonic + deadline,
-            closed,
-            waiting: first.into_iter().chain(last).collect(),
-            retries: BinaryHeap::new(),
-            slots: (0..slots).map(|_| Progress::default()).collect(),
-            open: slots,
-            in_flight: 0,
-            stopping: false,
-        });
+        self.rounds.push(Running::new(start, first.into_iter().chain(last).collect(), now));
         self.close_finished(now);
     }
 
     /// An attempt ended. One that belongs to a closed round only frees its worker.
-    pub fn fetched(&mut self, job: &JobName, round: RoundId, position: u32, attempt: Attempt, now: Moment) {
+    pub fn fetched(&mut self, fetched: SlotFetched, now: Moment) {
+        let SlotFetched { job, round, position, host, attempt } = fetched;
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(load) = self.loads.get_mut(job) {
+        if let Some(load) = self.loads.get_mut(&job) {
             load.in_flight = load.in_flight.saturating_sub(1);
             if attempt.outcome == Outcome::Timeout {
                 load.hung.insert(position);
             }
         }
+        self.hosts.ended(&host);
+        if let Some(span) = attempt.retry_after.filter(|_| self.leaves_alone)
+            && let Some(pause) = self.hosts.pause(&host, span, now)
+        {
+            self.pauses.push(pause);
+            // What waits for the host finds out that it is to wait longer, or in vain.
+            self.release(&host, usize::MAX);
+        } else {
+            self.release(&host, self.hosts.room(&host, now.monotonic).min(1));
+        }
         let Some(index) = self.rounds.iter().position(|running| running.begin.id == round) else { return };
         let running = &mut self.rounds[index];
         running.in_flight = running.in_flight.saturating_sub(1);
-        let open = running.open;
-        running.answered(position, attempt, now);
-        self.ended.fetch_add(open - running.open, Ordering::Relaxed);
-        if running.open == 0 {
+        let (due, layout) = (running.begin.due, Arc::clone(&running.begin.layout));
+        if let Some(slot) = running.answered(position, attempt, now) {
+            self.memories.learn(&job, &layout.endpoints[position as usize].name, slot, due);
+            self.ended.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.rounds[index].open == 0 {
             self.close(index, now);
         }
     }
@@ -162,20 +157,25 @@ impl Dispatch {
     /// Time has passed: pauses end, deadlines are reached.
     pub fn tick(&mut self, now: Moment) {
         for running in &mut self.rounds {
-            while let Some(&Reverse((at, position))) = running.retries.peek() {
-                if at > now.monotonic {
-                    break;
-                }
-                running.retries.pop();
-                // Behind a slot that hangs, and may have to wait for a worker, one that was merely refused waits too.
-                if running.slots[position as usize].last.as_ref().is_some_and(|last| last.outcome == Outcome::Timeout) {
-                    running.waiting.push_back(position);
-                } else {
-                    running.waiting.push_front(position);
-                }
+            running.tick(now.monotonic);
+        }
+        while let Some(host) = self.hosts.woken(now.monotonic) {
+            self.release(&host, self.hosts.room(&host, now.monotonic));
+            let waits = self.rounds.iter().any(|running| running.held(&host) > 0);
+            if let Some(at) = self.hosts.opens(&host, now.monotonic).filter(|_| waits) {
+                self.hosts.wake(&host, at);
             }
         }
         self.close_finished(now);
+    }
+
+    /// Makes `count` of the slots ready that wait for `host`, fairly between the rounds.
+    fn release(&mut self, host: &str, count: usize) {
+        for _ in 0..count {
+            let waiting = self.rounds.iter_mut().filter(|running| running.held(host) > 0);
+            let Some(running) = waiting.min_by_key(|running| running.in_flight) else { break };
+            running.release(host);
+        }
     }
 
     /// All running rounds close within `grace`, as interrupted when something of them is open then.
@@ -187,20 +187,31 @@ impl Dispatch {
         self.close_finished(now);
     }
 
-    /// The attempts that are to be made now.
+    /// The attempts that are to be made now. Rounds may close over it, when hosts are to be left alone.
     pub fn orders(&mut self, now: Moment) -> Vec<Order> {
         let mut orders = Vec::new();
         let mut kept: usize = self.loads.values().map(Load::kept).sum();
         while self.in_flight < self.workers {
             let Some(index) = self.next_round(kept) else { break };
-            let Some(order) = self.rounds[index].order(now) else { break };
-            if let Some(load) = self.loads.get_mut(&order.job) {
-                kept -= load.kept();
-                load.in_flight += 1;
-                kept += load.kept();
+            match self.rounds[index].next(&mut self.hosts, &self.memories, now) {
+                Some(Next::Order(order)) => {
+                    if let Some(load) = self.loads.get_mut(&order.job) {
+                        kept -= load.kept();
+                        load.in_flight += 1;
+                        kept += load.kept();
+                    }
+                    self.in_flight += 1;
+                    orders.push(*order);
+                }
+                Some(Next::Held) => {}
+                Some(Next::Ended) => {
+                    self.ended.fetch_add(1, Ordering::Relaxed);
+                    if self.rounds[index].open == 0 {
+                        self.close(index, now);
+                    }
+                }
+                None => break,
             }
-            self.in_flight += 1;
-            orders.push(order);
         }
         orders
     }
@@ -208,13 +219,18 @@ impl Dispatch {
     /// When [`Self::tick`] has something to do next (monotonic time).
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
-        let retry = |running: &Running| running.retries.peek().map_or(running.closes, |&Reverse((at, _))| at);
-        self.rounds.iter().map(|running| running.closes.min(retry(running))).min()
+        let rounds = self.rounds.iter().map(Running::next_tick).min();
+        rounds.map(|at| self.hosts.next_wake().map_or(at, |wake| wake.min(at)))
     }
 
     /// The rounds that ended since the last call.
     pub fn take_finished(&mut self) -> Vec<Finished> {
         std::mem::take(&mut self.finished)
+    }
+
+    /// The pauses that hosts asked for since the last call.
+    pub fn take_pauses(&mut self) -> Vec<HostPause> {
+        std::mem::take(&mut self.pauses)
     }
 
     /// Whether no round runs.
@@ -229,9 +245,9 @@ impl Dispatch {
         let free = self.workers - self.in_flight;
         let most = if self.workers > 1 { self.workers.div_ceil(KEPT_AT_MOST) } else { 0 };
         let may = |running: &Running| {
-            let Some(next) = running.waiting.front() else { return false };
+            let Some(next) = running.front() else { return false };
             let load = self.loads.get(&running.begin.layout.job);
-            if self.loads.len() > 1 && load.is_some_and(|load| load.hung.contains(next)) {
+            if self.loads.len() > 1 && load.is_some_and(|load| load.hung.contains(&next)) {
                 // What hung lately never takes from what is kept, or many jobs that hang would take it all.
                 return free > most;
             }
@@ -255,7 +271,7 @@ impl Dispatch {
     fn close(&mut self, index: usize, now: Moment) {
         let mut running = self.rounds.remove(index);
         let untouched = running.open == 0;
-        let slots: Vec<Slot> = running.slots.drain(..).map(|slot| slot.end(running.stopping, now)).collect();
+        let slots = running.end(now);
         if let Some(load) = self.loads.get_mut(&running.begin.layout.job)
             && !running.stopping
         {
@@ -270,78 +286,6 @@ impl Dispatch {
         let finished = running.begin.started.plus(now.monotonic.saturating_sub(running.started));
         let round = ClosedRound { begin: running.begin, finished, status, cause, slots };
         self.finished.push(Finished { round, closed: running.closed });
-    }
-}
-
-impl Running {
-    fn order(&mut self, now: Moment) -> Option<Order> {
-        let position = self.waiting.pop_front()?;
-        let request = Arc::clone(&self.job.requests[position as usize]);
-        let slot = &mut self.slots[position as usize];
-        slot.attempts += 1;
-        slot.started.get_or_insert(now.monotonic);
-        slot.in_flight = true;
-        self.in_flight += 1;
-        let timeout = request.timeout.min(self.closes.saturating_sub(now.monotonic));
-        Some(Order { job: self.begin.layout.job.clone(), round: self.begin.id, position, request, timeout })
-    }
-
-    /// Keeps the answer, or tries again after a pause when that may help and fits into the round.
-    fn answered(&mut self, position: u32, attempt: Attempt, now: Moment) {
-        let (Some(slot), Some(request)) =
-            (self.slots.get_mut(position as usize), self.job.requests.get(position as usize))
-        else {
-            return;
-        };
-        slot.in_flight = false;
-        let tries_left = slot.attempts <= request.retries && !self.stopping;
-        if tries_left && retry::is_retried(attempt.outcome, attempt.http_status) {
-            let pause = retry::pause(slot.attempts).max(attempt.retry_after.unwrap_or_default());
-            let at = now.monotonic + pause;
-            if at < self.closes {
-                slot.last = Some(attempt);
-                self.retries.push(Reverse((at, position)));
-                return;
-            }
-        }
-        slot.finish(attempt, now);
-        self.open -= 1;
-    }
-}
-
-impl Progress {
-    fn finish(&mut self, attempt: Attempt, now: Moment) {
-        self.done = Some(Slot {
-            outcome: attempt.outcome,
-            http_status: attempt.http_status,
-            attempts: self.attempts,
-            fetched_at: now.wall,
-            elapsed: self.started.map_or(Duration::ZERO, |started| now.monotonic.saturating_sub(started)),
-            body: attempt.body,
-            detail: attempt.detail,
-            phases: attempt.phases,
-            evidence: attempt.evidence,
-            validators: attempt.validators,
-            asks_for_last_ok: false,
-        });
-    }
-
-    /// The slot when its round closes: what it came to, or why it did not.
-    fn end(mut self, stopping: bool, now: Moment) -> Slot {
-        if self.done.is_none() {
-            let attempt = match (self.in_flight, self.last.take()) {
-                (false, Some(last)) => last,
-                (false, None) if stopping => {
-                    Attempt::failed(Outcome::Cancelled, Detail::new("stopped before it began"))
-                }
-                (true, _) if stopping => Attempt::failed(Outcome::Cancelled, Detail::new("stopped while it ran")),
-                // A worker was never free.
-                (false, None) => Attempt::failed(Outcome::Timeout, Detail::new("queue")),
-                (true, _) => Attempt::failed(Outcome::Timeout, Detail::new("the round's deadline")),
-            };
-            self.finish(attempt, now);
-        }
-        self.done.unwrap_or_else(|| Slot::untried(Outcome::Panic, "a slot without an end", now.wall))
     }
 }
 

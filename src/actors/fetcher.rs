@@ -8,8 +8,8 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, ResponseFutu
 use tokio::sync::{mpsc, oneshot};
 
 use super::changes::Changes;
-use super::dispatch::Dispatch;
-use super::messages::{Drain, Fatal, FetchSlot, SlotFetched, StartRound, StoreRound};
+use super::dispatch::{Dispatch, Order};
+use super::messages::{Drain, Fatal, FetchSlot, RememberPause, SlotFetched, StartRound, StoreRound};
 use super::worker::FetchWorker;
 use crate::clock::{Clock, Moment};
 use crate::model::Outcome;
@@ -23,6 +23,8 @@ pub struct Fetcher {
     dispatch: Dispatch,
     pool: Addr<FetchWorker>,
     storage: Recipient<StoreRound>,
+    /// Remembers pauses over a restart.
+    pauses: Option<Recipient<RememberPause>>,
     clock: Arc<dyn Clock>,
     /// Logs changed outcomes, where rounds repeat.
     changes: Option<Changes>,
@@ -44,8 +46,8 @@ impl Fetcher {
         clock: Arc<dyn Clock>,
         fatal: mpsc::UnboundedSender<Fatal>,
     ) -> Self {
-        let panics = VecDeque::new();
-        Self { dispatch, pool, storage, clock, changes: None, fatal, panics, timer: None, draining: None }
+        let (panics, pauses) = (VecDeque::new(), None);
+        Self { dispatch, pool, storage, pauses, clock, changes: None, fatal, panics, timer: None, draining: None }
     }
 
     /// The same, with a line in the log for each endpoint whose outcome is not what it was in the round before.
@@ -55,19 +57,32 @@ impl Fetcher {
         self
     }
 
+    /// The same, with pauses that hosts ask for told to `storage`.
+    #[must_use]
+    pub fn remembering_pauses(mut self, storage: Recipient<RememberPause>) -> Self {
+        self.pauses = Some(storage);
+        self
+    }
+
     /// Carries out what has been decided: closed rounds go to Storage, slots to the pool.
     fn advance(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        // Before what it may close.
+        let orders = self.dispatch.orders(now);
         for finished in self.dispatch.take_finished() {
             if let Some(changes) = &mut self.changes {
                 changes.log(&finished.round);
             }
             self.storage.do_send(StoreRound { round: Arc::new(finished.round), closed: finished.closed });
         }
-        for order in self.dispatch.orders(now) {
+        for pause in self.dispatch.take_pauses() {
+            tracing::warn!(host = pause.host, until = %pause.until, "the host asked to be left alone");
+            if let Some(pauses) = &self.pauses {
+                pauses.do_send(RememberPause(pause));
+            }
+        }
+        for Order { job, round, position, request, ask } in orders {
             let fetcher = ctx.address().recipient();
-            let (job, round, position, request, timeout) =
-                (order.job, order.round, order.position, order.request, order.timeout);
-            self.pool.do_send(FetchSlot { job, round, position, request, timeout, fetcher });
+            self.pool.do_send(FetchSlot { job, round, position, request, ask, fetcher });
         }
         if self.dispatch.is_idle()
             && let Some(waiting) = self.draining.take()
@@ -130,7 +145,7 @@ impl Handler<SlotFetched> for Fetcher {
         if slot.attempt.outcome == Outcome::Panic {
             self.note_panic(now);
         }
-        self.dispatch.fetched(&slot.job, slot.round, slot.position, slot.attempt, now);
+        self.dispatch.fetched(slot, now);
         self.advance(now, ctx);
     }
 }

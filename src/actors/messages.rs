@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 
-use crate::fetch::{Attempt, PreparedJob, Request};
-use crate::model::{ClosedRound, JobName, LedgerRow, RoundBegin, RoundId};
+use crate::fetch::{Ask, Attempt, PreparedJob, Request};
+use crate::model::{ClosedRound, HostPause, JobName, LedgerRow, RoundBegin, RoundId};
 use crate::store::StoreError;
 
 /// Scheduler → Fetcher: a round starts.
@@ -35,8 +35,8 @@ pub struct FetchSlot {
     pub position: u32,
     /// What is sent.
     pub request: Arc<Request>,
-    /// The attempt's total time.
-    pub timeout: Duration,
+    /// In how much time, when, and what came before.
+    pub ask: Ask,
     /// Where the answer goes.
     pub fetcher: Recipient<SlotFetched>,
 }
@@ -51,6 +51,8 @@ pub struct SlotFetched {
     pub round: RoundId,
     /// The slot's position in it.
     pub position: u32,
+    /// The host that was asked.
+    pub host: Arc<str>,
     /// The outcome.
     pub attempt: Attempt,
 }
@@ -82,6 +84,11 @@ pub struct BeginRounds(pub Vec<RoundBegin>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RecordLedger(pub Vec<LedgerRow>);
+
+/// Fetcher → Storage: a host asked to be left alone, which is to outlast a restart.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RememberPause(pub HostPause);
 
 /// Scheduler → Storage, each second: try again what waits for the disk.
 #[derive(Message)]

@@ -5,13 +5,17 @@ mod changes;
 mod collector;
 pub mod dispatch;
 mod fetcher;
+mod hosts;
+mod memory;
 pub mod messages;
+mod running;
 mod scheduler;
 mod storage;
 mod worker;
 
 pub use collector::Collector;
 pub use fetcher::Fetcher;
+pub use memory::MOST_BYTES as MOST_REMEMBERED_BYTES;
 pub use scheduler::Scheduler;
 pub use storage::{Observer, Storage};
 pub use worker::{AttemptFn, FetchWorker, OutOfThreads};

@@ -4,19 +4,18 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
 
 use super::messages::{FetchSlot, SlotFetched};
-use crate::fetch::{Attempt, Request, attempt};
+use crate::fetch::{Ask, Attempt, Request, attempt};
 use crate::model::{Detail, Outcome};
 
 /// A worker's stack: the TLS handshake runs on the client's own thread, and parsing does not recurse.
 const STACK: usize = 256 * 1024;
 
 /// What a worker does with a request: [`attempt`], or a test's stand-in for it.
-pub type AttemptFn = Arc<dyn Fn(&Request, Duration) -> Attempt + Send + Sync>;
+pub type AttemptFn = Arc<dyn Fn(&Request, Ask) -> Attempt + Send + Sync>;
 
 /// One thread of the pool. Blocks for one attempt at a time.
 pub struct FetchWorker {
@@ -66,9 +65,10 @@ impl Handler<FetchSlot> for FetchWorker {
     type Result = ();
 
     fn handle(&mut self, slot: FetchSlot, _: &mut Self::Context) {
-        let FetchSlot { job, round, position, request, timeout, fetcher } = slot;
+        let FetchSlot { job, round, position, request, ask, fetcher } = slot;
+        let timeout = ask.timeout;
         // A panic would end this thread for good and lose the slot.
-        let caught = catch_unwind(AssertUnwindSafe(|| (self.attempt)(&request, timeout)));
+        let caught = catch_unwind(AssertUnwindSafe(|| (self.attempt)(&request, ask)));
         let attempt = caught.unwrap_or_else(|panic| {
             tracing::error!(%job, round = round.0, position, message = panic_message(&*panic), "a worker panicked");
             Attempt::failed(Outcome::Panic, Detail::new("a defect in gatherd, see its log"))
@@ -77,7 +77,7 @@ impl Handler<FetchSlot> for FetchWorker {
             %job, round = round.0, position, outcome = %attempt.outcome, http_status = attempt.http_status,
             detail = attempt.detail.as_ref().map(Detail::as_str), timeout_ms = timeout.as_millis(), "attempt ended"
         );
-        fetcher.do_send(SlotFetched { job, round, position, attempt });
+        fetcher.do_send(SlotFetched { job, round, position, host: Arc::clone(&request.host), attempt });
     }
 }
 

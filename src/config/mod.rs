@@ -1,8 +1,11 @@
 //! The configuration: text → [`file`] (what is written, each value with its line) → [`rules`] (ranges, combinations,
 //! defaults) → [`settings`]. Only [`Settings`] leaves this module.
 
+mod field;
 mod file;
 mod mistake;
+mod oauth2;
+mod pages;
 mod request_keys;
 mod request_rules;
 mod rules;
@@ -10,8 +13,14 @@ mod secret;
 mod section;
 mod settings;
 mod shown_url;
+mod template;
 mod value;
 
+pub use field::Field;
 pub use mistake::{Mistake, Mistakes};
+pub use oauth2::OAuth2;
+pub use pages::{Next, Pages};
 pub use secret::{Secret, SecretError, SecretSource};
 pub use settings::{Auth, Endpoint, ErrorIf, Identity, Job, Proxy, RequestSettings, Server, Settings};
+pub use shown_url::{names_a_secret, shown_url};
+pub use template::{Escape, Moments, Template};

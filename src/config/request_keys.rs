@@ -6,22 +6,27 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use toml::de::{DeTable, DeValue};
 
+use super::field::Field;
+use super::oauth2::{self, OAuth2};
+use super::pages::{self, Pages};
 use super::secret::SecretSource;
 use super::section::{Located, Section};
+use super::template::Escape;
 use super::value;
 
 /// What is written, each value with its line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestKeys {
     pub method: Option<Located<Method>>,
-    pub json: Option<Located<String>>,
-    pub query: Vec<Located<(String, String)>>,
-    pub headers: Vec<Located<(HeaderName, HeaderValue)>>,
+    pub json: Option<Located<Field>>,
+    pub query: Vec<Located<(String, Field)>>,
+    pub headers: Vec<Located<(HeaderName, Field)>>,
     pub user_agent: Option<Located<HeaderValue>>,
     pub token: Option<Located<SecretSource>>,
     pub token_header: Option<Located<HeaderName>>,
     pub token_scheme: Option<Located<HeaderValue>>,
     pub basic: Option<Located<(String, SecretSource)>>,
+    pub oauth2: Option<Located<OAuth2>>,
     pub timeout: Option<Located<Duration>>,
     pub connect_timeout: Option<Located<Duration>>,
     pub max_body: Option<Located<u64>>,
@@ -33,6 +38,10 @@ pub struct RequestKeys {
     pub client_cert: Option<Located<PathBuf>>,
     pub client_key: Option<Located<PathBuf>>,
     pub proxy: Option<Located<String>>,
+    pub pages: Option<Located<Pages>>,
+    pub conditional: Option<Located<bool>>,
+    pub max_per_host: Option<Located<usize>>,
+    pub rate: Option<Located<Duration>>,
 }
 
 /// `error_if`: where to look, and the JSON text that means failure; without one anything but null and false does.
@@ -61,6 +70,7 @@ pub fn read(section: &Section<'_, '_>) -> RequestKeys {
         token_header: section.take("token_header", value::header_name),
         token_scheme: section.take("token_scheme", value::header_value),
         basic: section.take("basic", basic),
+        oauth2: oauth2::read(section),
         timeout: section.take("timeout", value::duration),
         connect_timeout: section.take("connect_timeout", value::duration),
         max_body: section.take("max_body", value::size),
@@ -72,6 +82,10 @@ pub fn read(section: &Section<'_, '_>) -> RequestKeys {
         client_cert: section.take("client_cert", value::path),
         client_key: section.take("client_key", value::path),
         proxy: section.take("proxy", value::text),
+        pages: pages::read(section),
+        conditional: section.take("conditional", value::boolean),
+        max_per_host: section.take("max_per_host", value::whole_number),
+        rate: section.take("rate", value::rate),
     }
 }
 
@@ -103,38 +117,47 @@ fn method(value: &DeValue<'_>) -> Result<Method, String> {
     found.cloned().ok_or_else(|| format!("{text:?} is not one of GET, POST, PUT, PATCH, DELETE"))
 }
 
-/// A table or list is written as the JSON that is sent; a text has to be JSON and is sent as it is.
-fn json_body(value: &DeValue<'_>) -> Result<String, String> {
-    match value.as_str() {
-        Some(text) => match serde_json::from_str::<&serde_json::value::RawValue>(text) {
-            Ok(_) => Ok(text.to_owned()),
-            Err(error) => Err(format!("a text here has to be JSON: {error}")),
-        },
-        None => Ok(value::json(value)?.to_string()),
+/// A table or list is written as the JSON that is sent; a text has to be JSON, once its blocks are filled in, and is
+/// sent as it is.
+fn json_body(value: &DeValue<'_>) -> Result<Field, String> {
+    let Some(text) = value.as_str() else { return Field::from_json(&value::json(value)?) };
+    let body = Field::parse(text)?;
+    for sample in body.samples(Escape::Json)? {
+        let checked = serde_json::from_str::<&serde_json::value::RawValue>(&sample);
+        checked.map_err(|error| format!("a text here has to be JSON: {error}"))?;
     }
+    Ok(body)
 }
 
-fn pairs(section: &Section<'_, '_>) -> Vec<Located<(String, String)>> {
+fn pairs(section: &Section<'_, '_>) -> Vec<Located<(String, Field)>> {
     let mut pairs = Vec::new();
     for (place, name, value) in section.entries() {
-        match value::scalar(value) {
-            Ok(text) => pairs.push(Located { value: (name.to_owned(), text), place }),
+        match value::scalar(value).and_then(|text| Field::parse(&text)) {
+            Ok(field) => pairs.push(Located { value: (name.to_owned(), field), place }),
             Err(problem) => section.mistake_at(&place, problem),
         }
     }
     pairs
 }
 
-fn headers(section: &Section<'_, '_>) -> Vec<Located<(HeaderName, HeaderValue)>> {
+fn headers(section: &Section<'_, '_>) -> Vec<Located<(HeaderName, Field)>> {
     let mut headers = Vec::new();
     for (place, name, text) in section.entries() {
         let header = name.parse().map_err(|_| format!("{name:?} is not a header name"));
-        match header.and_then(|name: HeaderName| Ok((name, value::secretive_header_value(text)?))) {
+        match header.and_then(|name: HeaderName| Ok((name, header_field(text)?))) {
             Ok(value) => headers.push(Located { value, place }),
             Err(problem) => section.mistake_at(&place, problem),
         }
     }
     headers
+}
+
+/// The value is not repeated in an error: it may be a secret.
+fn header_field(value: &DeValue<'_>) -> Result<Field, String> {
+    let text = value.as_str().ok_or("expected text in quotes")?;
+    let field = Field::parse(text)?;
+    let printable = field.samples(Escape::None)?.iter().all(|sample| HeaderValue::from_str(sample).is_ok());
+    if printable { Ok(field) } else { Err("a header's value is one line of printable text".to_owned()) }
 }
 
 /// `{ user = "…", password = { env = "…" } }`.
@@ -161,12 +184,9 @@ fn statuses(value: &DeValue<'_>) -> Result<Vec<u16>, String> {
 fn error_if(value: &DeValue<'_>) -> Result<ErrorIfKeys, String> {
     let right = r#"expected { pointer = "/error" }, perhaps with equals = …"#;
     let table = only_keys(value, &["pointer", "equals"]).ok_or(right)?;
-    let pointer = table.get("pointer").and_then(|pointer| pointer.get_ref().as_str()).ok_or(right)?;
-    if !pointer.is_empty() && !pointer.starts_with('/') {
-        return Err(format!("{pointer:?} is no JSON pointer: it begins with / (RFC 6901)"));
-    }
+    let pointer = value::pointer(table.get("pointer").ok_or(right)?.get_ref())?;
     let equals = table.get("equals").map(|equals| value::json(equals.get_ref())).transpose()?;
-    Ok(ErrorIfKeys { pointer: pointer.to_owned(), equals: equals.map(|equals| equals.to_string()) })
+    Ok(ErrorIfKeys { pointer, equals: equals.map(|equals| equals.to_string()) })
 }
 
 fn only_keys<'v, 'i>(value: &'v DeValue<'i>, known: &[&str]) -> Option<&'v DeTable<'i>> {

@@ -6,16 +6,18 @@ use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING,
 use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
+use super::field::Field;
 use super::request_keys::RequestKeys;
 use super::rules::Rules;
 use super::section::Located;
 use super::settings::{Auth, ErrorIf, Identity, Proxy, RequestSettings};
-use super::shown_url::names_a_secret;
 
 /// The largest `max_body`: SQLite's own limit for a value is near it.
 const LARGEST_BODY: u64 = 512 * 1024 * 1024;
 /// The most `redirects`.
 const MOST_REDIRECTS: u32 = 20;
+/// The most `max_per_host`: there are no more workers.
+const MOST_PER_HOST: usize = 8192;
 /// The most `retries`.
 const MOST_RETRIES: u32 = 20;
 
@@ -56,21 +58,34 @@ impl Rules<'_, '_> {
             success: nearest(layers, |keys| &keys.success).map(|key| key.value.clone()),
             error_if: nearest(layers, |keys| &keys.error_if)
                 .map(|key| ErrorIf { pointer: key.value.pointer.clone(), equals: key.value.equals.clone() }),
+            pages: nearest(layers, |keys| &keys.pages).map(|key| key.value.clone()),
+            conditional: nearest(layers, |keys| &keys.conditional).is_none_or(|key| key.value),
+            max_per_host: nearest(layers, |keys| &keys.max_per_host)
+                .map(|key| self.within("", Some(key.clone()), 1, 1..=MOST_PER_HOST)),
+            rate: nearest(layers, |keys| &keys.rate).map(|key| key.value),
             ca_file: nearest(layers, |keys| &keys.ca_file).map(|key| key.value.clone()),
             identity: self.identity(layers),
             proxy: self.proxy(layers),
         }
     }
 
-    /// `token` or `basic`, whichever is nearer.
+    /// `token`, `basic` or `oauth2`, whichever is nearest.
     fn auth(&self, layers: &Layers<'_>) -> Option<Auth> {
         for layer in layers {
-            if let (Some(_), Some(basic)) = (&layer.token, &layer.basic) {
-                self.text.mistake(&basic.place, "`token` stands beside it: keep one of the two");
+            let places = [
+                layer.token.as_ref().map(|key| &key.place),
+                layer.basic.as_ref().map(|key| &key.place),
+                layer.oauth2.as_ref().map(|key| &key.place),
+            ];
+            if let Some(second) = places.into_iter().flatten().nth(1) {
+                self.text.mistake(second, "`token`, `basic` and `oauth2` exclude each other: keep one of them");
             }
             if let Some(basic) = &layer.basic {
                 let (user, password) = basic.value.clone();
                 return Some(Auth::Basic { user, password });
+            }
+            if let Some(oauth2) = &layer.oauth2 {
+                return Some(Auth::OAuth2(oauth2.value.clone()));
             }
             if let Some(token) = &layer.token {
                 let header = nearest(layers, |keys| &keys.token_header).map_or(AUTHORIZATION, |key| key.value.clone());
@@ -84,10 +99,10 @@ impl Rules<'_, '_> {
         None
     }
 
-    fn headers(&self, layers: &Layers<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    fn headers(&self, layers: &Layers<'_>) -> Vec<(HeaderName, Field)> {
         let set_by_auth = match self.auth(layers) {
             Some(Auth::Token { header, .. }) => Some(header),
-            Some(Auth::Basic { .. }) => Some(AUTHORIZATION),
+            Some(Auth::Basic { .. } | Auth::OAuth2(_)) => Some(AUTHORIZATION),
             None => None,
         };
         for Located { value: (name, _), place } in layers.iter().flat_map(|layer| &layer.headers) {
@@ -96,14 +111,10 @@ impl Rules<'_, '_> {
             } else if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) {
                 self.text.mistake(place, "this header is set by gatherd itself");
             } else if set_by_auth.as_ref() == Some(name) {
-                self.text.mistake(place, "`token` or `basic` sets this header already: keep one of the two");
+                self.text.mistake(place, "`token`, `basic` or `oauth2` sets this header already: keep one of the two");
             }
         }
-        let mut headers = merged(layers.iter().flat_map(|layer| &layer.headers));
-        for (name, value) in &mut headers {
-            value.set_sensitive(names_a_secret(name.as_str()));
-        }
-        headers
+        merged(layers.iter().flat_map(|layer| &layer.headers))
     }
 
     fn identity(&self, layers: &Layers<'_>) -> Option<Identity> {

@@ -245,7 +245,7 @@ impl<'a, 'i> Rules<'a, 'i> {
                 let layers: Vec<&RequestKeys> = std::iter::once(&own).chain(job.iter().copied()).collect();
                 Arc::new(self.request(&layers))
             };
-            match Endpoint::unnamed(&value, request) {
+            match Endpoint::changing(&value, request) {
                 Ok(mut endpoint) => {
                     endpoint.label.name = match name {
                         Some(name) => name.value,

@@ -50,6 +50,16 @@ pub enum SecretError {
 }
 
 impl SecretSource {
+    /// The file that holds the secret, if one does; a relative one is looked for in `folder`.
+    #[must_use]
+    pub fn path(&self, folder: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Env(_) => None,
+            Self::File(path) => Some(folder.join(path)),
+            Self::Credential(name) => Some(Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name)),
+        }
+    }
+
     /// Reads the secret; a relative file is looked for in `folder`.
     ///
     /// # Errors
@@ -61,10 +71,10 @@ impl SecretSource {
                 std::env::VarError::NotUnicode(_) => SecretError::NotText(name.clone()),
             })?,
             Self::File(path) => read_file(&folder.join(path))?,
-            Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                Some(directory) => read_file(&Path::new(&directory).join(name))?,
-                None => return Err(SecretError::NoCredentials(name.clone())),
-            },
+            Self::Credential(name) => {
+                let path = self.path(folder).ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
+                read_file(&path)?
+            }
         };
         if text.is_empty() {
             return Err(SecretError::Empty(self.clone()));

@@ -22,6 +22,7 @@ const ELSEWHERE: [(&[&str], &str); 3] = [
             "token_header",
             "token_scheme",
             "basic",
+            "oauth2",
             "timeout",
             "connect_timeout",
             "max_body",
@@ -33,6 +34,10 @@ const ELSEWHERE: [(&[&str], &str); 3] = [
             "client_cert",
             "client_key",
             "proxy",
+            "pages",
+            "conditional",
+            "max_per_host",
+            "rate",
         ],
         "[defaults], a [[job]] or an endpoint",
     ),
@@ -180,6 +185,11 @@ impl<'a, 'i> Section<'a, 'i> {
         self.table
             .iter()
             .map(|(key, value)| (self.place_of(key.get_ref(), value), key.get_ref().as_ref(), value.get_ref()))
+    }
+
+    /// Whether `key` stands here, whatever its value.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     /// Notes each key that was not taken, and the nearest known one.

@@ -8,12 +8,16 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
+use super::field::Field;
 use super::file;
 use super::mistake::Mistakes;
+use super::oauth2::OAuth2;
+use super::pages::Pages;
 use super::rules::{Rules, http_url};
 use super::secret::SecretSource;
 use super::section::Text;
 use super::shown_url::shown_url;
+use super::template::{Escape, Template};
 use crate::model::{EndpointLabel, JobName, Layout};
 use crate::schedule::Cadence;
 
@@ -65,8 +69,12 @@ pub struct Job {
 pub struct Endpoint {
     /// What it is called and shown as.
     pub label: EndpointLabel,
-    /// Where it is: http or https.
+    /// Where it is: http or https. Where the URL changes with each round, an example of it.
     pub url: Url,
+    /// The URL as it is written, where it changes with each round.
+    pub changing_url: Option<Template>,
+    /// The host with its port, which limits are kept by.
+    pub host: Arc<str>,
     /// How it is asked; shared by the endpoints that ask alike.
     pub request: Arc<RequestSettings>,
 }
@@ -77,9 +85,9 @@ pub struct RequestSettings {
     /// The method; `POST` where there is a body and nothing else is said.
     pub method: Method,
     /// The JSON text that is sent as the body.
-    pub json: Option<String>,
+    pub json: Option<Field>,
     /// Parameters that are added to the URL's own.
-    pub query: Vec<(String, String)>,
+    pub query: Vec<(String, Field)>,
     /// The `User-Agent` header.
     pub user_agent: HeaderValue,
     /// One attempt, from connect to the last byte.
@@ -95,7 +103,7 @@ pub struct RequestSettings {
     /// Who asks.
     pub auth: Option<Auth>,
     /// Further headers.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Vec<(HeaderName, Field)>,
     /// The statuses that carry data; `None` is any 2xx.
     pub success: Option<Vec<u16>>,
     /// What in a document means failure.
@@ -106,10 +114,18 @@ pub struct RequestSettings {
     pub identity: Option<Identity>,
     /// What connections go through.
     pub proxy: Proxy,
+    /// How the parts of an answer in pages are found.
+    pub pages: Option<Pages>,
+    /// Whether the server is asked if the last document is still the same.
+    pub conditional: bool,
+    /// The most requests in flight at its host; the smallest of all its endpoints counts.
+    pub max_per_host: Option<usize>,
+    /// The least time between two requests to its host; the longest of all its endpoints counts.
+    pub rate: Option<Duration>,
 }
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Auth {
     /// A token in a header, behind a scheme unless that is empty.
     Token {
@@ -127,6 +143,8 @@ pub enum Auth {
         /// Where the password is found.
         password: SecretSource,
     },
+    /// An access token, as `Authorization: Bearer`.
+    OAuth2(OAuth2),
 }
 
 impl Auth {
@@ -136,6 +154,7 @@ impl Auth {
         match self {
             Self::Token { source, .. } => source,
             Self::Basic { password, .. } => password,
+            Self::OAuth2(oauth2) => &oauth2.client_secret,
         }
     }
 }
@@ -188,6 +207,10 @@ impl Default for RequestSettings {
             ca_file: None,
             identity: None,
             proxy: Proxy::Environment,
+            pages: None,
+            conditional: true,
+            max_per_host: None,
+            rate: None,
         }
     }
 }
@@ -200,8 +223,29 @@ impl Endpoint {
     pub fn unnamed(url: &str, request: Arc<RequestSettings>) -> Result<Self, String> {
         let url = http_url(url)?;
         let shown = shown_url(&url);
-        Ok(Self { label: EndpointLabel { name: shown.clone(), url: shown }, url, request })
+        let label = EndpointLabel { name: shown.clone(), url: shown };
+        Ok(Self { label, host: host_of(&url), url, changing_url: None, request })
     }
+
+    /// The same for a URL in which blocks such as `{{ due }}` are filled in for each round.
+    pub(super) fn changing(url: &str, request: Arc<RequestSettings>) -> Result<Self, String> {
+        let Some(template) = Template::parse(url)? else { return Self::unnamed(url, request) };
+        let samples = template.samples(Escape::Url)?;
+        let example = http_url(samples.first().map_or(url, String::as_str))?;
+        let placeholders = template.with_placeholders();
+        let held = http_url(&placeholders.text)?;
+        if held.origin() != example.origin() || held.username() != example.username() {
+            return Err("a block may stand in the path and in the parameters, not before them".to_owned());
+        }
+        let shown = placeholders.restore(&shown_url(&held));
+        let label = EndpointLabel { name: shown.clone(), url: shown };
+        Ok(Self { label, host: host_of(&example), url: example, changing_url: Some(template), request })
+    }
+}
+
+/// The host with its port.
+fn host_of(url: &Url) -> Arc<str> {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default()).into()
 }
 
 impl Job {

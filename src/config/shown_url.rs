@@ -28,6 +28,7 @@ const SECRET_WORDS: [&str; 18] = [
 const SECRET_ENDINGS: [&str; 7] = ["key", "token", "secret", "password", "passwd", "signature", "credential"];
 
 /// `url` without userinfo and fragment, and with the values of parameters that are named like a secret masked.
+#[must_use]
 pub fn shown_url(url: &Url) -> String {
     let mut shown = url.clone();
     // Neither can fail: an http URL has a host.
@@ -53,6 +54,7 @@ fn masked(parameter: &str) -> String {
 
 /// Whether a parameter or header of this name carries a secret, going by its words: `api_key`, `accessToken`,
 /// `X-Amz-Signature`, `apikey`; not `keyword`, `author` or `design`.
+#[must_use]
 pub fn names_a_secret(name: &str) -> bool {
     let mut words = String::with_capacity(name.len() + 4);
     let mut after_small = false;

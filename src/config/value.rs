@@ -14,6 +14,21 @@ pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
+/// A list of texts.
+pub fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let list = value.as_array().ok_or_else(|| format!("expected a list of texts, found {}", described(value)))?;
+    list.iter().map(|value| text(value.get_ref())).collect()
+}
+
+/// A JSON pointer.
+pub fn pointer(value: &DeValue<'_>) -> Result<String, String> {
+    let pointer = text(value)?;
+    if !pointer.is_empty() && !pointer.starts_with('/') {
+        return Err(format!("{pointer:?} is no JSON pointer: it begins with / (RFC 6901)"));
+    }
+    Ok(pointer)
+}
+
 pub fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("expected true or false, found {}", described(value)))
 }
@@ -38,13 +53,25 @@ pub fn size(value: &DeValue<'_>) -> Result<u64, String> {
         .map_err(|_| format!("{text:?} is not a size; {example}"))
 }
 
-pub fn header_value(value: &DeValue<'_>) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(&text(value)?).map_err(|_| "a header's value is one line of printable text".to_owned())
+/// So many in a second, minute, hour or day: the time between two.
+pub fn rate(value: &DeValue<'_>) -> Result<Duration, String> {
+    let example = r#"write a rate like "10/s", "60/m", "1000/h" or "5000/d""#;
+    let text = value.as_str().ok_or_else(|| format!("{example}, in quotes, instead of {}", described(value)))?;
+    let wrong = || format!("{text:?} is not a rate; {example}");
+    let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let seconds = match unit.trim() {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(wrong()),
+    };
+    let count: f64 = count.trim().parse().ok().filter(|count| (1e-6..=1e6).contains(count)).ok_or_else(wrong)?;
+    Ok(Duration::from_secs_f64(seconds / count))
 }
 
-/// The same without the value in the error: it may be a secret.
-pub fn secretive_header_value(value: &DeValue<'_>) -> Result<HeaderValue, String> {
-    if value.is_str() { header_value(value) } else { Err("expected text in quotes".to_owned()) }
+pub fn header_value(value: &DeValue<'_>) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(&text(value)?).map_err(|_| "a header's value is one line of printable text".to_owned())
 }
 
 pub fn header_name(value: &DeValue<'_>) -> Result<HeaderName, String> {

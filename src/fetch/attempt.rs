@@ -1,23 +1,50 @@
 //! One attempt, bounded in time and bytes.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
-use super::body::{self, Body};
+use super::body::{self, End};
 use super::coding::Coding;
-use super::request::Request;
-use super::{fault, json, redirect, retry};
-use crate::config::ErrorIf;
-use crate::model::{Detail, Document, Evidence, Outcome, Phases, Validators};
+use super::connection::since_connected;
+use super::deadline::Deadline;
+use super::evidence::{self, Seen};
+use super::pages::{self, Gathered, Turned};
+use super::request::{Call, Request};
+use super::{conditional, fault, json, redirect, retry};
+use crate::config::{ErrorIf, Moments};
+use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
 
 /// An answer's headers take at most so many bytes. The client has a bound of its own near it (and one of 100 lines),
 /// but whether it is met depends on how the bytes arrive.
 const LARGEST_HEAD: usize = 400 * 1024;
+
+/// What an attempt has to know beside the request.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The most time that it may take.
+    pub timeout: Duration,
+    /// The due that it answers.
+    pub due: Timestamp,
+    /// The due of the endpoint's last success.
+    pub last_ok: Option<Timestamp>,
+    /// The last document, which the server may say is still the same.
+    pub remembered: Option<Remembered>,
+    /// The pages of the slot so far, where it comes in pages.
+    pub gathered: Option<Box<Gathered>>,
+}
+
+impl Ask {
+    /// Asks for the first time, for a due that is now.
+    #[must_use]
+    pub fn once(timeout: Duration) -> Self {
+        Self { timeout, due: now(), last_ok: None, remembered: None, gathered: None }
+    }
+}
 
 /// How one attempt ended.
 #[derive(Clone, Debug)]
@@ -26,9 +53,9 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The status, when an answer came.
     pub http_status: Option<u16>,
-    /// The document, exactly when the outcome is `ok`.
+    /// The document, exactly when the outcome is `ok` and there is no further page to be asked for.
     pub body: Option<Document>,
-    /// More about a failure.
+    /// More about how it ended.
     pub detail: Option<Detail>,
     /// The pause that the server asked for.
     pub retry_after: Option<Duration>,
@@ -38,6 +65,8 @@ pub struct Attempt {
     pub evidence: Option<Arc<Evidence>>,
     /// What the server named the version of the document by.
     pub validators: Option<Arc<Validators>>,
+    /// The pages so far and the one to be asked for next, or again.
+    pub gathered: Option<Box<Gathered>>,
 }
 
 impl Attempt {
@@ -53,62 +82,215 @@ impl Attempt {
             phases: None,
             evidence: None,
             validators: None,
+            gathered: None,
         }
+    }
+
+    /// Whether the next page is to be asked for.
+    #[must_use]
+    pub fn is_to_be_continued(&self) -> bool {
+        self.outcome.is_ok() && self.body.is_none()
     }
 }
 
-/// Sends `request` once and reads the answer: at most `timeout` from connect to the last byte, at most the
-/// request's `max_body` bytes. Blocks. Whatever happens is an outcome, never an error.
+/// Sends `request` once and reads the answer: at most `ask.timeout` from connect to the last byte, at most the
+/// request's `max_body` bytes. Blocks. Whatever happens is an outcome, never an error. An access token that is missing
+/// or refused is asked for within the same time.
 #[must_use]
-pub fn attempt(request: &Request, timeout: Duration) -> Attempt {
-    match redirect::follow(request, timeout) {
-        Ok(mut response) => {
-            let status = response.status();
-            let retry_after = asked_pause(&response);
-            let result = document(request, &mut response);
-            let (outcome, body, detail) = match result {
-                Ok(body) => (Outcome::Ok, Some(body), None),
-                Err((outcome, detail)) => (outcome, None, Some(detail)),
-            };
-            Attempt {
-                outcome,
-                http_status: Some(status.as_u16()),
-                body,
-                detail,
-                retry_after,
-                phases: None,
-                evidence: None,
-                validators: None,
+pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
+    let deadline = Deadline::after(ask.timeout);
+    if let Some(pages) = &request.pages {
+        ask.gathered.get_or_insert_with(|| Box::new(Gathered::none(pages)));
+    }
+    let moments = Moments { due: ask.due, now: now(), last_ok: ask.last_ok };
+    let mut call = match request.call(&moments, &ask) {
+        Ok(call) => call,
+        Err(problem) => return Attempt::failed(Outcome::Protocol, problem),
+    };
+    let mut attempt = match answer(request, &mut call, deadline) {
+        Ok(response) => read(request, &call, response, &ask, deadline),
+        Err(failed) => unanswered(request, &call, *failed, deadline),
+    };
+    if !attempt.outcome.is_ok() {
+        attempt.gathered = ask.gathered;
+    }
+    attempt
+}
+
+fn now() -> Timestamp {
+    chrono::DateTime::<chrono::Utc>::from(SystemTime::now()).into()
+}
+
+/// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
+fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Box<Attempt>> {
+    let Some(credentials) = &request.credentials else { return redirect::follow(request, call, deadline) };
+    let token = credentials.authorize(&mut call.headers, deadline)?;
+    let response = redirect::follow(request, call, deadline)?;
+    if response.status() == StatusCode::UNAUTHORIZED
+        && let Some(token) = token
+        && credentials.renew(&token, &mut call.headers, deadline)?
+    {
+        return redirect::follow(request, call, deadline);
+    }
+    Ok(response)
+}
+
+/// An attempt without an answer, with how far it came and what was sent.
+fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadline) -> Attempt {
+    let connecting = request.connections.newest(&call.url, deadline.began());
+    let reached = match (failed.outcome, &connecting) {
+        (Outcome::Dns, _) => Phase::Dns,
+        (Outcome::Tls, _) => Phase::Tls,
+        (Outcome::Connect | Outcome::BlockedAddress, _) => Phase::Connect,
+        (_, Some(connecting)) if connecting.ended.is_none() => connecting.phases.reached,
+        _ => Phase::Headers,
+    };
+    let mut phases = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
+    if reached == Phase::Headers {
+        phases.headers = Some(since_connected(connecting.as_ref(), deadline.began()));
+    }
+    let evidence = evidence::evidence(call, &request.redactor(), None);
+    Attempt { phases: Some(phases), evidence: Some(evidence), ..failed }
+}
+
+type Refusal = (Outcome, Detail);
+
+/// What has been read of an answer.
+struct Reading<'a> {
+    request: &'a Request,
+    ask: &'a Ask,
+    call: &'a Call,
+    /// The body so far, decoded.
+    bytes: Vec<u8>,
+    /// Whether it was begun to be read.
+    begun: bool,
+    /// Whether it goes on.
+    cut: bool,
+}
+
+/// What an answer holds.
+enum Found {
+    /// The whole document, whether there were more pages than wanted, and what names its version.
+    Document(Document, bool, Option<Validators>),
+    /// A page, and the next is to be asked for.
+    Page(Gathered),
+}
+
+fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadline: Deadline) -> Attempt {
+    let (status, answered) = (response.status(), Instant::now());
+    let mut reading = Reading { request, ask, call, bytes: Vec::new(), begun: false, cut: false };
+    let result = reading.read(&mut response);
+    let (outcome, detail) = match result {
+        Ok(found) => return succeeded(request, status, found),
+        Err(refusal) => refusal,
+    };
+    let connecting = request.connections.newest(&call.url, deadline.began());
+    let reached = if reading.begun { Phase::Body } else { Phase::Headers };
+    let mut phases = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
+    let headers =
+        answered - connecting.and_then(|connecting| connecting.ended).unwrap_or(deadline.began()).min(answered);
+    phases.headers = Some(headers);
+    phases.body = reading.begun.then(|| answered.elapsed());
+    let retry_after = asked_pause(&response);
+    let head = response.headers().clone();
+    if !reading.begun {
+        (reading.bytes, reading.cut) = evidence::beginning(response, deadline.left());
+    }
+    let seen = Seen { status: status.as_u16(), headers: &head, body: &reading.bytes, cut: reading.cut };
+    Attempt {
+        http_status: Some(status.as_u16()),
+        retry_after,
+        phases: Some(phases),
+        evidence: Some(evidence::evidence(call, &request.redactor(), Some(&seen))),
+        ..Attempt::failed(outcome, detail)
+    }
+}
+
+fn succeeded(request: &Request, status: StatusCode, found: Found) -> Attempt {
+    let (body, detail, validators, gathered) = match found {
+        Found::Document(document, more, validators) => {
+            let most = request.pages.as_ref().map_or(0, |pages| pages.max_pages);
+            let detail = more.then(|| Detail::new(format!("the first {most} pages; the server has more")));
+            (Some(document), detail, validators, None)
+        }
+        Found::Page(gathered) => (None, None, None, Some(Box::new(gathered))),
+    };
+    Attempt {
+        http_status: Some(status.as_u16()),
+        body,
+        detail,
+        validators: validators.map(Arc::new),
+        gathered,
+        ..Attempt::failed(Outcome::Ok, Detail::new(""))
+    }
+}
+
+impl Reading<'_> {
+    fn read(&mut self, response: &mut Response) -> Result<Found, Refusal> {
+        let status = response.status();
+        if head_size(response.headers()) > LARGEST_HEAD {
+            return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
+        }
+        if status == StatusCode::NOT_MODIFIED
+            && let Some(remembered) = &self.ask.remembered
+            && Some(remembered.validators.request) == self.call.fingerprint
+        {
+            return Ok(Found::Document(self.checked(remembered.document.clone())?, false, None));
+        }
+        if !self.request.is_success(status) {
+            let redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
+            let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
+            return Err((outcome, Detail::new(named(status))));
+        }
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+            return Err((Outcome::EmptyBody, Detail::new(named(status))));
+        }
+        let document = self.document(response)?;
+        let document = self.checked(document)?;
+        match (&self.request.pages, &self.ask.gathered) {
+            (Some(pages), Some(gathered)) => {
+                let turned = pages::turn(pages, (**gathered).clone(), document, response.headers(), &self.call.url)?;
+                Ok(match turned {
+                    Turned::Next(gathered) => Found::Page(gathered),
+                    Turned::Last(document, more) => Found::Document(document, more, None),
+                })
+            }
+            _ => {
+                let fingerprint = self.call.fingerprint.filter(|_| status == StatusCode::OK);
+                let validators = fingerprint.and_then(|request| conditional::validators(request, response.headers()));
+                Ok(Found::Document(document, false, validators))
             }
         }
-        Err(failed) => failed,
     }
-}
 
-fn document(request: &Request, response: &mut Response) -> Result<Document, (Outcome, Detail)> {
-    let status = response.status();
-    if head_size(response) > LARGEST_HEAD {
-        return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
-    }
-    if !request.is_success(status) {
-        let redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
-        let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
-        return Err((outcome, Detail::new(named(status))));
-    }
-    if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
-        return Err((Outcome::EmptyBody, Detail::new(named(status))));
-    }
-    let coding = Coding::of(response.headers()).map_err(|why| (Outcome::Encoding, why))?;
-    let document = match body::read(response, coding, request.max_body) {
-        Body::Whole(bytes) => json::document(bytes)?,
-        Body::TooLarge => return Err((Outcome::TooLarge, Detail::new(format!("over {} bytes", request.max_body)))),
-        Body::Broken(error) => return Err(fault::of_body(&error)),
-    };
-    match &request.error_if {
-        Some(rule) if means_failure(rule, &document) => {
-            Err((Outcome::HttpStatus, Detail::new(format!("error_if: there is an error at {}", rule.pointer))))
+    fn document(&mut self, response: &mut Response) -> Result<Document, Refusal> {
+        let coding = Coding::of(response.headers()).map_err(|why| (Outcome::Encoding, why))?;
+        // All pages together are one document.
+        let gathered = self.ask.gathered.as_ref().map_or(0, |gathered| gathered.bytes());
+        let room = self.request.max_body.saturating_sub(gathered);
+        self.begun = true;
+        match body::read(response, coding, room, &mut self.bytes) {
+            End::Whole => json::document(&self.bytes),
+            End::TooLarge => {
+                self.cut = true;
+                let all = if self.ask.gathered.is_some() { " in all pages" } else { "" };
+                Err((Outcome::TooLarge, Detail::new(format!("over {} bytes{all}", self.request.max_body))))
+            }
+            End::Broken(error) => {
+                self.cut = true;
+                Err(fault::of_body(&error))
+            }
         }
-        _ => Ok(document),
+    }
+
+    /// The document, unless it says what the user calls a failure.
+    fn checked(&self, document: Document) -> Result<Document, Refusal> {
+        match &self.request.error_if {
+            Some(rule) if means_failure(rule, &document) => {
+                Err((Outcome::HttpStatus, Detail::new(format!("error_if: there is an error at {}", rule.pointer))))
+            }
+            _ => Ok(document),
+        }
     }
 }
 
@@ -124,8 +306,8 @@ fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
 }
 
 /// The bytes of the header lines, each with its colon, space and line end.
-fn head_size(response: &Response) -> usize {
-    response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+fn head_size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 fn named(status: StatusCode) -> String {

@@ -11,27 +11,27 @@ const FIRST_BUFFER: usize = 4 * 1024;
 const LARGEST_FIRST_BUFFER: usize = 256 * 1024;
 
 /// How reading ended.
-pub enum Body {
-    /// All of it, within the bound.
-    Whole(Vec<u8>),
-    /// More than the bound: reading stopped one byte behind it.
+pub enum End {
+    /// All of it is there, within the bound.
+    Whole,
+    /// There is more than the bound: reading stopped one byte behind it.
     TooLarge,
     /// It broke off.
     Broken(io::Error),
 }
 
-/// Reads `response` to its end or to `max_body` + 1 decoded bytes. The announced length, which is the coded one, spares
-/// the reading of what is too large anyway.
-pub fn read(response: &mut Response, coding: Coding, max_body: u64) -> Body {
+/// Reads `response` into `bytes` to its end or to `max_body` + 1 decoded bytes. The announced length, which is the coded
+/// one, spares the reading of what is too large anyway.
+pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut Vec<u8>) -> End {
     let announced = response.content_length().filter(|_| coding == Coding::Identity);
     if announced.is_some_and(|length| length > max_body) {
-        return Body::TooLarge;
+        return End::TooLarge;
     }
     let first = announced.and_then(|length| usize::try_from(length).ok()).map_or(FIRST_BUFFER, |length| length + 1);
-    let mut bytes = Vec::with_capacity(first.min(LARGEST_FIRST_BUFFER));
-    match coding.read(response, max_body.saturating_add(1), &mut bytes) {
-        Err(error) => Body::Broken(error),
-        Ok(()) if bytes.len() as u64 > max_body => Body::TooLarge,
-        Ok(()) => Body::Whole(bytes),
+    bytes.reserve_exact(first.min(LARGEST_FIRST_BUFFER));
+    match coding.read(response, max_body.saturating_add(1), bytes) {
+        Err(error) => End::Broken(error),
+        Ok(()) if bytes.len() as u64 > max_body => End::TooLarge,
+        Ok(()) => End::Whole,
     }
 }

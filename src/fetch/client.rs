@@ -5,20 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Certificate;
-use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::blocking::Client;
+use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 
-use super::fault;
+use super::connection::Connections;
+use super::credentials::Credentials;
 use super::resolver::Resolver;
-use crate::config::{Identity, Proxy};
+use super::tls::Trust;
+use crate::config::{Auth, Identity, Proxy, SecretError};
 
-/// The clients of all requests. reqwest fixes some settings for each client instead of each request, so there is
-/// one client for each combination in use; it holds the connections that are kept alive and one background thread.
+/// What requests share. reqwest fixes some settings for each client instead of each request, so there is one client for
+/// each combination in use; it holds the connections that are kept alive and one background thread. Requests that ask
+/// with the same credentials share them, and so the access token that they are exchanged for.
 #[derive(Default)]
 pub struct Clients {
-    clients: HashMap<Way, Client>,
+    by_way: HashMap<Way, Client>,
+    credentials: HashMap<(Auth, Way, HeaderValue), Arc<Credentials>>,
+    trust: Trust,
     resolver: Resolver,
+    connections: Connections,
 }
 
 /// A way to connect.
@@ -51,15 +57,26 @@ pub enum ClientError {
         source: std::io::Error,
     },
     /// A file does not hold what it should.
-    #[error("{path} does not hold {what}")]
+    #[error("{path} does not hold {what}: {why}")]
     Pem {
         /// The file.
         path: PathBuf,
         /// What it should hold.
         what: &'static str,
         /// Why it does not.
-        source: reqwest::Error,
+        why: String,
     },
+    /// A client certificate does not go with its key.
+    #[error("{path} does not go with its key")]
+    Identity {
+        /// The certificate.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
 }
 
 impl ClientError {
@@ -72,56 +89,69 @@ impl Clients {
     /// The client that connects in this way; relative files are looked for in `folder`. Not to be called in async
     /// code: it blocks.
     pub(super) fn get(&mut self, way: &Way, folder: &Path) -> Result<Client, ClientError> {
-        if let Some(client) = self.clients.get(way) {
+        if let Some(client) = self.by_way.get(way) {
             return Ok(client.clone());
         }
+        let client = self.build(way, folder)?;
+        self.by_way.insert(way.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// The credentials of `auth`; an access token for them is asked for in this way, by this name.
+    pub(super) fn credentials(
+        &mut self,
+        auth: &Auth,
+        way: &Way,
+        user_agent: &HeaderValue,
+        folder: &Path,
+    ) -> Result<Arc<Credentials>, CredentialsError> {
+        let key = (auth.clone(), way.clone(), user_agent.clone());
+        if let Some(credentials) = self.credentials.get(&key) {
+            return Ok(Arc::clone(credentials));
+        }
+        let credentials = Arc::new(Credentials::of(auth, self.get(way, folder)?, user_agent, folder)?);
+        self.credentials.insert(key, Arc::clone(&credentials));
+        Ok(credentials)
+    }
+
+    /// How connections come about.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    fn build(&mut self, way: &Way, folder: &Path) -> Result<Client, ClientError> {
         let resolver = if way.public_only { self.resolver.public_only() } else { self.resolver.clone() };
-        let client = build(way, &Arc::new(resolver), folder)?;
-        self.clients.insert(way.clone(), client.clone());
-        Ok(client)
+        let files = |identity: &Identity| (folder.join(&identity.certificate), folder.join(&identity.key));
+        let (ca_file, identity) =
+            (way.ca_file.as_ref().map(|file| folder.join(file)), way.identity.as_ref().map(files));
+        let identity = identity.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+        let builder = Client::builder()
+            .tls_backend_preconfigured(self.trust.config(ca_file.as_deref(), identity)?)
+            .connect_timeout(way.connect_timeout)
+            // The total is set for each request: only that one covers the body.
+            .timeout(None)
+            // Followed by our own rule, if at all.
+            .redirect(Policy::none())
+            .referer(false)
+            .tcp_nodelay(true)
+            .dns_resolver(Arc::new(resolver))
+            .connector_layer(self.connections.clone());
+        let builder = match &way.proxy {
+            Proxy::Environment => builder,
+            Proxy::None => builder.no_proxy(),
+            Proxy::Through(url) => builder.proxy(reqwest::Proxy::all(url.clone()).map_err(ClientError::new)?),
+        };
+        builder.build().map_err(ClientError::new)
     }
 }
 
-/// A machine without a single CA certificate, such as a bare container, can still fetch http.
-fn build(way: &Way, resolver: &Arc<Resolver>, folder: &Path) -> Result<Client, ClientError> {
-    builder(way, resolver, folder)?.build().or_else(|error| {
-        let client = builder(way, resolver, folder)?.tls_certs_only([]).build().map_err(ClientError::new)?;
-        let error = fault::innermost(&error);
-        tracing::warn!(%error, "https will fail: install ca-certificates, or name a bundle in SSL_CERT_FILE");
-        Ok(client)
-    })
-}
-
-fn builder(way: &Way, resolver: &Arc<Resolver>, folder: &Path) -> Result<ClientBuilder, ClientError> {
-    let mut builder = Client::builder()
-        .connect_timeout(way.connect_timeout)
-        // The total is set for each request: only that one covers the body.
-        .timeout(None)
-        // Followed by our own rule, if at all.
-        .redirect(Policy::none())
-        .referer(false)
-        .tcp_nodelay(true)
-        .dns_resolver(Arc::clone(resolver));
-    if let Some(file) = &way.ca_file {
-        let path = folder.join(file);
-        let wrong = |source| ClientError::Pem { path: path.clone(), what: "PEM certificates", source };
-        let certificates = Certificate::from_pem_bundle(&read(&path)?).map_err(wrong)?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    if let Some(identity) = &way.identity {
-        let (certificate, key) = (folder.join(&identity.certificate), folder.join(&identity.key));
-        let pem = [read(&certificate)?, read(&key)?].join(&b'\n');
-        let what = "a PEM certificate that goes with the key";
-        let wrong = |source| ClientError::Pem { path: certificate, what, source };
-        builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(wrong)?);
-    }
-    Ok(match &way.proxy {
-        Proxy::Environment => builder,
-        Proxy::None => builder.no_proxy(),
-        Proxy::Through(url) => builder.proxy(reqwest::Proxy::all(url.clone()).map_err(ClientError::new)?),
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path).map_err(|source| ClientError::File { path: path.to_owned(), source })
+/// Credentials cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The token, password or client secret cannot be read.
+    #[error("no secret")]
+    Secret(#[from] SecretError),
+    /// No client to ask for an access token with.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }

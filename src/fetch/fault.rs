@@ -3,20 +3,26 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use super::attempt::Attempt;
+use super::connection::Connecting;
 use super::resolver::BlockedAddress;
-use crate::model::{Detail, Outcome};
+use crate::model::{Detail, Outcome, Phase};
 
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left), `EAGAIN` (no thread): Linux's numbers
 /// for what is short on our side.
 const OUR_SIDE: [i32; 6] = [24, 23, 12, 105, 99, 11];
 
-/// A request that got no answer.
-pub fn of_request(error: &reqwest::Error) -> (Outcome, Detail) {
+/// A request that got no answer; `connecting` is how far its connection came, if it needed a new one.
+pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Box<Attempt> {
+    let (outcome, detail) = classified(&error.without_url(), connecting);
+    Box::new(Attempt::failed(outcome, detail))
+}
+
+fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outcome, Detail) {
     let outcome = if is_our_side(error) {
         Outcome::Resource
     } else if error.is_timeout() {
-        let phase = if error.is_connect() { "connect" } else { "waiting for the answer" };
-        return (Outcome::Timeout, Detail::new(phase));
+        return (Outcome::Timeout, Detail::new(waited_for(error, connecting)));
     } else if let Some(blocked) = find::<BlockedAddress>(error) {
         return (Outcome::BlockedAddress, Detail::new(blocked.to_string()));
     } else if error.is_dns() {
@@ -29,6 +35,18 @@ pub fn of_request(error: &reqwest::Error) -> (Outcome, Detail) {
         of_exchange(error)
     };
     (outcome, innermost(error))
+}
+
+/// What there was no more time for.
+fn waited_for(error: &reqwest::Error, connecting: Option<&Connecting>) -> &'static str {
+    let unfinished = connecting.filter(|connecting| error.is_connect() || connecting.ended.is_none());
+    match unfinished.map(|connecting| connecting.phases.reached) {
+        Some(Phase::Dns) => "looking up the name",
+        Some(Phase::Tls) => "the TLS handshake",
+        Some(_) => "connecting",
+        None if error.is_connect() => "connecting",
+        None => "waiting for the answer",
+    }
 }
 
 /// An answer whose body broke off.

@@ -14,19 +14,15 @@ pub const MAX_DEPTH: usize = 128;
 ///
 /// # Errors
 /// `empty_body`, `invalid_utf8`, `not_json` or `too_deep`, with where it went wrong.
-pub fn document(mut bytes: Vec<u8>) -> Result<Document, (Outcome, Detail)> {
-    if bytes.starts_with(b"\xEF\xBB\xBF") {
-        bytes.drain(..3);
-    }
+pub fn document(bytes: &[u8]) -> Result<Document, (Outcome, Detail)> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if bytes.is_empty() {
         return Err((Outcome::EmptyBody, Detail::new("no body")));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        (Outcome::InvalidUtf8, Detail::new(format!("not UTF-8 at byte {at}")))
-    })?;
-    if let Err(error) = serde_json::from_str::<&RawValue>(&text) {
-        return Err((Outcome::NotJson, Detail::new(not_json(&text, &error))));
+    let text = str::from_utf8(bytes)
+        .map_err(|error| (Outcome::InvalidUtf8, Detail::new(format!("not UTF-8 at byte {}", error.valid_up_to()))))?;
+    if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+        return Err((Outcome::NotJson, Detail::new(not_json(text, &error))));
     }
     match scan(text.as_bytes()) {
         Scan::Fine => Ok(Document::from_validated(text)),
@@ -110,13 +106,13 @@ mod tests {
     use super::*;
 
     fn outcome(bytes: impl AsRef<[u8]>) -> Outcome {
-        document(bytes.as_ref().to_vec()).map_or_else(|(outcome, _)| outcome, |_| Outcome::Ok)
+        document(bytes.as_ref()).map_or_else(|(outcome, _)| outcome, |_| Outcome::Ok)
     }
 
     #[test]
     fn a_document_is_kept_to_the_byte_but_for_one_byte_order_mark() {
         let text = " {\"a\": 1e400, \"a\": -0.0, \"id\": 12345678901234567890123}\n";
-        let kept = document([b"\xEF\xBB\xBF", text.as_bytes()].concat()).expect("a document");
+        let kept = document(&[b"\xEF\xBB\xBF", text.as_bytes()].concat()).expect("a document");
         assert_eq!(kept.text(), text);
         assert_eq!(outcome("\u{FEFF}\u{FEFF}1"), Outcome::NotJson);
     }
@@ -159,7 +155,7 @@ mod tests {
 
     #[test]
     fn html_is_called_html() {
-        let (_, detail) = document(b"<!DOCTYPE html><title>Just a moment...</title>".to_vec()).expect_err("HTML");
+        let (_, detail) = document(b"<!DOCTYPE html><title>Just a moment...</title>").expect_err("HTML");
         assert_eq!(detail.as_str(), "looks like HTML, not JSON");
     }
 }

@@ -1,18 +1,31 @@
 //! One bounded attempt at one endpoint: a prepared request, a blocking answer, an outcome. The only place that
 //! knows reqwest.
 
+mod access_token;
 mod address;
 mod attempt;
 mod body;
 mod client;
 mod coding;
+mod conditional;
+mod connection;
+mod credentials;
+mod deadline;
+mod evidence;
 mod fault;
+mod guess;
 pub mod json;
+mod live_secret;
+mod pages;
+mod pointer;
+mod redact;
 mod redirect;
 mod request;
 mod resolver;
 pub mod retry;
+mod tls;
 
-pub use attempt::{Attempt, attempt};
-pub use client::{ClientError, Clients};
+pub use attempt::{Ask, Attempt, attempt};
+pub use client::{ClientError, Clients, CredentialsError};
+pub use pages::Gathered;
 pub use request::{PreparedJob, Request, RequestError};

@@ -2,7 +2,6 @@
 //! cross to another, and never from a public address to one that is not.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use reqwest::blocking::Response;
@@ -11,28 +10,27 @@ use url::Host;
 
 use super::address::{is_blocked, is_public};
 use super::attempt::Attempt;
+use super::deadline::Deadline;
 use super::fault;
-use super::request::Request;
+use super::request::{Call, Request};
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
-/// The answer of `request`, or of where it is redirected to, all within `timeout`. A redirect that is not followed is
-/// an answer like any other when none are wanted, and a failure when they are.
-pub fn follow(request: &Request, timeout: Duration) -> Result<Response, Attempt> {
-    let start = Instant::now();
-    let (mut url, mut public_only) = (request.url.clone(), false);
+/// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
+/// answer like any other when none are wanted, and a failure when they are.
+pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Response, Box<Attempt>> {
+    let (mut url, mut public_only) = (call.url.clone(), false);
     let mut hops = 0;
     loop {
-        let left = timeout.saturating_sub(start.elapsed());
         check_literal(&url, public_only)?;
-        let response = request.send(&url, left, public_only).map_err(|error| {
-            let (outcome, detail) = fault::of_request(&error.without_url());
-            Attempt::failed(outcome, detail)
+        let response = request.send(call, &url, deadline.left(), public_only).map_err(|error| {
+            let connecting = request.connections.newest(&url, deadline.began());
+            fault::of_request(error, connecting.as_ref())
         })?;
         let Some(location) = location(&response).filter(|_| request.redirects > 0) else { return Ok(response) };
-        let refused = |why: String| Attempt {
-            http_status: Some(response.status().as_u16()),
-            ..Attempt::failed(Outcome::Redirect, Detail::new(why))
+        let refused = |why: String| {
+            let failed = Attempt::failed(Outcome::Redirect, Detail::new(why));
+            Box::new(Attempt { http_status: Some(response.status().as_u16()), ..failed })
         };
         if hops >= request.redirects {
             return Err(refused(format!("more than {} redirects", request.redirects)));
@@ -49,14 +47,15 @@ pub fn follow(request: &Request, timeout: Duration) -> Result<Response, Attempt>
 
 /// An address that stands in the URL itself is not resolved, so it is checked here. However it is spelt (decimal, hex,
 /// octal), parsing the URL has made it an address.
-fn check_literal(url: &Url, public_only: bool) -> Result<(), Attempt> {
+pub fn check_literal(url: &Url, public_only: bool) -> Result<(), Box<Attempt>> {
     let address: IpAddr = match url.host() {
         Some(Host::Ipv4(address)) => address.into(),
         Some(Host::Ipv6(address)) => address.into(),
         Some(Host::Domain(_)) | None => return Ok(()),
     };
     if is_blocked(address) || (public_only && !is_public(address)) {
-        return Err(Attempt::failed(Outcome::BlockedAddress, Detail::new(BlockedAddress(address).to_string())));
+        let detail = Detail::new(BlockedAddress(address).to_string());
+        return Err(Box::new(Attempt::failed(Outcome::BlockedAddress, detail)));
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
 use super::address::{is_blocked, is_public};
+use super::connection;
 
 /// For so long an answer is shared: the endpoints of a round ask for the same few names at the same time.
 const FRESH: Duration = Duration::from_secs(5);
@@ -152,6 +153,7 @@ impl Resolve for Resolver {
         }
         let (old, new) = self.ask(name.as_str());
         let public_only = self.public_only;
+        connection::lookup_begins();
         Box::pin(async move {
             let found = match (old, new) {
                 (Some(found), None) => found,
@@ -162,6 +164,7 @@ impl Resolve for Resolver {
                 (None, Some(new)) => new.await.map_err(io::Error::other)??,
                 (None, None) => Arc::default(),
             };
+            connection::lookup_ends();
             Ok(Box::new(allowed(&found, public_only)?.into_iter()) as Addrs)
         })
     }

@@ -9,7 +9,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The upper bound of any pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest that a server is believed when it asks for a pause.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Whether an attempt that ended so may end otherwise soon.
 #[must_use]

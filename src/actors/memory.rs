@@ -1,0 +1,58 @@
+//! What is remembered of endpoints between rounds, within a bound.
+
+use std::collections::HashMap;
+
+use crate::model::{JobName, Memory, Remembered, Slot, Timestamp};
+
+/// The most bytes of documents that are remembered, over all jobs. What does not fit is asked for whole the next time.
+pub const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// The memories of all endpoints that have any, by job and name: they survive a change of position.
+#[derive(Debug, Default)]
+pub struct Memories {
+    jobs: HashMap<JobName, HashMap<String, Memory>>,
+    bytes: usize,
+}
+
+impl Memories {
+    /// Takes over what an earlier run left.
+    pub fn recall(&mut self, job: &JobName, endpoint: &str, memory: Memory) {
+        if let Some(remembered) = memory.remembered {
+            self.remember(job, endpoint, remembered);
+        }
+        if let Some(last_ok) = memory.last_ok {
+            self.entry(job, endpoint).last_ok = Some(last_ok);
+        }
+    }
+
+    /// What is remembered of an endpoint.
+    #[must_use]
+    pub fn of(&self, job: &JobName, endpoint: &str) -> Option<&Memory> {
+        self.jobs.get(job)?.get(endpoint)
+    }
+
+    /// Learns from how a slot of the round due at `due` ended.
+    pub fn learn(&mut self, job: &JobName, endpoint: &str, slot: &Slot, due: Timestamp) {
+        if slot.asks_for_last_ok && slot.outcome.is_ok() {
+            self.entry(job, endpoint).last_ok = Some(due);
+        }
+        if let (Some(validators), Some(document)) = (&slot.validators, &slot.body) {
+            let remembered = Remembered { validators: validators.clone(), document: document.clone() };
+            self.remember(job, endpoint, remembered);
+        }
+    }
+
+    fn entry(&mut self, job: &JobName, endpoint: &str) -> &mut Memory {
+        self.jobs.entry(job.clone()).or_default().entry(endpoint.to_owned()).or_default()
+    }
+
+    fn remember(&mut self, job: &JobName, endpoint: &str, remembered: Remembered) {
+        let forgotten = self.entry(job, endpoint).remembered.take();
+        self.bytes -= forgotten.map_or(0, |forgotten| forgotten.document.text().len());
+        let bytes = remembered.document.text().len();
+        if self.bytes + bytes <= MOST_BYTES {
+            self.bytes += bytes;
+            self.entry(job, endpoint).remembered = Some(remembered);
+        }
+    }
+}

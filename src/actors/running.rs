@@ -1,0 +1,258 @@
+//! One running round: which slots are ready, which wait for what, and what each has come to.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Recipient;
+
+use super::hosts::{Hosts, Permit};
+use super::memory::Memories;
+use super::messages::{RoundClosed, StartRound};
+use crate::clock::Moment;
+use crate::fetch::{Ask, Attempt, Gathered, PreparedJob, Request, retry};
+use crate::model::{Detail, JobName, Outcome, RoundBegin, RoundId, Slot};
+
+/// One attempt that a worker is to make.
+pub struct Order {
+    /// The job.
+    pub job: JobName,
+    /// The round.
+    pub round: RoundId,
+    /// The slot.
+    pub position: u32,
+    /// What is sent.
+    pub request: Arc<Request>,
+    /// When, and what came before. Its time is the endpoint's own, or what is left of the round.
+    pub ask: Ask,
+}
+
+/// What became of the slot that was next.
+pub(super) enum Next {
+    /// A worker is to take it.
+    Order(Box<Order>),
+    /// Its host cannot take it now.
+    Held,
+    /// Its host asked to be left alone for longer than the round lasts.
+    Ended,
+}
+
+/// See the module.
+pub(super) struct Running {
+    pub(super) begin: RoundBegin,
+    job: Arc<PreparedJob>,
+    pub(super) started: Duration,
+    pub(super) closes: Duration,
+    pub(super) closed: Option<Recipient<RoundClosed>>,
+    /// Ready to be sent, in order.
+    waiting: VecDeque<u32>,
+    /// Ready, but for their host.
+    held: HashMap<Arc<str>, VecDeque<u32>>,
+    /// To be sent again at a time.
+    retries: BinaryHeap<Reverse<(Duration, u32)>>,
+    slots: Vec<Progress>,
+    pub(super) open: usize,
+    pub(super) in_flight: usize,
+    pub(super) stopping: bool,
+}
+
+/// How far a slot has come.
+#[derive(Default)]
+struct Progress {
+    /// Requests made.
+    attempts: u32,
+    /// Those of them for the present page.
+    tries: u32,
+    started: Option<Duration>,
+    in_flight: bool,
+    gathered: Option<Box<Gathered>>,
+    last: Option<Attempt>,
+    done: Option<Slot>,
+}
+
+impl Running {
+    /// A round whose slots are ready in the order of `waiting`.
+    pub(super) fn new(start: StartRound, waiting: VecDeque<u32>, now: Moment) -> Self {
+        let slots = start.job.requests.len();
+        Self {
+            begin: start.begin,
+            job: start.job,
+            started: now.monotonic,
+            closes: now.monotonic + start.deadline,
+            closed: start.closed,
+            waiting,
+            held: HashMap::new(),
+            retries: BinaryHeap::new(),
+            slots: (0..slots).map(|_| Progress::default()).collect(),
+            open: slots,
+            in_flight: 0,
+            stopping: false,
+        }
+    }
+
+    /// The slot that is ready first.
+    pub(super) fn front(&self) -> Option<u32> {
+        self.waiting.front().copied()
+    }
+
+    /// When a pause of a slot ends, or the round.
+    pub(super) fn next_tick(&self) -> Duration {
+        self.retries.peek().map_or(self.closes, |&Reverse((at, _))| at.min(self.closes))
+    }
+
+    /// Pauses that are over end.
+    pub(super) fn tick(&mut self, now: Duration) {
+        while let Some(&Reverse((at, position))) = self.retries.peek() {
+            if at > now {
+                break;
+            }
+            self.retries.pop();
+            // Behind a slot that hangs, and may have to wait for a worker, one that was merely refused waits too.
+            if self.slots[position as usize].last.as_ref().is_some_and(|last| last.outcome == Outcome::Timeout) {
+                self.waiting.push_back(position);
+            } else {
+                self.waiting.push_front(position);
+            }
+        }
+    }
+
+    /// How many slots wait for `host`.
+    pub(super) fn held(&self, host: &str) -> usize {
+        self.held.get(host).map_or(0, VecDeque::len)
+    }
+
+    /// A slot that waited for `host` is ready again.
+    pub(super) fn release(&mut self, host: &str) {
+        if let Some(held) = self.held.get_mut(host)
+            && let Some(position) = held.pop_front()
+        {
+            if held.is_empty() {
+                self.held.remove(host);
+            }
+            self.waiting.push_front(position);
+        }
+    }
+
+    /// Takes the slot that is ready first.
+    pub(super) fn next(&mut self, hosts: &mut Hosts, memories: &Memories, now: Moment) -> Option<Next> {
+        let position = self.waiting.pop_front()?;
+        let request = Arc::clone(&self.job.requests[position as usize]);
+        match hosts.permit(&request.host, now.monotonic) {
+            Permit::Now => {
+                hosts.began(&request.host, now.monotonic);
+                return Some(Next::Order(Box::new(self.order(position, request, memories, now))));
+            }
+            Permit::AfterPause(until) if until >= self.closes => {
+                let end = now.wall.plus(until.saturating_sub(now.monotonic));
+                self.end_by_backoff(position, &format!("its host asked to be left alone until {end}"), now);
+                return Some(Next::Ended);
+            }
+            Permit::At(at) | Permit::AfterPause(at) => hosts.wake(&request.host, at),
+            Permit::WhenOneEnds => {}
+        }
+        self.held.entry(Arc::clone(&request.host)).or_default().push_back(position);
+        Some(Next::Held)
+    }
+
+    fn order(&mut self, position: u32, request: Arc<Request>, memories: &Memories, now: Moment) -> Order {
+        let job = self.begin.layout.job.clone();
+        let memory = memories.of(&job, &self.begin.layout.endpoints[position as usize].name);
+        let slot = &mut self.slots[position as usize];
+        slot.attempts += 1;
+        slot.tries += 1;
+        slot.started.get_or_insert(now.monotonic);
+        slot.in_flight = true;
+        self.in_flight += 1;
+        let ask = Ask {
+            timeout: request.timeout.min(self.closes.saturating_sub(now.monotonic)),
+            due: self.begin.due,
+            last_ok: memory.and_then(|memory| memory.last_ok),
+            remembered: memory.and_then(|memory| memory.remembered.clone()),
+            gathered: slot.gathered.take(),
+        };
+        Order { job, round: self.begin.id, position, request, ask }
+    }
+
+    /// A slot that was tried in this round keeps what came of it.
+    fn end_by_backoff(&mut self, position: u32, detail: &str, now: Moment) {
+        let slot = &mut self.slots[position as usize];
+        let untried = || Attempt::failed(Outcome::Backoff, Detail::new(detail));
+        let attempt = slot.last.take().unwrap_or_else(untried);
+        slot.finish(attempt, &self.job.requests[position as usize], now);
+        self.open -= 1;
+    }
+
+    /// Keeps the answer, asks for the next page, or tries again after a pause when that may help and fits into the
+    /// round. Answers the slot when it has ended.
+    pub(super) fn answered(&mut self, position: u32, mut attempt: Attempt, now: Moment) -> Option<&Slot> {
+        let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
+        slot.in_flight = false;
+        slot.gathered = attempt.gathered.take();
+        if attempt.is_to_be_continued() && !self.stopping {
+            slot.tries = 0;
+            slot.last = None;
+            self.waiting.push_front(position);
+            return None;
+        }
+        let tries_left = slot.tries <= request.retries && !self.stopping;
+        if tries_left && retry::is_retried(attempt.outcome, attempt.http_status) {
+            let pause = retry::pause(slot.tries).max(attempt.retry_after.unwrap_or_default());
+            let at = now.monotonic + pause;
+            if at < self.closes {
+                slot.last = Some(attempt);
+                self.retries.push(Reverse((at, position)));
+                return None;
+            }
+        }
+        if attempt.is_to_be_continued() {
+            attempt = Attempt::failed(Outcome::Cancelled, Detail::new("stopped between two pages"));
+        }
+        slot.finish(attempt, request, now);
+        self.open -= 1;
+        slot.done.as_ref()
+    }
+
+    /// All slots as they are when the round closes.
+    pub(super) fn end(&mut self, now: Moment) -> Vec<Slot> {
+        let requests = &self.job.requests;
+        let stopping = self.stopping;
+        self.slots.drain(..).zip(requests).map(|(slot, request)| slot.end(stopping, request, now)).collect()
+    }
+}
+
+impl Progress {
+    fn finish(&mut self, attempt: Attempt, request: &Request, now: Moment) {
+        self.done = Some(Slot {
+            outcome: attempt.outcome,
+            http_status: attempt.http_status,
+            attempts: self.attempts,
+            fetched_at: now.wall,
+            elapsed: self.started.map_or(Duration::ZERO, |started| now.monotonic.saturating_sub(started)),
+            body: attempt.body,
+            detail: attempt.detail,
+            phases: attempt.phases,
+            evidence: attempt.evidence,
+            validators: attempt.validators,
+            asks_for_last_ok: request.asks_for_last_ok,
+        });
+    }
+
+    /// The slot when its round closes: what it came to, or why it did not.
+    fn end(mut self, stopping: bool, request: &Request, now: Moment) -> Slot {
+        if self.done.is_none() {
+            let attempt = match (self.in_flight, self.last.take()) {
+                (false, Some(last)) => last,
+                (false, None) if stopping && self.attempts == 0 => {
+                    Attempt::failed(Outcome::Cancelled, Detail::new("stopped before it began"))
+                }
+                (_, _) if stopping => Attempt::failed(Outcome::Cancelled, Detail::new("stopped while it ran")),
+                // A worker was never free, or its host was never.
+                (false, None) if self.attempts == 0 => Attempt::failed(Outcome::Timeout, Detail::new("queue")),
+                (_, _) => Attempt::failed(Outcome::Timeout, Detail::new("the round's deadline")),
+            };
+            self.finish(attempt, request, now);
+        }
+        self.done.unwrap_or_else(|| Slot::untried(Outcome::Panic, "a slot without an end", now.wall))
+    }
+}

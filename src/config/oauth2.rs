@@ -1,0 +1,77 @@
+//! `oauth2`: access tokens by client credentials (RFC 6749, section 4.4).
+
+use url::Url;
+
+use super::request_keys::secret;
+use super::rules::http_url;
+use super::secret::SecretSource;
+use super::section::{Located, Section};
+use super::value;
+
+/// Where access tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OAuth2 {
+    /// The token endpoint.
+    pub token_url: Url,
+    /// Who asks.
+    pub client_id: String,
+    /// Where the client's secret is found.
+    pub client_secret: SecretSource,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// Further parameters, such as `audience`.
+    pub parameters: Vec<(String, String)>,
+    /// Whether the client's id and secret are sent in the body instead of an `Authorization` header.
+    pub in_body: bool,
+}
+
+/// Takes `oauth2` of `section`.
+pub fn read(section: &Section<'_, '_>) -> Option<Located<OAuth2>> {
+    let section = section.take_section("oauth2")?;
+    let place = section.place.clone();
+    let token_url = section.take("token_url", |url| {
+        http_url(&value::text(url)?)
+            .map_err(|problem| format!("{problem}; right would be \"https://host/oauth/token\""))
+    });
+    let client_id = section.take("client_id", value::text);
+    let client_secret = secret(&section, "client_secret");
+    let scopes = section.take("scopes", value::texts).map(|key| key.value).unwrap_or_default();
+    let credentials_in = section.take("credentials_in", value::text);
+    let parameters = section.take_section("parameters").map(|section| {
+        let pairs = section.entries().filter_map(|(place, name, text)| match value::scalar(text) {
+            Ok(text) => Some((name.to_owned(), text)),
+            Err(problem) => {
+                section.mistake_at(&place, problem);
+                None
+            }
+        });
+        pairs.collect()
+    });
+    for (key, there) in [
+        ("token_url", section.has("token_url")),
+        ("client_id", section.has("client_id")),
+        ("client_secret", section.has("client_secret")),
+    ] {
+        if !there {
+            section.mistake(format!("`{key}` is missing"));
+        }
+    }
+    let in_body = match &credentials_in {
+        Some(Located { value, .. }) if value == "body" => true,
+        Some(Located { value, place }) if value != "header" => {
+            section.mistake_at(place, "expected \"header\" (HTTP Basic, the default) or \"body\"");
+            false
+        }
+        _ => false,
+    };
+    section.finish();
+    let value = OAuth2 {
+        token_url: token_url?.value,
+        client_id: client_id?.value,
+        client_secret: client_secret?.value,
+        scopes,
+        parameters: parameters.unwrap_or_default(),
+        in_body,
+    };
+    Some(Located { value, place })
+}

@@ -1,0 +1,258 @@
+//! Access tokens by OAuth2 client credentials (RFC 6749, section 4.4): one for all requests that ask with the same
+//! credentials, renewed before it expires and when an API refuses it, by one request at a time.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use oauth2::basic::{BasicClient, BasicErrorResponseType};
+use oauth2::{
+    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse, TokenUrl,
+};
+use reqwest::blocking::{Client, Request, Response};
+use reqwest::header::{HeaderValue, USER_AGENT};
+
+use super::attempt::Attempt;
+use super::body::{self, End};
+use super::coding::Coding;
+use super::deadline::Deadline;
+use super::live_secret::LiveSecret;
+use super::{fault, redirect};
+use crate::config::{OAuth2, Secret};
+use crate::model::{Detail, Outcome};
+
+/// The largest answer of a token endpoint.
+const LARGEST_ANSWER: u64 = 256 * 1024;
+/// So long before its end a token is renewed, or a tenth of its life if that is shorter.
+const AHEAD: Duration = Duration::from_mins(1);
+/// After a renewal ahead of time that failed, the next one is tried after so long.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The access tokens for one set of credentials.
+pub struct AccessTokens {
+    settings: OAuth2,
+    secret: LiveSecret,
+    client: Client,
+    user_agent: HeaderValue,
+    state: Mutex<State>,
+    /// A renewal ended.
+    renewed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Arc<AccessToken>>,
+    renewing: bool,
+    renewals: u64,
+    /// Why the last renewal failed, and when.
+    failure: Option<(Attempt, Instant)>,
+}
+
+/// One access token.
+pub struct AccessToken {
+    value: Secret,
+    issued: Instant,
+    renew_from: Option<Instant>,
+    expires: Option<Instant>,
+}
+
+impl AccessToken {
+    fn new(value: Secret, life: Option<Duration>) -> Self {
+        let issued = Instant::now();
+        let expires = life.map(|life| issued + life.min(Duration::from_hours(24 * 366)));
+        let renew_from = life.and_then(|life| expires?.checked_sub(AHEAD.min(life / 10)));
+        Self { value, issued, renew_from, expires }
+    }
+
+    /// As `Authorization: Bearer`.
+    pub fn header(&self) -> HeaderValue {
+        self.value.header(&HeaderValue::from_static("Bearer"))
+    }
+
+    /// Whether it was issued after `moment`.
+    pub fn is_newer_than(&self, moment: Instant) -> bool {
+        self.issued > moment
+    }
+
+    fn is_to_be_renewed(&self) -> bool {
+        self.renew_from.is_some_and(|from| from <= Instant::now())
+    }
+
+    fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= Instant::now())
+    }
+}
+
+/// Ends a renewal, also when it panics.
+struct Renewal<'t>(&'t AccessTokens);
+
+impl Drop for Renewal<'_> {
+    fn drop(&mut self) {
+        self.0.lock().renewing = false;
+        self.0.renewed.notify_all();
+    }
+}
+
+impl AccessTokens {
+    /// Tokens that are asked for through `client`.
+    pub fn new(settings: OAuth2, secret: LiveSecret, client: Client, user_agent: HeaderValue) -> Self {
+        let (state, renewed) = (Mutex::default(), Condvar::new());
+        Self { settings, secret, client, user_agent, state, renewed }
+    }
+
+    /// A token that has not expired. One that is about to is renewed first; while somebody else does that, it serves on.
+    pub fn current(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Box<Attempt>> {
+        let mut state = self.lock();
+        let asked_at = state.renewals;
+        loop {
+            let token = state.token.clone().filter(|token| !token.has_expired());
+            let failed_lately = state.failure.as_ref().is_some_and(|(_, at)| at.elapsed() < PAUSE);
+            let serves = |token: &&Arc<AccessToken>| state.renewing || failed_lately || !token.is_to_be_renewed();
+            if let Some(token) = token.as_ref().filter(serves) {
+                return Ok(Arc::clone(token));
+            }
+            if !state.renewing {
+                state.renewing = true;
+                drop(state);
+                return match token {
+                    // It is not needed yet, so the request keeps time for itself.
+                    Some(token) => Ok(self.renew(Deadline::after(deadline.left() / 2)).unwrap_or(token)),
+                    None => self.renew(deadline),
+                };
+            }
+            let left = deadline.left();
+            if left.is_zero() {
+                let detail = Detail::new("waiting for an access token");
+                return Err(Box::new(Attempt::failed(Outcome::Timeout, detail)));
+            }
+            state = self.renewed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            // All who waited for a renewal that failed fail with it, instead of one after the other.
+            if state.renewals > asked_at
+                && let Some((failure, _)) = &state.failure
+            {
+                return Err(Box::new(failure.clone()));
+            }
+        }
+    }
+
+    /// A token in the place of one that an API refused.
+    pub fn instead_of(&self, refused: &AccessToken, deadline: Deadline) -> Result<Arc<AccessToken>, Box<Attempt>> {
+        let mut state = self.lock();
+        // Somebody else may have renewed it meanwhile.
+        if state.token.as_ref().is_some_and(|token| token.issued == refused.issued) {
+            state.token = None;
+        }
+        drop(state);
+        self.current(deadline)
+    }
+
+    /// The client's secret and the present token.
+    pub fn secrets(&self) -> Vec<String> {
+        let token = self.lock().token.as_ref().map(|token| token.value.expose().to_owned());
+        [self.secret.current().expose().to_owned()].into_iter().chain(token).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn renew(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Box<Attempt>> {
+        let renewal = Renewal(self);
+        let result = self.fetch(deadline).map(Arc::new);
+        let mut state = self.lock();
+        state.renewals += 1;
+        match &result {
+            Ok(token) => (state.token, state.failure) = (Some(Arc::clone(token)), None),
+            Err(failure) => state.failure = Some(((**failure).clone(), Instant::now())),
+        }
+        drop(state);
+        drop(renewal);
+        result
+    }
+
+    fn fetch(&self, deadline: Deadline) -> Result<AccessToken, Box<Attempt>> {
+        let OAuth2 { token_url, client_id, scopes, parameters, in_body, .. } = &self.settings;
+        let secret = self.secret.current();
+        let client = BasicClient::new(ClientId::new(client_id.clone()))
+            .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
+            .set_token_uri(TokenUrl::from_url(token_url.clone()))
+            .set_auth_type(if *in_body { AuthType::RequestBody } else { AuthType::BasicAuth });
+        let mut request = client.exchange_client_credentials();
+        for scope in scopes {
+            request = request.add_scope(Scope::new(scope.clone()));
+        }
+        for (name, value) in parameters {
+            request = request.add_extra_param(name, value);
+        }
+        let status = std::cell::Cell::new(None);
+        let send = |request: HttpRequest| {
+            let answer = self.send(request, deadline).map_err(Refused)?;
+            status.set(Some(answer.status()));
+            Ok(answer)
+        };
+        let answer = request.request(&send).map_err(|error| failure(error, status.get()))?;
+        let token = Secret::new(answer.access_token().secret().as_str());
+        let unfit = || failed(Outcome::NotJson, "it has a control character");
+        Ok(AccessToken::new(token.ok_or_else(unfit)?, answer.expires_in()))
+    }
+
+    fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<HttpResponse, Box<Attempt>> {
+        redirect::check_literal(&self.settings.token_url, false).map_err(told)?;
+        let mut request = Request::try_from(request).map_err(|error| told(fault::of_request(error, None)))?;
+        *request.timeout_mut() = Some(deadline.left());
+        request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
+        let mut response = self.client.execute(request).map_err(|error| told(fault::of_request(error, None)))?;
+        let body = read(&mut response).map_err(|(outcome, detail)| failed(outcome, detail.as_str()))?;
+        let mut answer = HttpResponse::new(body);
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = response.headers().clone();
+        Ok(answer)
+    }
+}
+
+fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
+    let coding = Coding::of(response.headers()).map_err(|why| (Outcome::Encoding, why))?;
+    let mut bytes = Vec::new();
+    match body::read(response, coding, LARGEST_ANSWER, &mut bytes) {
+        End::Whole => Ok(bytes),
+        End::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {LARGEST_ANSWER} bytes")))),
+        End::Broken(error) => Err(fault::of_body(&error)),
+    }
+}
+
+/// An answer that did not come.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
+struct Refused(Box<Attempt>);
+
+/// What the server says in words of its own is not repeated: it may hold what it was sent.
+fn failure(
+    error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>,
+    status: Option<reqwest::StatusCode>,
+) -> Box<Attempt> {
+    let word = match error {
+        RequestTokenError::Request(Refused(attempt)) => return attempt,
+        RequestTokenError::ServerResponse(answer) => match answer.error() {
+            BasicErrorResponseType::Extension(_) => None,
+            known => Some(known.to_string()),
+        },
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => None,
+    };
+    match status {
+        Some(status) if !status.is_success() => {
+            let word = word.map(|word| format!(", {word}")).unwrap_or_default();
+            let reason = status.canonical_reason().unwrap_or_default();
+            let detail = format!("{} {reason}{word}", status.as_u16());
+            Box::new(Attempt { http_status: Some(status.as_u16()), ..*failed(Outcome::HttpStatus, &detail) })
+        }
+        _ => failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)"),
+    }
+}
+
+fn told(mut failed: Box<Attempt>) -> Box<Attempt> {
+    failed.detail = failed.detail.map(|detail| Detail::new(format!("access token: {detail}")));
+    failed
+}
+
+fn failed(outcome: Outcome, detail: &str) -> Box<Attempt> {
+    told(Box::new(Attempt::failed(outcome, Detail::new(detail))))
+}

@@ -1,0 +1,166 @@
+//! How connections come about: when a name was found, when TCP stood, when TLS began. The HTTP library tells only that
+//! a request failed; people ask where it got stuck.
+//!
+//! All of it happens in one task of the library's runtime, so a task-local value carries the observation from the
+//! connector through the resolver and the TLS library. It is kept by server, the newest connection of each: attempts
+//! that connect to one server at the same time share it.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use reqwest::Url;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::model::{Phase, Phases};
+
+/// The most servers that are remembered.
+const MOST_SERVERS: usize = 4096;
+
+tokio::task_local! {
+    static CONNECTING: Arc<Mutex<Trace>>;
+}
+
+/// How one connection came about.
+#[derive(Clone, Copy, Debug)]
+struct Trace {
+    began: Instant,
+    lookup: Option<Instant>,
+    found: Option<Instant>,
+    handshake: Option<Instant>,
+    ended: Option<Instant>,
+}
+
+/// The newest connection to each server.
+#[derive(Clone, Debug, Default)]
+pub struct Connections(Arc<Mutex<HashMap<String, Arc<Mutex<Trace>>>>>);
+
+impl Connections {
+    /// How far the newest connection to the server of `url` came that was begun after `since`, with the times of its
+    /// phases; `None` when there is none: one that stood already was used.
+    pub fn newest(&self, url: &Url, since: Instant) -> Option<Connecting> {
+        let trace = *lock(lock(&self.0).get(&server(url.as_str())?)?);
+        (trace.began >= since).then(|| trace.connecting())
+    }
+
+    fn begin(&self, server: Option<String>) -> Arc<Mutex<Trace>> {
+        let now = Instant::now();
+        let trace = Trace { began: now, lookup: None, found: None, handshake: None, ended: None };
+        let trace = Arc::new(Mutex::new(trace));
+        if let Some(server) = server {
+            let mut newest = lock(&self.0);
+            if newest.len() >= MOST_SERVERS && !newest.contains_key(&server) {
+                newest.clear();
+            }
+            newest.insert(server, Arc::clone(&trace));
+        }
+        trace
+    }
+}
+
+/// What is known of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Connecting {
+    /// When it began, and when it stood or failed.
+    pub ended: Option<Instant>,
+    /// The phase that it is in or ended in, and the times of those before.
+    pub phases: Phases,
+}
+
+impl Trace {
+    fn connecting(&self) -> Connecting {
+        let end = self.ended.unwrap_or_else(Instant::now);
+        let dns = self.lookup.map(|began| self.found.unwrap_or(end) - began);
+        let searching = self.lookup.is_some() && self.found.is_none();
+        let tcp = (!searching).then(|| self.handshake.unwrap_or(end) - self.found.unwrap_or(self.began));
+        let tls = self.handshake.map(|began| end - began);
+        let reached = match (searching, self.handshake) {
+            (true, _) => Phase::Dns,
+            (false, None) => Phase::Connect,
+            (false, Some(_)) => Phase::Tls,
+        };
+        Connecting { ended: self.ended, phases: Phases { dns, connect: tcp, tls, ..Phases::until(reached) } }
+    }
+}
+
+fn observe(change: impl FnOnce(&mut Trace, Instant)) {
+    // Not set where something else than our connector asks.
+    let _ = CONNECTING.try_with(|trace| change(&mut lock(trace), Instant::now()));
+}
+
+/// A name is being looked up for the connection that this task makes.
+pub fn lookup_begins() {
+    observe(|trace, now| trace.lookup = Some(now));
+}
+
+/// Its addresses are known.
+pub fn lookup_ends() {
+    observe(|trace, now| trace.found = Some(now));
+}
+
+/// TCP stands, and the TLS handshake begins.
+pub fn handshake_begins() {
+    observe(|trace, now| trace.handshake = Some(now));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `scheme://host:port` of a URL, wherever in `text` it stands.
+fn server(text: &str) -> Option<String> {
+    let start = text.find("http")?;
+    let url = Url::parse(text[start..].trim_end_matches(')')).ok()?;
+    Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?))
+}
+
+/// Observes each connection that the connector beneath makes.
+#[derive(Clone, Debug)]
+pub struct Observed<S> {
+    connections: Connections,
+    connector: S,
+}
+
+impl<S> Layer<S> for Connections {
+    type Service = Observed<S>;
+
+    fn layer(&self, connector: S) -> Observed<S> {
+        Observed { connections: self.clone(), connector }
+    }
+}
+
+impl<S, T> Service<T> for Observed<S>
+where
+    T: Debug,
+    S: Service<T>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, target: T) -> Self::Future {
+        // The library hides the target's type, but not its Debug form, which has the URL in it. Should that change,
+        // times are missing, nothing else.
+        let trace = self.connections.begin(server(&format!("{target:?}")));
+        let connect = self.connector.call(target);
+        Box::pin(CONNECTING.scope(Arc::clone(&trace), async move {
+            let connected = connect.await;
+            lock(&trace).ended = Some(Instant::now());
+            connected
+        }))
+    }
+}
+
+/// The time from the end of connecting, or from `began` where a connection stood already, until now.
+pub fn since_connected(connecting: Option<&Connecting>, began: Instant) -> Duration {
+    connecting.and_then(|connecting| connecting.ended).unwrap_or(began).elapsed()
+}

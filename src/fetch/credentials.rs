@@ -1,0 +1,125 @@
+//! Who asks: what is put into a request so that an API knows us, and kept out of everything else.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::blocking::Client;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use super::access_token::{AccessToken, AccessTokens};
+use super::attempt::Attempt;
+use super::deadline::Deadline;
+use super::live_secret::LiveSecret;
+use super::redact::Redactor;
+use crate::config::{Auth, Secret, SecretError};
+
+/// Credentials, shared by the requests that ask with them.
+pub struct Credentials {
+    kind: Kind,
+    /// Hides the secrets that it was made for.
+    redactor: Mutex<Option<Arc<Redactor>>>,
+}
+
+enum Kind {
+    Token { secret: LiveSecret, header: HeaderName, scheme: HeaderValue },
+    Basic { user: String, password: LiveSecret },
+    OAuth2(Box<AccessTokens>),
+}
+
+impl Credentials {
+    /// `token` as `Authorization: Bearer` (RFC 6750).
+    pub fn bearer(token: &Secret) -> Self {
+        let secret = LiveSecret::fixed(token.clone());
+        Kind::Token { secret, header: AUTHORIZATION, scheme: HeaderValue::from_static("Bearer") }.into()
+    }
+
+    /// What `auth` says. Relative files are looked for in `folder`; an access token is asked for through `client`.
+    ///
+    /// # Errors
+    /// When the secret cannot be read.
+    pub fn of(auth: &Auth, client: Client, user_agent: &HeaderValue, folder: &Path) -> Result<Self, SecretError> {
+        let secret = LiveSecret::of(auth.secret(), folder)?;
+        Ok(match auth {
+            Auth::Token { header, scheme, .. } => {
+                Kind::Token { secret, header: header.clone(), scheme: scheme.clone() }
+            }
+            Auth::Basic { user, .. } => Kind::Basic { user: user.clone(), password: secret },
+            Auth::OAuth2(settings) => {
+                let tokens = AccessTokens::new(settings.clone(), secret, client, user_agent.clone());
+                Kind::OAuth2(Box::new(tokens))
+            }
+        }
+        .into())
+    }
+
+    /// Puts them into `headers`. An access token that is not there yet is asked for first; the one that is used is
+    /// answered, so that it can be [renewed](Self::renew).
+    pub fn authorize(
+        &self,
+        headers: &mut HeaderMap,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<AccessToken>>, Box<Attempt>> {
+        match &self.kind {
+            Kind::Token { secret, header, scheme } => {
+                headers.insert(header, secret.current().header(scheme));
+                Ok(None)
+            }
+            Kind::Basic { user, password } => {
+                headers.insert(AUTHORIZATION, basic(user, password.current().expose()));
+                Ok(None)
+            }
+            Kind::OAuth2(tokens) => {
+                let token = tokens.current(deadline)?;
+                headers.insert(AUTHORIZATION, token.header());
+                Ok(Some(token))
+            }
+        }
+    }
+
+    /// Puts a new access token in the place of `refused`, and answers whether there was one to be had: not when
+    /// `refused` is so new that another would be refused as well.
+    pub fn renew(
+        &self,
+        refused: &AccessToken,
+        headers: &mut HeaderMap,
+        deadline: Deadline,
+    ) -> Result<bool, Box<Attempt>> {
+        let Kind::OAuth2(tokens) = &self.kind else { return Ok(false) };
+        if refused.is_newer_than(deadline.began()) {
+            return Ok(false);
+        }
+        headers.insert(AUTHORIZATION, tokens.instead_of(refused, deadline)?.header());
+        Ok(true)
+    }
+
+    /// Hides the secrets as they are now.
+    pub fn redactor(&self) -> Arc<Redactor> {
+        let secrets = match &self.kind {
+            Kind::Token { secret, .. } => vec![secret.current().expose().to_owned()],
+            Kind::Basic { password, .. } => vec![password.current().expose().to_owned()],
+            Kind::OAuth2(tokens) => tokens.secrets(),
+        };
+        let mut kept = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(redactor) if redactor.secrets() == secrets => Arc::clone(redactor),
+            _ => Arc::clone(kept.insert(Arc::new(Redactor::new(secrets)))),
+        }
+    }
+}
+
+impl From<Kind> for Credentials {
+    fn from(kind: Kind) -> Self {
+        Self { kind, redactor: Mutex::default() }
+    }
+}
+
+/// HTTP Basic (RFC 7617).
+pub fn basic(user: &str, password: &str) -> HeaderValue {
+    let encoded = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+    // Base64 is printable.
+    let mut value = HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}

@@ -1,0 +1,150 @@
+//! What a failed attempt leaves to look at: the request and the beginning of the answer, both without secrets.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use reqwest::blocking::Response;
+use reqwest::header::HeaderMap;
+
+use super::coding::Coding;
+use super::guess::guess;
+use super::redact::Redactor;
+use super::request::Call;
+use crate::config::{names_a_secret, shown_url};
+use crate::model::{Answer, Evidence};
+
+/// So much of a body is kept.
+const KEPT: usize = 2 * 1024;
+/// So much more is read, so that a secret that goes on behind the end is found.
+const BEHIND: usize = 2 * 1024;
+/// So much of the headers is kept.
+const KEPT_HEADERS: usize = 8 * 1024;
+/// So long the body of an answer that was refused by its status is waited for.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// The most bodies that are waited for at the same time, beyond that.
+const MOST_WAITING: usize = 64;
+/// The stack of the thread that waits.
+const STACK: usize = 256 * 1024;
+
+/// What came back.
+pub struct Seen<'a> {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The beginning of the body, decoded.
+    pub body: &'a [u8],
+    /// Whether the body goes on, or may do so.
+    pub cut: bool,
+}
+
+/// The evidence of an attempt that sent `call`, and saw an answer or none.
+pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Arc<Evidence> {
+    // Writing to a String cannot fail.
+    let mut sent = format!("{} {}\n", call.method, shown_url(&call.url));
+    for (name, value) in &call.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = if call.headers[name].is_sensitive() || names_a_secret(name.as_str()) {
+            value.split_once(' ').map_or_else(|| "***".to_owned(), |(scheme, _)| format!("{scheme} ***"))
+        } else {
+            value.into_owned()
+        };
+        let _ = writeln!(sent, "{name}: {value}");
+    }
+    if let Some(json) = &call.json {
+        sent.push('\n');
+        sent.push_str(&json[..json.floor_char_boundary(KEPT)]);
+    }
+    let answer = seen.map(|seen| answer(redactor, seen));
+    let guess = seen.and_then(|seen| guess(seen.status, seen.headers, &answer.as_ref()?.body));
+    Arc::new(Evidence { sent: redactor.redact(sent.trim_end().as_bytes()), answer, guess })
+}
+
+fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
+    let mut headers = String::new();
+    for (name, value) in seen.headers {
+        if headers.len() > KEPT_HEADERS {
+            headers.push_str("…\n");
+            break;
+        }
+        let value = redactor.redact_header(name.as_str(), value.as_bytes());
+        let _ = writeln!(headers, "{name}: {value}");
+    }
+    let read = &seen.body[..seen.body.len().min(KEPT + BEHIND)];
+    let mut body = if seen.cut { redactor.redact_cut(read) } else { redactor.redact(read) };
+    let cut = seen.cut || read.len() < seen.body.len() || body.len() > KEPT;
+    body.truncate(body.floor_char_boundary(KEPT));
+    headers.truncate(headers.trim_end().len());
+    Answer { status: seen.status, headers, body, cut }
+}
+
+/// The beginning of a body that nobody needs, and whether it goes on: what comes at once. It is read on a thread of its
+/// own, because a server that announces a body and stalls would hold the worker until the timeout, although it is known
+/// already how the attempt ended.
+pub fn beginning(mut response: Response, timeout: Duration) -> (Vec<u8>, bool) {
+    static WAITING: AtomicUsize = AtomicUsize::new(0);
+    if response.content_length() == Some(0) {
+        return (Vec::new(), false);
+    }
+    let Ok(coding) = Coding::of(response.headers()) else { return (Vec::new(), true) };
+    if WAITING.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+        return (Vec::new(), true);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let read = move || {
+        let mut source = Pieces { response: &mut response, sender: &sender };
+        let mut bytes = Vec::new();
+        // What was decoded until it broke off is worth as much.
+        let whole = coding.read(&mut source, (KEPT + BEHIND) as u64, &mut bytes).is_ok();
+        let cut = !whole || bytes.len() >= KEPT + BEHIND;
+        // The worker may have gone on.
+        let _ = sender.send(Piece::End(bytes, cut));
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    };
+    if thread::Builder::new().name("evidence".to_owned()).stack_size(STACK).spawn(read).is_err() {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+        return (Vec::new(), true);
+    }
+    collect(&receiver, coding, PATIENCE.min(timeout))
+}
+
+/// What the thread has read.
+enum Piece {
+    /// As it came from the connection.
+    Read(Vec<u8>),
+    /// All of it, decoded, and whether it goes on.
+    End(Vec<u8>, bool),
+}
+
+/// Shows what is read to whoever waits for it: of a body that stalls, what came before is kept.
+struct Pieces<'a> {
+    response: &'a mut Response,
+    sender: &'a mpsc::Sender<Piece>,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.response.read(buffer)?;
+        let _ = self.sender.send(Piece::Read(buffer[..count].to_vec()));
+        Ok(count)
+    }
+}
+
+fn collect(receiver: &mpsc::Receiver<Piece>, coding: Coding, patience: Duration) -> (Vec<u8>, bool) {
+    let deadline = std::time::Instant::now() + patience;
+    let mut raw = Vec::new();
+    loop {
+        match receiver.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now())) {
+            Ok(Piece::End(bytes, cut)) => return (bytes, cut),
+            Ok(Piece::Read(bytes)) if coding == Coding::Identity => raw.extend_from_slice(&bytes),
+            Ok(Piece::Read(_)) => {}
+            Err(_) => return (raw, true),
+        }
+    }
+}

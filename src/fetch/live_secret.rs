@@ -1,0 +1,143 @@
+//! A secret that is read again when its file changes.
+
+use std::error::Error;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::config::{Secret, SecretError, SecretSource};
+
+/// A file that changed so shortly before it was read may change once more without a trace in its times.
+const GRAIN: Duration = Duration::from_secs(1);
+
+/// A secret and where it came from.
+#[derive(Debug)]
+pub struct LiveSecret {
+    source: Option<(SecretSource, PathBuf)>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    secret: Arc<Secret>,
+    /// How the file looked when it was read; `None` when that says too little.
+    stamp: Option<Stamp>,
+    /// What was wrong with it the last time, to be said once.
+    complaint: Option<String>,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
+impl LiveSecret {
+    /// A secret that never changes.
+    pub fn fixed(secret: Secret) -> Self {
+        Self { source: None, state: Mutex::new(State { secret: Arc::new(secret), stamp: None, complaint: None }) }
+    }
+
+    /// The secret of `source`; relative files are looked for in `folder`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(source: &SecretSource, folder: &std::path::Path) -> Result<Self, SecretError> {
+        let stamp = source.path(folder).and_then(|path| stamp(&path));
+        let secret = source.read(folder)?;
+        let state = State { secret: Arc::new(secret), stamp, complaint: None };
+        Ok(Self { source: Some((source.clone(), folder.to_owned())), state: Mutex::new(state) })
+    }
+
+    /// The secret as it is now. A file that changed is read again; one that holds no secret any more is complained of
+    /// once, and the last good secret stays.
+    pub fn current(&self) -> Arc<Secret> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((source, folder)) = &self.source
+            && let Some(path) = source.path(folder)
+        {
+            let found = std::fs::metadata(&path).ok().map(|file| Stamp::of(&file));
+            if found.is_none() || state.stamp != found {
+                state.read_again(source, &path, folder);
+            }
+        }
+        Arc::clone(&state.secret)
+    }
+}
+
+impl State {
+    fn read_again(&mut self, source: &SecretSource, path: &std::path::Path, folder: &std::path::Path) {
+        // Before the content: a write in between is then seen the next time.
+        let stamp = stamp(path);
+        match source.read(folder) {
+            Ok(secret) => {
+                if secret.expose() != self.secret.expose() {
+                    tracing::info!(source = %source, "the secret changed and was read again");
+                    self.secret = Arc::new(secret);
+                }
+                (self.stamp, self.complaint) = (stamp, None);
+            }
+            Err(error) => {
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let complaint = format!("{error}{cause}");
+                if self.complaint.as_ref() != Some(&complaint) {
+                    tracing::warn!(error = complaint, "the secret cannot be read again, the last one stays in use");
+                }
+                (self.stamp, self.complaint) = (stamp, Some(complaint));
+            }
+        }
+    }
+}
+
+fn stamp(path: &std::path::Path) -> Option<Stamp> {
+    let file = std::fs::metadata(path).ok()?;
+    let age = SystemTime::now().duration_since(file.modified().ok()?).unwrap_or_default();
+    (age > GRAIN).then(|| Stamp::of(&file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_follows_its_file_and_stays_when_the_file_is_no_good() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("token");
+        fs::write(&file, "first\n").expect("written");
+        let live = LiveSecret::of(&SecretSource::File("token".into()), folder.path()).expect("read");
+        assert_eq!(live.current().expose(), "first");
+        fs::write(&file, "other\n").expect("written");
+        assert_eq!(live.current().expose(), "other", "as long, and written within the grain of the file's times");
+        fs::write(folder.path().join("new"), "third").expect("written");
+        fs::rename(folder.path().join("new"), &file).expect("replaced");
+        assert_eq!(live.current().expose(), "third");
+        for bad in ["", "a\nb"] {
+            fs::write(&file, bad).expect("written");
+            assert_eq!(live.current().expose(), "third");
+        }
+        fs::remove_file(&file).expect("removed");
+        assert_eq!(live.current().expose(), "third");
+        fs::write(&file, "fourth").expect("written");
+        assert_eq!(live.current().expose(), "fourth");
+    }
+}

@@ -1,0 +1,263 @@
+//! An answer in pages: which page comes next, and what all of them make together.
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, LINK};
+
+use super::{json, pointer};
+use crate::config::{Next, Pages};
+use crate::model::{Detail, Document, Outcome};
+
+/// The pages of one slot so far, and which one is to be asked for now.
+#[derive(Clone, Debug)]
+pub struct Gathered {
+    /// Documents, or the texts of the items in them.
+    parts: Vec<Document>,
+    bytes: u64,
+    asked: Vec<Target>,
+}
+
+/// Where a page is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The request's own URL.
+    First,
+    /// Another URL of the same origin.
+    Url(Url),
+    /// The request's own URL with a parameter.
+    Parameter(String, String),
+}
+
+impl Gathered {
+    /// Nothing yet; the first page comes next.
+    #[must_use]
+    pub fn none(pages: &Pages) -> Self {
+        let first = match &pages.next {
+            Next::Counter { parameter, first, .. } => Target::Parameter(parameter.clone(), first.to_string()),
+            Next::Link | Next::Url(_) | Next::Cursor { .. } => Target::First,
+        };
+        Self { parts: Vec::new(), bytes: 0, asked: vec![first] }
+    }
+
+    /// The page that is asked for now.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        self.asked.last().unwrap_or(&Target::First)
+    }
+
+    /// How many bytes the pages take so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// What a page has led to.
+pub enum Turned {
+    /// The next page is to be asked for.
+    Next(Gathered),
+    /// That was the last: the document of all, and whether there would have been more.
+    Last(Document, bool),
+}
+
+type Refusal = (Outcome, Detail);
+
+/// Adds a page that came from `url` to those before.
+///
+/// # Errors
+/// When the page does not hold what it should, leads to a page that was asked for already, or to another origin.
+pub fn turn(
+    pages: &Pages,
+    mut gathered: Gathered,
+    page: Document,
+    headers: &HeaderMap,
+    url: &Url,
+) -> Result<Turned, Refusal> {
+    let next = match next(pages, &gathered, &page, headers, url)? {
+        End::Empty => None,
+        End::Last => {
+            gathered.add(page);
+            None
+        }
+        End::More(next) => {
+            gathered.add(page);
+            Some(next)
+        }
+    };
+    let number = gathered.asked.len();
+    match next {
+        Some(next) if gathered.asked.contains(&next) => {
+            let detail = format!("page {number} leads to a page that was asked for already");
+            Err((Outcome::Protocol, Detail::new(detail)))
+        }
+        Some(next) if number < pages.max_pages as usize => {
+            gathered.asked.push(next);
+            Ok(Turned::Next(gathered))
+        }
+        more => Ok(Turned::Last(join(pages, &gathered.parts)?, more.is_some())),
+    }
+}
+
+/// What comes after a page.
+enum End {
+    /// It has no items: it only marks the end.
+    Empty,
+    /// Nothing.
+    Last,
+    /// Another page.
+    More(Target),
+}
+
+fn next(pages: &Pages, gathered: &Gathered, page: &Document, headers: &HeaderMap, url: &Url) -> Result<End, Refusal> {
+    let found = |at: &str| pointer::find(page.text(), at).map(str::trim).filter(|text| !is_nothing(text));
+    let target = match &pages.next {
+        Next::Link => linked(headers).map(|next| same_origin(url, &next)).transpose()?,
+        Next::Url(at) => {
+            let text = found(at).map(|text| string(text, at)).transpose()?;
+            text.map(|next| same_origin(url, &next)).transpose()?
+        }
+        Next::Cursor { pointer, parameter } => {
+            let cursor = found(pointer).map(|text| scalar(text, pointer)).transpose()?;
+            cursor.map(|cursor| Target::Parameter(parameter.clone(), cursor))
+        }
+        Next::Counter { parameter, first, step } => {
+            let items = items(page, pages.items.as_deref().unwrap_or_default())?;
+            if items.is_empty() {
+                return Ok(End::Empty);
+            }
+            let number = first.saturating_add(step.saturating_mul(gathered.asked.len() as u64));
+            Some(Target::Parameter(parameter.clone(), number.to_string()))
+        }
+    };
+    Ok(target.map_or(End::Last, End::More))
+}
+
+impl Gathered {
+    fn add(&mut self, page: Document) {
+        self.bytes += page.text().len() as u64;
+        self.parts.push(page);
+    }
+}
+
+/// What APIs write where there is no next page.
+fn is_nothing(text: &str) -> bool {
+    ["null", "false", "\"\""].contains(&text)
+}
+
+fn string(text: &str, at: &str) -> Result<String, Refusal> {
+    serde_json::from_str(text).map_err(|_| (Outcome::NotJson, Detail::new(format!("pages: no text at {at:?}"))))
+}
+
+/// A cursor is a text or a number, which keeps its digits.
+fn scalar(text: &str, at: &str) -> Result<String, Refusal> {
+    match text.as_bytes().first() {
+        Some(b'"') => string(text, at),
+        Some(b'[' | b'{') | None => Err((Outcome::NotJson, Detail::new(format!("pages: no cursor at {at:?}")))),
+        Some(_) => Ok(text.to_owned()),
+    }
+}
+
+fn same_origin(url: &Url, next: &str) -> Result<Target, Refusal> {
+    let refused = |why: &str| (Outcome::Redirect, Detail::new(format!("pages: the next one is {why}")));
+    let mut next = url.join(next).map_err(|_| refused("no URL"))?;
+    if next.origin() != url.origin() {
+        return Err(refused("at another origin"));
+    }
+    // Credentials are ours, wherever the server would like to put some.
+    if next.set_username("").and_then(|()| next.set_password(None)).is_err() {
+        return Err(refused("no URL"));
+    }
+    next.set_fragment(None);
+    Ok(Target::Url(next))
+}
+
+/// The target of the first `rel=next` (RFC 8288, section 3).
+fn linked(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(LINK).iter().filter_map(|line| line.to_str().ok()).find_map(next_link)
+}
+
+/// The first target with the relation `next` in one `Link` header.
+pub fn next_link(line: &str) -> Option<String> {
+    let mut rest = line;
+    loop {
+        let (_, behind) = rest.split_once('<')?;
+        let (target, behind) = behind.split_once('>')?;
+        let (parameters, next) = split_outside_quotes(behind, ',');
+        if relations(parameters).any(|relation| relation.eq_ignore_ascii_case("next")) {
+            return Some(target.trim().to_owned());
+        }
+        rest = next?;
+    }
+}
+
+/// The relation types of the first `rel` parameter.
+fn relations(parameters: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(parameters);
+    let parameters = std::iter::from_fn(move || {
+        let (parameter, next) = split_outside_quotes(rest?, ';');
+        rest = next;
+        Some(parameter)
+    });
+    let rel = parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("rel").then(|| value.trim().trim_matches('"')));
+    rel.unwrap_or_default().split_ascii_whitespace()
+}
+
+/// `text` up to the first `sign` that stands outside of quotes, and what follows it.
+fn split_outside_quotes(text: &str, sign: char) -> (&str, Option<&str>) {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            c if c == sign && !quoted => return (&text[..at], Some(&text[at + c.len_utf8()..])),
+            _ => {}
+        }
+    }
+    (text, None)
+}
+
+fn items<'t>(page: &'t Document, at: &str) -> Result<Vec<&'t str>, Refusal> {
+    let found = pointer::find(page.text(), at);
+    if found == Some("null") {
+        return Ok(Vec::new());
+    }
+    let missing = || (Outcome::NotJson, Detail::new(format!("pages: no list of items at {at:?}")));
+    found.and_then(pointer::elements).ok_or_else(missing)
+}
+
+/// The array of the pages, or of the items in them.
+fn join(pages: &Pages, parts: &[Document]) -> Result<Document, Refusal> {
+    let mut all = Vec::new();
+    for part in parts {
+        match &pages.items {
+            Some(at) => all.extend(items(part, at)?),
+            None => all.push(part.text()),
+        }
+    }
+    json::document(format!("[{}]", all.join(",")).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_header_is_read_as_rfc_8288_has_it() {
+        for (line, expected) in [
+            ("<https://a.example/2>; rel=\"next\"", Some("https://a.example/2")),
+            ("</x?page=1>; rel=prev, </x?page=3>; rel=next", Some("/x?page=3")),
+            ("</1>; title=\"a, b; rel=next\"; rel=\"last\", </2>; rel=\"start Next\"", Some("/2")),
+            ("</1>; rel=next; rel=prev", Some("/1")),
+            ("</1>; rel=prev; rel=next", None),
+            ("</1>; title=\"\\\"\"; REL=NEXT", Some("/1")),
+            ("</1>", None),
+            ("nothing", None),
+            ("</1; rel=next", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(line).as_deref(), expected, "{line}");
+        }
+    }
+}
