@@ -11,6 +11,7 @@ use gatherd::model::{
 };
 use gatherd::store::read::{Reader, Value};
 use gatherd::store::{StoreError, open};
+use rusqlite::Connection;
 
 fn layout(endpoints: usize) -> Arc<Layout> {
     let label = |number| EndpointLabel { name: format!("e{number}"), url: format!("http://127.0.0.1/{number}") };
@@ -92,4 +93,57 @@ fn dropped_rounds_take_the_place_of_their_beginnings_in_the_ledger() {
     let text = |text: &str| Value::Text(text.to_owned());
     assert_eq!(rounds[1], [text("missed"), text("storage"), Value::Integer(3)]);
     assert_eq!(rounds.len(), 2);
+}
+
+/// A file as the first version wrote it: two rounds of two endpoints, and one that a kill cut off.
+fn version_1(path: &Path) {
+    let file = Connection::open(path).expect("made");
+    file.pragma_update(None, "auto_vacuum", "INCREMENTAL").expect("set");
+    file.pragma_update(None, "application_id", 0x6774_6864).expect("set");
+    file.execute_batch(include_str!("../migrations/0001_rounds.sql")).expect("a schema");
+    file.execute_batch(
+        "INSERT INTO job VALUES (1, 'job');
+         INSERT INTO endpoint VALUES (1, 1, 'e0', 'http://127.0.0.1/0'), (2, 1, 'e1', 'http://127.0.0.1/1');
+         INSERT INTO layout VALUES (1, 1);
+         INSERT INTO layout_slot VALUES (1, 0, 1), (1, 1, 2);
+         INSERT INTO round VALUES (1, 1, 1, 1000000, 1000000, 1001000, 'complete', NULL, 1, 2, 2, 0),
+             (2, 1, 1, 2000000, 2000000, 2001000, 'complete', NULL, 1, 2, 1, 1),
+             (3, 1, 1, 3000000, 3000000, NULL, 'running', NULL, 1, 2, NULL, NULL);
+         INSERT INTO slot VALUES (1, 0, 1000500, 'ok', 200, 1, 500, '1e400', NULL),
+             (1, 1, 1000500, 'ok', 200, 1, 500, 'null', NULL),
+             (2, 0, 2000500, 'ok', 200, 1, 500, '{\"a\":1}', NULL),
+             (2, 1, 2000500, 'timeout', NULL, 3, 500, NULL, 'connect');
+         PRAGMA user_version = 1;",
+    )
+    .expect("rounds");
+}
+
+#[test]
+fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    version_1(&path);
+    let views = ["rounds", "observations", "vectors", "latest"].map(|view| format!("SELECT * FROM {view}"));
+    // A reader leaves the file as it is.
+    let reader = || Reader::open(&path, Duration::from_secs(10)).expect("opened");
+    let before = views.each_ref().map(|view| reader().sql(view).expect("an answer"));
+    let status = reader().status("job", "e1", None).expect("read");
+    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
+
+    let mut writer = open(&path).expect("opened");
+    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(2)]]);
+    assert_eq!(views.each_ref().map(|view| reader().sql(view).expect("an answer")), before);
+    assert_eq!(reader().status("job", "e1", None).expect("read"), status);
+    let slot = status.expect("a slot").slot;
+    assert_eq!((slot.round.id, slot.outcome.as_str(), slot.phases), (RoundId(2), "timeout", None));
+
+    let history = writer.take_over().expect("taken over");
+    assert_eq!((history.last_round, history.interrupted), (RoundId(3), 1));
+    writer.close(&closed(4, &layout(2))).expect("stored");
+    assert_eq!(ask(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]], "the layout is found again");
+    assert_eq!(
+        ask(&path, "SELECT endpoint, round_id FROM failures"),
+        [[Value::Text("e1".to_owned()), Value::Integer(2)]]
+    );
+    assert_eq!(ask(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
 }

@@ -2,13 +2,17 @@
 //! rusqlite.
 
 mod error;
+mod evidence;
 mod file_identity;
 mod lock;
+mod memory;
 mod open;
 pub mod queue;
 pub mod read;
+pub mod why;
 mod write;
 
 pub use error::{StoreError, Trouble};
+pub use memory::RECALLED_BYTES;
 pub use open::open;
 pub use write::{History, Writer};

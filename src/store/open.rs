@@ -15,7 +15,10 @@ use super::lock::{Lock, beside};
 use super::write::Writer;
 
 /// Append-only: a migration that was released is never changed.
-const MIGRATIONS: [M<'_>; 1] = [M::up(include_str!("../../migrations/0001_rounds.sql"))];
+const MIGRATIONS: [M<'_>; 2] = [
+    M::up(include_str!("../../migrations/0001_rounds.sql")),
+    M::up(include_str!("../../migrations/0002_evidence.sql")),
+];
 
 /// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x6774_6864;

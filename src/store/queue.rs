@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Cause, ClosedRound, JobName, LedgerRow, RoundStatus};
+use super::evidence;
+use crate::model::{Cause, ClosedRound, JobName, LedgerRow, RoundStatus, Slot};
 
 /// The most entries that wait.
 const MOST_ENTRIES: usize = 10_000;
 /// The most memory that they may hold, roughly.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// What a slot holds beside its body, roughly.
-const SLOT_BYTES: usize = 160;
+/// What a slot holds beside its body and its evidence, roughly: itself, its detail, its validators.
+const SLOT_BYTES: usize = size_of::<Slot>() + 64;
 
 /// The first pause between two tries; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -30,7 +31,10 @@ pub enum Entry {
 impl Entry {
     fn bytes(&self) -> usize {
         match self {
-            Self::Round(round) => round.body_bytes() + round.slots.len() * SLOT_BYTES,
+            Self::Round(round) => {
+                let evidence = round.slots.iter().filter_map(|slot| slot.evidence.as_deref());
+                round.body_bytes() + evidence.map(evidence::bytes).sum::<usize>() + round.slots.len() * SLOT_BYTES
+            }
             Self::Ledger(_) => SLOT_BYTES,
         }
     }

@@ -14,6 +14,9 @@ use super::open::{open_read_only, sqlite};
 /// The largest answer in bytes: it is held in memory to be laid out.
 const LARGEST_ANSWER: usize = 256 * 1024 * 1024;
 
+/// How often a question that is over its deadline is interrupted.
+const INTERRUPT_AGAIN: Duration = Duration::from_millis(50);
+
 /// One value of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -76,7 +79,7 @@ impl<'a> NamedRow<'a> {
 /// A connection that only reads.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
     deadline: Duration,
 }
@@ -177,29 +180,37 @@ impl Reader {
     }
 
     fn run(&self, mut statement: Statement<'_>, params: impl Params) -> Result<Answer, StoreError> {
+        self.in_time(|| collect(&mut statement, params))?.ok_or(StoreError::LargeAnswer)
+    }
+
+    /// Does `work`, whose statements are interrupted once the deadline is over.
+    pub(super) fn in_time<T>(&self, work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let interrupt = self.connection.get_interrupt_handle();
         let (finished, wait) = mpsc::channel::<()>();
         let deadline = self.deadline;
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                if wait.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let mut patience = deadline;
+                // Between two statements it interrupts nothing, so once is not enough.
+                while wait.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
                     interrupt.interrupt();
+                    patience = INTERRUPT_AGAIN;
                 }
             });
-            let answer = collect(&mut statement, params);
+            let result = work();
             drop(finished);
-            answer.map_err(|error| self.failed(error))?.ok_or(StoreError::LargeAnswer)
+            result.map_err(|error| self.failed(error))
         })
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {
-        match error {
-            rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::OperationInterrupted => {
-                StoreError::Deadline(self.deadline)
-            }
-            other => sqlite(&self.path, other),
-        }
+        if is_interrupt(&error) { StoreError::Deadline(self.deadline) } else { sqlite(&self.path, error) }
     }
+}
+
+/// Whether a statement was stopped for its deadline.
+pub(super) fn is_interrupt(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 /// The whole answer, or `None` when it is larger than this process should hold.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::StoreError;
+use super::evidence::KeptEvidence;
 use super::file_identity::FileIdentity;
 use super::lock::Lock;
+use super::memory::remember;
 use super::open::sqlite;
 use crate::model::{
     Cause, ClosedRound, Detail, Document, JobName, Layout, LedgerRow, RoundBegin, RoundId, RoundStatus, Slot, Timestamp,
@@ -17,9 +19,9 @@ use crate::model::{
 /// The only connection that writes.
 #[derive(Debug)]
 pub struct Writer {
-    connection: Connection,
+    pub(super) connection: Connection,
     identity: FileIdentity,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// The keys of each job's present layout, once they are committed.
     keys: HashMap<JobName, Keys>,
     /// Released last.
@@ -31,6 +33,8 @@ struct Keys {
     layout: Arc<Layout>,
     job_id: i64,
     layout_id: i64,
+    /// Its endpoints, in order.
+    endpoint_ids: Arc<[i64]>,
 }
 
 /// What an earlier run left behind.
@@ -103,7 +107,8 @@ impl Writer {
         })
     }
 
-    /// Writes a closed round, all its slots and its end, whether its beginning is there or not.
+    /// Writes a closed round, all its slots and its end, whether its beginning is there or not; and with it what its
+    /// slots leave to look at and to remember.
     ///
     /// # Errors
     /// When the file cannot be written; nothing of the round is then there.
@@ -111,14 +116,8 @@ impl Writer {
         let keys = self.keys(&round.begin.layout)?;
         self.transaction(|transaction| {
             put_round(transaction, &round.begin, &keys, round.status, round.cause, Some(round))?;
-            let mut statement = transaction.prepare_cached(
-                "INSERT INTO slot (round_id, position, fetched_at, outcome, http_status, attempts, elapsed_us, body, detail)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?;
-            for (position, slot) in round.slots.iter().enumerate() {
-                put_slot(&mut statement, round.begin.id, position, slot)?;
-            }
-            Ok(())
+            put_slots(transaction, round)?;
+            remember(transaction, round, &keys.endpoint_ids)
         })
     }
 
@@ -175,7 +174,10 @@ impl Writer {
         folded.map_err(|source| sqlite(&self.path, source))
     }
 
-    fn transaction<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    pub(super) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         self.identity.check()?;
         let path = &self.path;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
@@ -193,12 +195,12 @@ impl Writer {
         {
             return Ok(keys.clone());
         }
-        let (job_id, layout_id) = self.transaction(|transaction| {
+        let keys = self.transaction(|transaction| {
             let job_id = job_id(transaction, &layout.job)?;
-            let endpoints = endpoint_ids(transaction, job_id, layout)?;
-            Ok((job_id, layout_id(transaction, job_id, &endpoints)?))
+            let endpoint_ids: Arc<[i64]> = endpoint_ids(transaction, job_id, layout)?.into();
+            let layout_id = layout_id(transaction, job_id, &endpoint_ids)?;
+            Ok(Keys { layout: Arc::clone(layout), job_id, layout_id, endpoint_ids })
         })?;
-        let keys = Keys { layout: Arc::clone(layout), job_id, layout_id };
         self.keys.insert(layout.job.clone(), keys.clone());
         Ok(keys)
     }
@@ -235,7 +237,28 @@ fn put_round(
     Ok(())
 }
 
-fn put_slot(statement: &mut CachedStatement<'_>, round: RoundId, position: usize, slot: &Slot) -> rusqlite::Result<()> {
+fn put_slots(transaction: &Transaction<'_>, round: &ClosedRound) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO slot (round_id, position, fetched_at, outcome, http_status, attempts, elapsed_us, body, detail,
+             phases, evidence_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    let mut kept = KeptEvidence::new(transaction);
+    for (position, slot) in round.slots.iter().enumerate() {
+        let evidence = slot.evidence.as_ref().map(|evidence| kept.id(evidence, slot.fetched_at)).transpose()?;
+        put_slot(&mut statement, round.begin.id, position, slot, evidence)?;
+    }
+    kept.drop_oldest()
+}
+
+fn put_slot(
+    statement: &mut CachedStatement<'_>,
+    round: RoundId,
+    position: usize,
+    slot: &Slot,
+    evidence: Option<i64>,
+) -> rusqlite::Result<()> {
+    let phases = slot.phases.as_ref().map(serde_json::to_string).transpose();
     statement.execute(params![
         round.0,
         integer(position),
@@ -246,6 +269,8 @@ fn put_slot(statement: &mut CachedStatement<'_>, round: RoundId, position: usize
         i64::try_from(slot.elapsed.as_micros()).unwrap_or(i64::MAX),
         slot.body.as_ref().map(Document::text),
         slot.detail.as_ref().map(Detail::as_str),
+        phases.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+        evidence,
     ])?;
     Ok(())
 }
@@ -291,6 +316,6 @@ fn layout_id(transaction: &Transaction<'_>, job_id: i64, endpoints: &[i64]) -> r
     Ok(layout_id)
 }
 
-fn integer(count: usize) -> i64 {
+pub(super) fn integer(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
