@@ -160,4 +160,8 @@ fn the_views_have_the_columns_that_people_were_promised() {
     assert_eq!(columns("observations"), slots);
     assert_eq!(columns("latest"), slots);
     assert_eq!(columns("vectors"), "round_id, job, due_at, vector");
+    assert_eq!(
+        columns("failures"),
+        "job, endpoint, round_id, due_at, outcome, http_status, attempts, detail, phase, guess, headers, body"
+    );
 }

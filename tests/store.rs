@@ -128,6 +128,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
     let reader = || Reader::open(&path, Duration::from_secs(10)).expect("opened");
     let before = views.each_ref().map(|view| reader().sql(view).expect("an answer"));
     let status = reader().status("job", "e1", None).expect("read");
+    assert_eq!(reader().pause_of("127.0.0.1:80").expect("read"), None);
     assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
 
     let mut writer = open(&path).expect("opened");

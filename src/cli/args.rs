@@ -38,6 +38,8 @@ pub enum Command {
     Rounds(RoundsArgs),
     /// Show the last complete round, an endpoint a line
     Latest(LatestArgs),
+    /// Show how an endpoint does, since when, what came back, and what to try
+    Why(WhyArgs),
     /// Ask the database anything that only reads
     Sql(SqlArgs),
     /// Serve the built-in sample API, for trying things out
@@ -169,10 +171,28 @@ pub struct LatestArgs {
     pub query: QueryArgs,
 }
 
+/// `gatherd why`.
+#[derive(Debug, clap::Args)]
+pub struct WhyArgs {
+    /// The job
+    pub job: String,
+    /// The endpoint's name
+    pub endpoint: String,
+    /// As it was then: "2026-01-31 14:00", 2026-01-31T14:00:00Z, or 2h for two hours ago [default: the newest round]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Show times in UTC instead of local ones, and read --at so
+    #[arg(long)]
+    pub utc: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub query: QueryArgs,
+}
+
 /// `gatherd sql`.
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
-    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors and latest
+    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors, latest, failures
     #[arg(allow_hyphen_values = true)]
     pub statement: String,
     #[command(flatten)]

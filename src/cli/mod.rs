@@ -13,6 +13,7 @@ mod run;
 mod sample_api;
 mod source;
 mod sql;
+mod why;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Rounds(args) => rounds::run(&args),
         Command::Latest(args) => latest::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::SampleApi(args) => sample_api::run(&args),
     };

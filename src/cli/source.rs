@@ -7,6 +7,9 @@ use super::exit::{Failure, NO};
 use crate::config::Settings;
 use crate::store::read::Reader;
 
+/// So many names are listed at most where none is near.
+const MOST_NAMES: usize = 10;
+
 /// Opens the database of `--database`, or of the config.
 pub fn open(args: &QueryArgs) -> anyhow::Result<Reader> {
     let path: PathBuf = match &args.database {
@@ -28,11 +31,22 @@ pub fn known_job(reader: &Reader, job: Option<&str>) -> anyhow::Result<()> {
     if jobs.iter().any(|known| known == job) {
         return Ok(());
     }
-    let nearest = jobs.iter().map(|known| (strsim::damerau_levenshtein(known, job), known)).min();
-    let hint = match nearest {
-        Some((distance, known)) if distance <= 1 + job.len() / 3 => format!("; the nearest is {known:?}"),
-        Some(_) => format!("; there are {jobs:?}"),
+    Err(Failure { message: format!("no job {job:?} in this database{}", hint(&jobs, job)), code: NO }.into())
+}
+
+/// What may have been meant by `name`, as the end of a sentence: the nearest of the `known`, or those that have it in
+/// them, or some of all.
+pub fn hint(known: &[String], name: &str) -> String {
+    let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
+    match nearest {
         None => String::new(),
-    };
-    Err(Failure { message: format!("no job {job:?} in this database{hint}"), code: NO }.into())
+        Some((distance, known)) if distance <= 1 + name.len() / 3 => format!("; the nearest is {known:?}"),
+        Some(_) => {
+            let having: Vec<&String> = known.iter().filter(|known| known.contains(name)).collect();
+            let shown = if having.is_empty() { known.iter().collect() } else { having };
+            let more = shown.len().saturating_sub(MOST_NAMES);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("; there are {:?}{more}", &shown[..shown.len().min(MOST_NAMES)])
+        }
+    }
 }

@@ -139,7 +139,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RoundId, Timestamp};
+    use crate::model::{Evidence, Layout, Outcome, RoundBegin, RoundId, Timestamp};
 
     fn entry(id: i64) -> Entry {
         Entry::Ledger(LedgerRow {
@@ -162,6 +162,20 @@ mod tests {
         assert_eq!((run.id.0, run.covers, run.cause), (0, 3, Cause::Storage));
         queue.written();
         assert!(matches!(queue.front(), Some(Entry::Ledger(row)) if row.id.0 == 3));
+    }
+
+    #[test]
+    fn the_evidence_of_rounds_counts_to_the_memory_that_they_hold() {
+        let now = Timestamp::default();
+        let evidence = Evidence { sent: "x".repeat(MOST_BYTES / 4), answer: None, guess: None };
+        let slot = Slot { evidence: Some(Arc::new(evidence)), ..Slot::untried(Outcome::Timeout, "", now) };
+        let layout = Arc::new(Layout { job: JobName::new("job"), endpoints: Vec::new() });
+        let begin = RoundBegin { id: RoundId(1), due: now, started: now, layout };
+        let (status, cause) = (RoundStatus::Complete, None);
+        let round = Arc::new(ClosedRound { begin, finished: now, status, cause, slots: vec![slot] });
+        let mut queue = Queue::default();
+        let dropped: Vec<usize> = (0..5).map(|_| queue.push(Entry::Round(Arc::clone(&round)))).collect();
+        assert_eq!(dropped, [0, 0, 0, 1, 1]);
     }
 
     #[test]

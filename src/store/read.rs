@@ -149,6 +149,13 @@ impl Reader {
             _ => Authorization::Allow,
         };
         self.connection.authorizer(Some(only_read)).map_err(|error| self.failed(error))?;
+        let answer = self.only_statement(text);
+        let nothing: Option<fn(AuthContext<'_>) -> Authorization> = None;
+        self.connection.authorizer(nothing).map_err(|error| self.failed(error))?;
+        answer
+    }
+
+    fn only_statement(&self, text: &str) -> Result<Answer, StoreError> {
         let statement = self.connection.prepare(text).map_err(|error| self.question(error))?;
         if !statement.readonly() {
             let word = text.split_whitespace().next().unwrap_or_default();

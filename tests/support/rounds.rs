@@ -46,7 +46,7 @@ pub fn closed(round: i64, layout: &Arc<Layout>, slots: Vec<Slot>) -> ClosedRound
 pub fn ok(round: i64) -> Slot {
     let body = json::document(format!("{{\"round\":{round}}}").into_bytes()).expect("JSON");
     let slot = Slot::untried(Outcome::Ok, "", due(round).plus(Duration::from_millis(250)));
-    let (attempts, elapsed) = (1, Duration::from_micros(250_000));
+    let (attempts, elapsed) = (1, Duration::from_millis(250));
     Slot { http_status: Some(200), body: Some(body), detail: None, attempts, elapsed, ..slot }
 }
 

@@ -1,0 +1,155 @@
+//! What to try where no whole answer came: names, connections, certificates, time.
+
+use super::{Failure, lines};
+use crate::model::Phase;
+
+pub fn dns(failure: &Failure<'_>) -> Vec<String> {
+    let host = failure.host.split(':').next().unwrap_or_default();
+    if failure.says(&["temporary failure"]) {
+        return lines([
+            "The name servers gave no answer. Is this machine online, and is /etc/resolv.conf right?",
+            &format!("`getent hosts {host}` asks as gatherd does."),
+        ]);
+    }
+    lines([
+        &format!("The name {host} is not known. Check how it is spelt in the URL."),
+        &format!("`getent hosts {host}` asks as gatherd does, /etc/hosts included."),
+        "If only a proxy resolves names here, name it: `proxy`.",
+    ])
+}
+
+pub fn connect(failure: &Failure<'_>) -> Vec<String> {
+    if failure.says(&["refused"]) {
+        return lines([
+            &format!(
+                "The machine is there, but nothing listens at {}. Check the port, and whether the service runs.",
+                failure.host
+            ),
+            "A firewall may refuse as well: is this machine's address allowed there?",
+        ]);
+    }
+    lines([
+        &format!("No way to {}. Check the host and port, this machine's network, and firewalls between.", failure.host),
+        "If the way out of this network is a proxy, name it: `proxy`.",
+    ])
+}
+
+pub fn tls(failure: &Failure<'_>) -> Vec<String> {
+    if failure.says(&["not valid yet", "notvalidyet"]) {
+        return lines([
+            "The certificate is not valid yet: most often this machine's clock is behind. Check it with `date`.",
+        ]);
+    }
+    if failure.says(&["expired"]) {
+        return lines([
+            "The server's certificate has expired. Its operator has to renew it; gatherd has no switch to look away.",
+            "If browsers accept it, this machine's clock is ahead. Check it with `date`.",
+        ]);
+    }
+    if failure.says(&["unknownissuer", "unknown issuer", "self-signed", "self signed"]) {
+        return lines([
+            "Nobody whom this machine trusts has signed the certificate. If it is your own authority, or a proxy that \
+             opens TLS, give its certificate: `ca_file = \"ca.pem\"`.",
+            "A public server has to send its intermediate certificates as well. Many forget them, and browsers hide \
+             it: tell its operator, or put the missing one into `ca_file`.",
+        ]);
+    }
+    if failure.says(&["not valid for", "notvalidforname", "wrong host"]) {
+        return lines([
+            &format!(
+                "The certificate is for another name than {}. Use the name that it is for in the URL.",
+                failure.host
+            ),
+            "If the name is right, another server answers in its place: check DNS and the port.",
+        ]);
+    }
+    if failure.says(&["certificaterequired", "certificate required", "badcertificate", "handshakefailure"]) {
+        return lines([
+            "The server may want to see a certificate that it knows: `client_cert` and `client_key`.",
+            "If not, it speaks only versions or ciphers of TLS that are given up: its operator has to update it.",
+        ]);
+    }
+    lines([
+        &format!("Does {} speak TLS at all? If it is plain HTTP, write http:// in the URL.", failure.host),
+        "If it does, something between may break it: a firewall, a proxy (`proxy`), an old version of TLS.",
+    ])
+}
+
+pub fn timeout(failure: &Failure<'_>) -> Vec<String> {
+    if failure.says(&["queue"]) {
+        return lines([
+            "It was never its turn: no worker was free before the round had to close. Raise `workers`.",
+            "Or give the round more time: a longer `deadline` or `every`.",
+            "Endpoints that hang hold workers: a shorter `timeout` or fewer `retries` for those helps the others.",
+        ]);
+    }
+    if failure.says(&["round's deadline"]) {
+        return lines([
+            "The round had to close while this one still ran: a longer `deadline` or `every` gives it the time.",
+            "A shorter `timeout` makes it fail on its own, and leaves time for its `retries`.",
+        ]);
+    }
+    too_slow(phase_of_timeout(failure), &failure.host)
+}
+
+/// The phase, or what the detail says in its place.
+fn phase_of_timeout(failure: &Failure<'_>) -> Option<Phase> {
+    let said = [("answer", Phase::Headers), ("body", Phase::Body), ("connect", Phase::Connect)];
+    failure.phase.or_else(|| said.into_iter().find(|(word, _)| failure.says(&[word])).map(|(_, phase)| phase))
+}
+
+fn too_slow(phase: Option<Phase>, host: &str) -> Vec<String> {
+    match phase {
+        Some(Phase::Dns) => lines([
+            "The name servers do not answer in time. Check /etc/resolv.conf; a silent one in it delays all others.",
+            "If they are merely slow: `connect_timeout = \"10s\"`.",
+        ]),
+        Some(Phase::Connect) => lines([
+            &format!("Nothing at {host} answers, as when a firewall drops packets or the machine is off."),
+            "Check the port, and whether this machine's address is allowed there. If the way out is a proxy: `proxy`.",
+            "If it is merely far away: `connect_timeout = \"10s\"`.",
+        ]),
+        Some(Phase::Tls) => lines([
+            &format!("{host} takes the connection but does not shake hands. Is that port for TLS? Else write http://."),
+            "If it is merely slow: `connect_timeout = \"10s\"`.",
+        ]),
+        Some(Phase::Headers) => lines([
+            "The server has the request and thinks for longer than it is given: `timeout = \"30s\"`.",
+            "Ask for less, if it has to compute what it answers: `query`.",
+            "Some servers let scripts hang: a `user_agent` that says who you are may change it.",
+        ]),
+        Some(Phase::Body) => lines([
+            "The answer came, but not to its end: `timeout = \"30s\"`.",
+            "Ask for less, if it is large: `query`.",
+        ]),
+        None => lines(["Give it more time: `timeout = \"30s\"`, within the job's `deadline`."]),
+    }
+}
+
+pub fn reset(failure: &Failure<'_>) -> Vec<String> {
+    let mut advice = Vec::new();
+    if failure.phase.is_some_and(|phase| phase <= Phase::Tls) {
+        advice = lines([&format!("Is the port right, and does {} speak TLS there? Else write http://.", failure.host)]);
+    }
+    advice.extend(lines([
+        "The server, or a firewall or proxy in between, hung up. Where that passes, a higher `retries` helps.",
+        "If it always hangs up, it may not like who asks: `user_agent`, or this machine's address.",
+    ]));
+    advice
+}
+
+pub fn protocol(failure: &Failure<'_>) -> Vec<String> {
+    if failure.says(&["header"]) {
+        return lines([
+            "The answer's headers are larger than any server needs, often from cookies that pile up: the provider has \
+             to mend it.",
+        ]);
+    }
+    lines([
+        &format!(
+            "What answers at {} is not a right HTTP server. Check the port, and http:// against https://.",
+            failure.host
+        ),
+        "If both are right, the server or a proxy in between is broken: tell its operator.",
+    ])
+}

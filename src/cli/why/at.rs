@@ -1,0 +1,58 @@
+//! A moment as people write it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
+
+use crate::model::Timestamp;
+
+/// The moment that `text` means: RFC 3339, a local time such as `2026-01-31 14:00` (or one in UTC), or an age such as
+/// `2h`. Of a local time that comes twice, it is the later one.
+pub fn parse(text: &str, utc: bool, now: DateTime<Utc>) -> Result<Timestamp, String> {
+    // As the tables show it, there is a space before the time.
+    let text = text.trim();
+    if let Ok(moment) = text.parse::<DateTime<FixedOffset>>() {
+        return Ok(moment.to_utc().into());
+    }
+    for form in ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"] {
+        let Ok(calendar) = NaiveDateTime::parse_from_str(text, form) else { continue };
+        if utc {
+            return Ok(calendar.and_utc().into());
+        }
+        let local = Local.from_local_datetime(&calendar).latest();
+        let gap = || format!("{text} is not on the clock here: it was set forward over it");
+        return local.map(|moment| moment.to_utc().into()).ok_or_else(gap);
+    }
+    let age: Option<Duration> = humantime::parse_duration(text.trim_end_matches("ago")).ok();
+    let ago = |age| Timestamp::from(now).minus(age);
+    age.map(ago)
+        .ok_or_else(|| "write it like \"2026-01-31 14:00\", 2026-01-31T14:00:00Z, or 2h for two hours ago".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_with_its_zone_a_calendar_time_or_an_age() {
+        let now = "2026-01-31T14:00:00Z".parse().expect("a moment");
+        let parsed = |text| parse(text, true, now).map(|moment| moment.to_string());
+        for same in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T13:00:00+01:00",
+            "2026-01-31 13:00:00+01:00",
+            "2026-01-31 12:00:00Z",
+            "2026-01-31 12:00",
+            "2026-01-31T12:00",
+            "2026-01-31 12:00:00.000",
+            "2h",
+            "2h ago",
+            "1h 60m",
+        ] {
+            assert_eq!(parsed(same).as_deref(), Ok("2026-01-31T12:00:00.000Z"), "{same}");
+        }
+        for wrong in ["", "yesterday", "2026-13-01 00:00", "2", "-2h"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+    }
+}
