@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
@@ -19,27 +19,58 @@ const OUTPUT_KEPT: usize = 16 * 1024;
 
 static FILLING: [u8; 16 * 1024] = [b'x'; 16 * 1024];
 
+/// What a conversation runs over: TCP, or something that runs over TCP itself.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// The scheme of the URLs that lead here.
+    const SCHEME: &'static str;
+
+    /// The connection at the bottom.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Transport for TcpStream {
+    const SCHEME: &'static str = "http";
+
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
 /// Serves a connection until either side ends it.
-pub(super) async fn serve(mut stream: TcpStream, open: Open) {
+pub(super) async fn serve(mut stream: impl Transport, open: Open) {
     // An error here means that the client has left, which is its right.
     let _ = converse(&mut stream, &open).await;
 }
 
-async fn converse(stream: &mut TcpStream, stats: &Stats) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+/// Never says a word, until the client leaves.
+pub(super) async fn ignore(mut stream: TcpStream, _open: Open) {
+    let _ = hang(&mut stream).await;
+}
+
+/// Closes a connection on which the last word has been said. What the client had sent before it knew is read,
+/// because closing on it would be a reset, which can overtake that word.
+pub(super) async fn dismiss(mut stream: TcpStream, open: Open) {
+    let _ = stream.shutdown().await;
+    ignore(stream, open).await;
+}
+
+async fn converse(stream: &mut impl Transport, stats: &Stats) -> io::Result<()> {
+    stream.tcp().set_nodelay(true)?;
     let mut input = Vec::with_capacity(INPUT_ROOM);
     let mut out = Vec::with_capacity(OUTPUT_ROOM);
     loop {
         let (after, last) = answer_all(&mut input, &mut out, stats);
         if !out.is_empty() {
-            stream.write_all(&out).await?;
+            send(stream, &out).await?;
             out.clear();
             out.shrink_to(OUTPUT_KEPT);
         }
         carry_on(stream, after).await?;
-        let over = matches!(after, After::Close | After::Reset(_) | After::Hang);
-        if over || last {
+        if matches!(after, After::Reset(_) | After::Hang) {
             return Ok(());
+        }
+        if after == After::Close || last {
+            return stream.shutdown().await;
         }
         if after == After::Keep && stream.read_buf(&mut input).await? == 0 {
             return Ok(());
@@ -96,21 +127,21 @@ fn refuse(refusal: Refusal, out: &mut Vec<u8>) -> After {
 }
 
 /// Does what is left to do for a request whose first bytes are written.
-async fn carry_on(stream: &mut TcpStream, after: After) -> io::Result<()> {
+async fn carry_on(stream: &mut impl Transport, after: After) -> io::Result<()> {
     match after {
         After::Keep | After::Close => Ok(()),
         After::Reset(pause) => {
             sleep(pause).await;
-            stream.set_zero_linger()
+            stream.tcp().set_zero_linger()
         }
         After::Hang => hang(stream).await,
         After::Wait(pause) => {
             sleep(pause).await;
-            stream.write_all(HEALTHY_ANSWER).await
+            send(stream, HEALTHY_ANSWER).await
         }
         After::Fill(bytes) => fill(stream, bytes).await,
         After::Forever(piece, pause) => loop {
-            stream.write_all(piece).await?;
+            send(stream, piece).await?;
             if !pause.is_zero() {
                 sleep(pause).await;
             }
@@ -118,17 +149,23 @@ async fn carry_on(stream: &mut TcpStream, after: After) -> io::Result<()> {
     }
 }
 
-async fn hang(stream: &mut TcpStream) -> io::Result<()> {
+/// Writes `bytes` and sees to it that they leave: TLS holds some back until it is told.
+async fn send(stream: &mut impl Transport, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+async fn hang(stream: &mut impl Transport) -> io::Result<()> {
     let mut ignored = [0; 512];
     while stream.read(&mut ignored).await? > 0 {}
     Ok(())
 }
 
-async fn fill(stream: &mut TcpStream, mut bytes: u64) -> io::Result<()> {
+async fn fill(stream: &mut impl Transport, mut bytes: u64) -> io::Result<()> {
     while bytes > 0 {
         let piece = usize::try_from(bytes).unwrap_or(usize::MAX).min(FILLING.len());
         stream.write_all(&FILLING[..piece]).await?;
         bytes -= piece as u64;
     }
-    stream.write_all(b"\"").await
+    send(stream, b"\"").await
 }

@@ -14,6 +14,7 @@ mod respond;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -27,8 +28,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 pub use modes::{MODES, Mode};
+pub use tls::{Certificate, SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY};
 
 use stats::Stats;
+use tls::Door;
 
 /// The token `/guarded` wants to see, as `Authorization: Bearer sample-token`.
 pub const SAMPLE_TOKEN: &str = "sample-token";
@@ -45,6 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// A running sample API. Dropping it closes every connection and stops its thread.
 pub struct SampleApi {
     addr: SocketAddr,
+    scheme: &'static str,
     stats: Arc<Stats>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -56,21 +60,34 @@ impl SampleApi {
     /// # Errors
     /// When the address cannot be listened on, or the thread or its runtime cannot be made.
     pub fn start(listen: SocketAddr) -> io::Result<SampleApi> {
+        Self::serve(listen, Door::Plain)
+    }
+
+    /// The same modes over TLS 1.2 or 1.3 with HTTP/1.1, behind `certificate`. A handshake that fails is a
+    /// connection without a request.
+    ///
+    /// # Errors
+    /// As [`SampleApi::start`], or when TLS cannot be set up.
+    pub fn start_tls(listen: SocketAddr, certificate: Certificate) -> io::Result<SampleApi> {
+        Self::serve(listen, Door::behind(certificate)?)
+    }
+
+    fn serve(listen: SocketAddr, door: Door) -> io::Result<SampleApi> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = bind(&runtime, listen)?;
         let addr = listener.local_addr()?;
         let stats = Arc::new(Stats::default());
         let (stop, stopped) = oneshot::channel();
-        let served = Arc::clone(&stats);
+        let (scheme, served) = (door.scheme(), Arc::clone(&stats));
         let thread = std::thread::Builder::new().name("sample-api".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(listener, served) => {}
+                    () = accept(listener, &door, &served) => {}
                     _ = stopped => {}
                 }
             });
         })?;
-        Ok(SampleApi { addr, stats, stop: Some(stop), thread: Some(thread) })
+        Ok(SampleApi { addr, scheme, stats, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The address it listens on, with the port it really got.
@@ -89,7 +106,7 @@ impl SampleApi {
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        format!("http://{addr}/{}", path.strip_prefix('/').unwrap_or(path))
+        format!("{}://{addr}/{}", self.scheme, path.strip_prefix('/').unwrap_or(path))
     }
 
     /// How many requests have been received so far.
@@ -152,12 +169,10 @@ fn bind(runtime: &Runtime, listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, stats: Arc<Stats>) {
+async fn accept(listener: TcpListener, door: &Door, stats: &Arc<Stats>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(connection::serve(stream, stats.connection()));
-            }
+            Ok((stream, _)) => door.let_in(stream, stats.connection()),
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }

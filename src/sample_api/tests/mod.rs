@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod tls;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -48,6 +50,15 @@ fn read_some(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
     let mut answer = vec![0; bytes];
     stream.read_exact(&mut answer).unwrap();
     answer
+}
+
+/// Waits until `reached`, at most for [`PATIENCE`].
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !reached() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -253,17 +264,10 @@ fn a_hanging_connection_holds_up_nobody_and_ends_with_its_client() {
     let api = start();
     let mut hanging = connect(&api);
     hanging.write_all(b"GET /hang HTTP/1.1\r\n\r\n").unwrap();
-    let begun = Instant::now();
-    while api.requests_to("/hang") == 0 {
-        assert!(begun.elapsed() < PATIENCE, "the request never arrived");
-        std::thread::yield_now();
-    }
+    until("the request arrives", || api.requests_to("/hang") > 0);
     assert_eq!(get(&api, "/null").lines().last(), Some("null"));
     drop(hanging);
-    while api.open_connections() > 0 {
-        assert!(begun.elapsed() < PATIENCE, "the connection was never given back");
-        std::thread::yield_now();
-    }
+    until("the connection is given back", || api.open_connections() == 0);
 }
 
 #[test]
