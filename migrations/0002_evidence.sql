@@ -2,20 +2,27 @@
 
 -- How far a failed slot's last attempt came: JSON, {"reached":"headers","dns_us":1500,…}.
 ALTER TABLE slot ADD COLUMN phases TEXT;
--- May point at a row that is gone: the table below is bounded.
+-- Both may point at rows that are gone: the tables below are bounded.
+ALTER TABLE slot ADD COLUMN sent_id INTEGER;
 ALTER TABLE slot ADD COLUMN evidence_id INTEGER;
 
--- What was sent and what came back, without secrets. Equal but for numbers and dates it is kept once; the newest
--- 10,000 are kept.
+-- What was sent, without secrets: equal but for numbers it is kept once for an endpoint. The newest 10,000 are kept.
+CREATE TABLE sent (
+    sent_id     INTEGER PRIMARY KEY,
+    fingerprint BLOB NOT NULL UNIQUE, -- of the endpoint as well
+    first_seen  INTEGER NOT NULL,
+    request     TEXT NOT NULL
+) STRICT;
+
+-- What came back, without secrets: equal but for numbers and dates it is kept once for all. The newest 10,000 are kept.
 CREATE TABLE evidence (
     evidence_id INTEGER PRIMARY KEY,
     fingerprint BLOB NOT NULL UNIQUE,
     first_seen  INTEGER NOT NULL,
-    sent        TEXT NOT NULL,
-    status      INTEGER, -- NULL, as all that follow, when nothing came back
-    headers     TEXT,
-    body        TEXT,    -- its beginning
-    cut         INTEGER, -- 1 when the body went on
+    status      INTEGER NOT NULL,
+    headers     TEXT NOT NULL,
+    body        TEXT NOT NULL,    -- its beginning
+    cut         INTEGER NOT NULL, -- 1 when the body went on
     guess       TEXT
 ) STRICT;
 

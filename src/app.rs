@@ -64,6 +64,9 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
     for job in &jobs {
         writer.register(&job.layout)?;
     }
+    let mut budget = store::REMEMBERED_BYTES;
+    let memories = jobs.iter().map(|job| writer.recall(&job.layout, &mut budget)).collect::<Result<Vec<_>, _>>()?;
+    let pauses = writer.pauses(clock.now().wall)?;
     let history = writer.take_over()?;
     if history.interrupted > 0 {
         tracing::warn!(rounds = history.interrupted, "the last run was killed, its open rounds are interrupted");
@@ -76,9 +79,12 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
         let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), Some(observer))?;
         let pool = FetchWorker::start_fetching(settings.workers)?;
         let stakes = jobs.iter().map(|job| (job.layout.job.clone(), job.requests.len()));
-        let dispatch = Dispatch::new(settings.workers, stakes);
+        let mut dispatch = Dispatch::new(settings.workers, stakes).leaving_alone(&pauses, clock.now());
+        for (job, memories) in jobs.iter().zip(memories) {
+            dispatch.expect(job, memories);
+        }
         let fetcher = Fetcher::new(dispatch, pool, storage.clone().recipient(), Arc::clone(&clock), fatal);
-        let fetcher = fetcher.logging_changes().start();
+        let fetcher = fetcher.logging_changes().remembering_pauses(storage.clone().recipient()).start();
         let timetable =
             Timetable::start(entries(&settings.jobs), clock.now(), |job| history.last_dues.get(job).copied());
         tracing::info!(jobs = jobs.len(), workers = settings.workers, %database, "started");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatherd::model::{HostPause, Memory, Outcome, Remembered, Slot, Validators};
-use gatherd::store::{RECALLED_BYTES, open};
+use gatherd::store::{REMEMBERED_BYTES, open};
 use rounds::{closed, due, failed, layout, ok};
 
 fn validators(etag: &str) -> Arc<Validators> {
@@ -38,11 +38,11 @@ fn a_document_is_found_again_with_its_validators_after_a_restart() {
     drop(writer);
 
     let mut writer = open(&path).expect("opened again");
-    let mut budget = RECALLED_BYTES;
+    let mut budget = REMEMBERED_BYTES;
     let recalled = writer.recall(&names, &mut budget).expect("recalled");
     assert_eq!(recalled, [remembered(2, "\"2\""), Memory::default(), remembered(1, "\"x\"")]);
     let bytes: usize = [1, 2].into_iter().filter_map(|round| ok(round).body).map(|body| body.text().len()).sum();
-    assert_eq!(budget, RECALLED_BYTES - bytes);
+    assert_eq!(budget, REMEMBERED_BYTES - bytes);
 
     // It follows the name to another place in the list; what is new has none.
     let moved = layout(&["new", "b", "a"]);

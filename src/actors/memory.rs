@@ -1,11 +1,10 @@
-//! What is remembered of endpoints between rounds, within a bound.
+//! What is remembered of endpoints between rounds. Documents have a bound over all jobs: one that does not fit is asked
+//! for whole the next time.
 
 use std::collections::HashMap;
 
 use crate::model::{JobName, Memory, Remembered, Slot, Timestamp};
-
-/// The most bytes of documents that are remembered, over all jobs. What does not fit is asked for whole the next time.
-pub const MOST_BYTES: usize = 64 * 1024 * 1024;
+use crate::store::REMEMBERED_BYTES;
 
 /// The memories of all endpoints that have any, by job and name: they survive a change of position.
 #[derive(Debug, Default)]
@@ -50,7 +49,7 @@ impl Memories {
         let forgotten = self.entry(job, endpoint).remembered.take();
         self.bytes -= forgotten.map_or(0, |forgotten| forgotten.document.text().len());
         let bytes = remembered.document.text().len();
-        if self.bytes + bytes <= MOST_BYTES {
+        if self.bytes + bytes <= REMEMBERED_BYTES {
             self.bytes += bytes;
             self.entry(job, endpoint).remembered = Some(remembered);
         }

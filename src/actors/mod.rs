@@ -15,7 +15,6 @@ mod worker;
 
 pub use collector::Collector;
 pub use fetcher::Fetcher;
-pub use memory::MOST_BYTES as MOST_REMEMBERED_BYTES;
 pub use scheduler::Scheduler;
 pub use storage::{Observer, Storage};
 pub use worker::{AttemptFn, FetchWorker, OutOfThreads};

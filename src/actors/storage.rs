@@ -8,10 +8,12 @@ use std::time::Duration;
 use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
-use super::messages::{BeginRounds, Fatal, Maintain, RecordLedger, RetryStorage, RoundClosed, Settle, StoreRound};
+use super::messages::{
+    BeginRounds, Fatal, Maintain, RecordLedger, RememberPause, RetryStorage, RoundClosed, Settle, StoreRound,
+};
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
-use crate::model::{ClosedRound, RoundBegin};
+use crate::model::{ClosedRound, HostPause, RoundBegin};
 use crate::store::queue::{Entry, Queue};
 use crate::store::{StoreError, Trouble, Writer};
 
@@ -172,6 +174,16 @@ impl Storage {
         }
     }
 
+    /// A pause that cannot be written does not wait: until a restart the Fetcher knows it.
+    fn remember_pause(&mut self, pause: &HostPause) {
+        if !self.failed
+            && let Err(error) = self.writer.pause(pause)
+            && self.is_passing(error)
+        {
+            tracing::warn!(host = pause.host, "the pause that a host asked for is not written");
+        }
+    }
+
     fn maintain(&mut self) {
         match self.writer.maintain() {
             Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
@@ -242,6 +254,14 @@ impl Handler<RecordLedger> for Storage {
 
     fn handle(&mut self, record: RecordLedger, _: &mut Self::Context) {
         self.guarded((), |storage| record.0.into_iter().for_each(|row| storage.write(Entry::Ledger(row))));
+    }
+}
+
+impl Handler<RememberPause> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, pause: RememberPause, _: &mut Self::Context) {
+        self.guarded((), |storage| storage.remember_pause(&pause.0));
     }
 }
 

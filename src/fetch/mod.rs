@@ -27,5 +27,5 @@ mod tls;
 
 pub use attempt::{Ask, Attempt, attempt};
 pub use client::{ClientError, Clients, CredentialsError};
-pub use pages::Gathered;
+pub use pages::{Gathered, next_link};
 pub use request::{PreparedJob, Request, RequestError};

@@ -176,6 +176,7 @@ fn linked(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The first target with the relation `next` in one `Link` header.
+#[must_use]
 pub fn next_link(line: &str) -> Option<String> {
     let mut rest = line;
     loop {

@@ -31,17 +31,26 @@ pub struct Answer {
 }
 
 impl Evidence {
-    /// The same for evidence that is equal but for numbers, identifiers and headers that differ each time (dates,
-    /// request ids, cookies): such evidence is kept once. SipHash-1-3 with a zero key, so it is the same after a restart.
+    /// The same for requests of the endpoint with key `endpoint` that are equal but for numbers: such requests are kept
+    /// once. SipHash-1-3 with a zero key, so it is the same after a restart.
+    #[must_use]
+    pub fn sent_fingerprint(&self, endpoint: i64) -> [u8; 16] {
+        let mut hasher = SipHasher13::new();
+        hasher.write_i64(endpoint);
+        hash_steady(&mut hasher, &self.sent);
+        hasher.finish128().as_bytes()
+    }
+}
+
+impl Answer {
+    /// The same for answers that are equal but for numbers, identifiers and headers that differ each time (dates,
+    /// request ids, cookies): such answers are kept once.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 16] {
         let mut hasher = SipHasher13::new();
-        hash_steady(&mut hasher, &self.sent);
-        if let Some(answer) = &self.answer {
-            hasher.write_u16(answer.status);
-            answer.headers.lines().filter(|line| !is_volatile(line)).for_each(|line| hash_steady(&mut hasher, line));
-            hash_steady(&mut hasher, &answer.body);
-        }
+        hasher.write_u16(self.status);
+        self.headers.lines().filter(|line| !is_volatile(line)).for_each(|line| hash_steady(&mut hasher, line));
+        hash_steady(&mut hasher, &self.body);
         hasher.finish128().as_bytes()
     }
 }
@@ -124,20 +133,24 @@ pub struct UnknownGuess(String);
 mod tests {
     use super::*;
 
-    fn evidence(headers: &str, body: &str) -> Evidence {
-        let answer = Answer { status: 403, headers: headers.to_owned(), body: body.to_owned(), cut: false };
-        Evidence { sent: "GET https://api.example.com/".to_owned(), answer: Some(answer), guess: None }
+    fn fingerprint(headers: &str, body: &str) -> [u8; 16] {
+        Answer { status: 403, headers: headers.to_owned(), body: body.to_owned(), cut: false }.fingerprint()
     }
 
     #[test]
-    fn evidence_is_equal_but_for_numbers_identifiers_and_headers_of_the_moment() {
-        let one = evidence("Date: Mon\nX-Request-Id: a\nServer: x", "blocked, ray 8f1e22, at 12:00");
-        let same = evidence("Date: Tue\nX-Request-Id: b\nServer: x", "blocked, ray 77aa01, at 13:59");
-        let other = evidence("Date: Mon\nX-Request-Id: a\nServer: y", "blocked, ray 8f1e22, at 12:00");
-        let worded = evidence("Date: Mon\nX-Request-Id: a\nServer: x", "allowed, ray 8f1e22, at 12:00");
-        assert_eq!(one.fingerprint(), same.fingerprint());
-        assert_ne!(one.fingerprint(), other.fingerprint());
-        assert_ne!(one.fingerprint(), worded.fingerprint());
+    fn answers_are_equal_but_for_numbers_identifiers_and_headers_of_the_moment() {
+        let one = fingerprint("Date: Mon\nX-Request-Id: a\nServer: x", "blocked, ray 8f1e22, at 12:00");
+        assert_eq!(one, fingerprint("Date: Tue\nX-Request-Id: b\nServer: x", "blocked, ray 77aa01, at 13:59"));
+        assert_ne!(one, fingerprint("Date: Mon\nX-Request-Id: a\nServer: y", "blocked, ray 8f1e22, at 12:00"));
+        assert_ne!(one, fingerprint("Date: Mon\nX-Request-Id: a\nServer: x", "allowed, ray 8f1e22, at 12:00"));
+    }
+
+    #[test]
+    fn requests_are_equal_but_for_numbers_within_an_endpoint() {
+        let sent = |sent: &str| Evidence { sent: sent.to_owned(), answer: None, guess: None };
+        let (one, two) = (sent("GET https://a.example/1?from=12:00"), sent("GET https://a.example/2?from=13:00"));
+        assert_eq!(one.sent_fingerprint(1), two.sent_fingerprint(1));
+        assert_ne!(one.sent_fingerprint(1), two.sent_fingerprint(2));
     }
 
     #[test]

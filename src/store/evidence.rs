@@ -6,64 +6,97 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::model::{Evidence, Guess, Timestamp};
 
-/// The most rows that are kept. With at most a few KiB each they stay below a few dozen MiB.
+/// The most rows that each table keeps. With at most a few KiB each they stay below a few dozen MiB.
 const MOST_ROWS: i64 = 10_000;
 
-/// The evidence of one transaction. Its rows' numbers are known for no longer than that, because rows are dropped at
-/// its end; a failure that goes on is then simply kept anew.
+/// The evidence of one transaction.
 pub struct KeptEvidence<'t> {
     transaction: &'t Transaction<'t>,
+    sent: Known,
+    answers: Known,
+}
+
+/// The rows of a table that this transaction has seen. Their numbers are known for no longer than that, because rows are
+/// dropped at its end; a failure that goes on is then simply kept anew.
+#[derive(Default)]
+struct Known {
     ids: HashMap<[u8; 16], i64>,
     newest: Option<i64>,
 }
 
 impl<'t> KeptEvidence<'t> {
     pub fn new(transaction: &'t Transaction<'t>) -> Self {
-        Self { transaction, ids: HashMap::new(), newest: None }
+        Self { transaction, sent: Known::default(), answers: Known::default() }
     }
 
-    /// The number of the row that is equal to `evidence`, made when there is none; `seen` is when it was first seen.
-    pub fn id(&mut self, evidence: &Evidence, seen: Timestamp) -> rusqlite::Result<i64> {
-        let fingerprint = evidence.fingerprint();
-        if let Some(&id) = self.ids.get(&fingerprint) {
-            return Ok(id);
-        }
-        let mut find = self.transaction.prepare_cached("SELECT evidence_id FROM evidence WHERE fingerprint = ?1")?;
-        let id = match find.query_row([fingerprint], |row| row.get(0)).optional()? {
-            Some(id) => id,
-            None => self.insert(fingerprint, evidence, seen)?,
-        };
-        self.ids.insert(fingerprint, id);
-        Ok(id)
+    /// The number of the row that is equal to what was sent to the endpoint with this key, made when there is none;
+    /// `seen` is when it was first seen.
+    pub fn sent(&mut self, evidence: &Evidence, endpoint: i64, seen: Timestamp) -> rusqlite::Result<i64> {
+        let fingerprint = evidence.sent_fingerprint(endpoint);
+        let find = "SELECT sent_id FROM sent WHERE fingerprint = ?1";
+        self.sent.id(self.transaction, fingerprint, find, |transaction| {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO sent (fingerprint, first_seen, request) VALUES (?1, ?2, ?3)")?;
+            insert.insert(params![fingerprint, seen.as_micros(), evidence.sent])
+        })
     }
 
-    fn insert(&mut self, fingerprint: [u8; 16], evidence: &Evidence, seen: Timestamp) -> rusqlite::Result<i64> {
-        let answer = evidence.answer.as_ref();
-        let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO evidence (fingerprint, first_seen, sent, status, headers, body, cut, guess)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?;
-        let id = insert.insert(params![
-            fingerprint,
-            seen.as_micros(),
-            evidence.sent,
-            answer.map(|answer| answer.status),
-            answer.map(|answer| &answer.headers),
-            answer.map(|answer| &answer.body),
-            answer.map(|answer| answer.cut),
-            evidence.guess.map(Guess::as_str),
-        ])?;
-        self.newest = Some(id);
-        Ok(id)
+    /// The same for what came back, if something did.
+    pub fn answer(&mut self, evidence: &Evidence, seen: Timestamp) -> rusqlite::Result<Option<i64>> {
+        let Some(answer) = &evidence.answer else { return Ok(None) };
+        let fingerprint = answer.fingerprint();
+        let find = "SELECT evidence_id FROM evidence WHERE fingerprint = ?1";
+        let id = self.answers.id(self.transaction, fingerprint, find, |transaction| {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO evidence (fingerprint, first_seen, status, headers, body, cut, guess)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?;
+            insert.insert(params![
+                fingerprint,
+                seen.as_micros(),
+                answer.status,
+                answer.headers,
+                answer.body,
+                answer.cut,
+                evidence.guess.map(Guess::as_str),
+            ])
+        });
+        id.map(Some)
     }
 
     /// Drops the oldest rows until the bound holds. Numbers are given out one after the other, and only the lowest are
     /// taken back, so the newest one says how many there are.
     pub fn drop_oldest(self) -> rusqlite::Result<()> {
-        let Some(newest) = self.newest else { return Ok(()) };
-        let mut delete = self.transaction.prepare_cached("DELETE FROM evidence WHERE evidence_id <= ?1")?;
-        delete.execute([newest - MOST_ROWS])?;
+        for (known, delete) in [
+            (self.sent, "DELETE FROM sent WHERE sent_id <= ?1"),
+            (self.answers, "DELETE FROM evidence WHERE evidence_id <= ?1"),
+        ] {
+            if let Some(newest) = known.newest {
+                self.transaction.prepare_cached(delete)?.execute([newest - MOST_ROWS])?;
+            }
+        }
         Ok(())
+    }
+}
+
+impl Known {
+    fn id(
+        &mut self,
+        transaction: &Transaction<'_>,
+        fingerprint: [u8; 16],
+        find: &str,
+        insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<i64>,
+    ) -> rusqlite::Result<i64> {
+        if let Some(&id) = self.ids.get(&fingerprint) {
+            return Ok(id);
+        }
+        let found = transaction.prepare_cached(find)?.query_row([fingerprint], |row| row.get(0)).optional()?;
+        let id = match found {
+            Some(id) => id,
+            None => *self.newest.insert(insert(transaction)?),
+        };
+        self.ids.insert(fingerprint, id);
+        Ok(id)
     }
 }
 

@@ -10,12 +10,12 @@ use super::open::sqlite;
 use super::write::{Writer, integer};
 use crate::model::{ClosedRound, Document, HostPause, JobName, Layout, Memory, Remembered, Timestamp, Validators};
 
-/// The bytes of documents that all jobs of a daemon together get back at its start.
-pub const RECALLED_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of documents that a daemon remembers, over all its jobs.
+pub const REMEMBERED_BYTES: usize = 64 * 1024 * 1024;
 
 impl Writer {
     /// What is remembered of the endpoints of `layout`, in its order. The documents' bytes are taken from `budget`
-    /// ([`RECALLED_BYTES`] for all jobs together); one that is larger than what is left of it is not remembered.
+    /// ([`REMEMBERED_BYTES`] for all jobs together); one that is larger than what is left of it is not remembered.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -13,6 +13,6 @@ pub mod why;
 mod write;
 
 pub use error::{StoreError, Trouble};
-pub use memory::RECALLED_BYTES;
+pub use memory::REMEMBERED_BYTES;
 pub use open::open;
 pub use write::{History, Writer};

@@ -193,11 +193,12 @@ impl Keys {
     ) -> rusqlite::Result<Option<StoredSlot>> {
         let (columns, join) = if keeps_evidence(connection)? {
             (
-                "s.phases, s.evidence_id, v.first_seen, v.sent, v.status, v.headers, v.body, v.cut, v.guess",
-                "LEFT JOIN evidence v ON v.evidence_id = s.evidence_id",
+                "s.phases, s.sent_id, s.evidence_id, q.request, v.status, v.headers, v.body, v.cut, v.guess,
+                 coalesce(v.first_seen, q.first_seen) AS first_seen",
+                "LEFT JOIN sent q ON q.sent_id = s.sent_id LEFT JOIN evidence v ON v.evidence_id = s.evidence_id",
             )
         } else {
-            ("NULL AS phases, NULL AS evidence_id, NULL AS first_seen", "")
+            ("NULL AS phases, NULL AS sent_id, NULL AS evidence_id, NULL AS first_seen, NULL AS status", "")
         };
         // As in the view observations: each slot is a seek by its key. Only closed rounds have slots.
         let sql = format!(
@@ -270,6 +271,9 @@ fn round_at(row: &Row<'_>) -> rusqlite::Result<RoundAt> {
 fn stored_slot(row: &Row<'_>) -> rusqlite::Result<StoredSlot> {
     let phases: Option<String> = row.get("phases")?;
     let evidence = stored_evidence(row)?;
+    let points_at = |key: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(key)?.is_some());
+    let answer_dropped = points_at("evidence_id")? && !points_at("status")?;
+    let dropped = answer_dropped || (evidence.is_none() && points_at("sent_id")?);
     Ok(StoredSlot {
         round: round_at(row)?,
         round_status: row.get("round_status")?,
@@ -282,7 +286,7 @@ fn stored_slot(row: &Row<'_>) -> rusqlite::Result<StoredSlot> {
         detail: row.get("detail")?,
         // What another version wrote and this one does not understand is as if it were not there.
         phases: phases.and_then(|text| serde_json::from_str(&text).ok()),
-        evidence_dropped: evidence.is_none() && row.get::<_, Option<i64>>("evidence_id")?.is_some(),
+        evidence_dropped: dropped,
         evidence,
     })
 }
@@ -299,6 +303,7 @@ fn stored_evidence(row: &Row<'_>) -> rusqlite::Result<Option<StoredEvidence>> {
         None => None,
     };
     let guess = row.get::<_, Option<String>>("guess")?.and_then(|words| words.parse().ok());
-    let evidence = Evidence { sent: row.get("sent")?, answer, guess };
+    let sent = row.get::<_, Option<String>>("request")?.unwrap_or_default();
+    let evidence = Evidence { sent, answer, guess };
     Ok(Some(StoredEvidence { first_seen: Timestamp::from_micros(first_seen), evidence }))
 }

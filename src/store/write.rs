@@ -116,7 +116,7 @@ impl Writer {
         let keys = self.keys(&round.begin.layout)?;
         self.transaction(|transaction| {
             put_round(transaction, &round.begin, &keys, round.status, round.cause, Some(round))?;
-            put_slots(transaction, round)?;
+            put_slots(transaction, round, &keys.endpoint_ids)?;
             remember(transaction, round, &keys.endpoint_ids)
         })
     }
@@ -237,16 +237,20 @@ fn put_round(
     Ok(())
 }
 
-fn put_slots(transaction: &Transaction<'_>, round: &ClosedRound) -> rusqlite::Result<()> {
+fn put_slots(transaction: &Transaction<'_>, round: &ClosedRound, endpoints: &[i64]) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO slot (round_id, position, fetched_at, outcome, http_status, attempts, elapsed_us, body, detail,
-             phases, evidence_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             phases, sent_id, evidence_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     let mut kept = KeptEvidence::new(transaction);
-    for (position, slot) in round.slots.iter().enumerate() {
-        let evidence = slot.evidence.as_ref().map(|evidence| kept.id(evidence, slot.fetched_at)).transpose()?;
-        put_slot(&mut statement, round.begin.id, position, slot, evidence)?;
+    for (position, (slot, &endpoint)) in round.slots.iter().zip(endpoints).enumerate() {
+        let (mut sent, mut answer) = (None, None);
+        if let Some(evidence) = &slot.evidence {
+            sent = Some(kept.sent(evidence, endpoint, slot.fetched_at)?);
+            answer = kept.answer(evidence, slot.fetched_at)?;
+        }
+        put_slot(&mut statement, round.begin.id, position, slot, (sent, answer))?;
     }
     kept.drop_oldest()
 }
@@ -256,7 +260,7 @@ fn put_slot(
     round: RoundId,
     position: usize,
     slot: &Slot,
-    evidence: Option<i64>,
+    (sent, answer): (Option<i64>, Option<i64>),
 ) -> rusqlite::Result<()> {
     let phases = slot.phases.as_ref().map(serde_json::to_string).transpose();
     statement.execute(params![
@@ -270,7 +274,8 @@ fn put_slot(
         slot.body.as_ref().map(Document::text),
         slot.detail.as_ref().map(Detail::as_str),
         phases.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
-        evidence,
+        sent,
+        answer,
     ])?;
     Ok(())
 }

@@ -44,7 +44,7 @@ pub fn closed(round: i64, layout: &Arc<Layout>, slots: Vec<Slot>) -> ClosedRound
 
 /// A slot with the document `{"round":…}`.
 pub fn ok(round: i64) -> Slot {
-    let body = json::document(format!("{{\"round\":{round}}}").into_bytes()).expect("JSON");
+    let body = json::document(format!("{{\"round\":{round}}}").as_bytes()).expect("JSON");
     let slot = Slot::untried(Outcome::Ok, "", due(round).plus(Duration::from_millis(250)));
     let (attempts, elapsed) = (1, Duration::from_millis(250));
     Slot { http_status: Some(200), body: Some(body), detail: None, attempts, elapsed, ..slot }

@@ -102,15 +102,21 @@ fn how_far(page: &mut Page, phases: &Phases, plain: bool) {
     }
 }
 
+/// What is said in the place of evidence that is not there any more.
+const DROPPED: &str = "  not kept any more: it had to make room for newer failures";
+
 fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
     let Some(StoredEvidence { first_seen, evidence }) = &slot.evidence else {
         if slot.evidence_dropped {
             page.heading("What came back");
-            page.line("  not kept any more: it had to make room for newer failures");
+            page.line(DROPPED);
         }
         return;
     };
     page.heading("What was sent");
+    if evidence.sent.is_empty() {
+        page.line(DROPPED);
+    }
     evidence.sent.lines().for_each(|line| page.wrapped("  ", "      ", &harmless(line)));
     page.heading("What came back");
     if *first_seen != slot.fetched_at {
@@ -120,6 +126,7 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
     }
     match &evidence.answer {
         Some(answer) => came_back(page, answer),
+        None if slot.evidence_dropped => page.line(DROPPED),
         None => page.line("  nothing"),
     }
     if let Some(guess) = evidence.guess {
