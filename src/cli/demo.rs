@@ -18,6 +18,9 @@ use crate::config::Settings;
 use crate::model::{ClosedRound, Outcome};
 use crate::sample_api::{SAMPLE_TOKEN, SampleApi};
 
+/// The endpoint that asks to be left alone: on a host of its own, because that counts for the whole host.
+const ASKS_FOR_A_PAUSE: &str = "429 with Retry-After: 4";
+
 /// The endpoints: name, path, further keys.
 const ENDPOINTS: [(&str, &str, &str); 11] = [
     ("users", "/figures/users", ""),
@@ -29,19 +32,20 @@ const ENDPOINTS: [(&str, &str, &str); 11] = [
     ("HTML with 200", "/html-200", ""),
     ("wants token and User-Agent", "/guarded", ""),
     ("refuses scripts", "/guarded/script", r#", user_agent = "python-requests/2.32""#),
-    ("429 with Retry-After", "/rate-limited", ""),
+    (ASKS_FOR_A_PAUSE, "/rate-limited?after=4", ""),
     ("truncated body", "/truncated", ", retries = 0"),
 ];
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    let api = SampleApi::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("cannot start the sample API")?;
+    let start = || SampleApi::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("cannot start the sample API");
+    let (api, second) = (start()?, start()?);
     let folder =
         tempfile::Builder::new().prefix("gatherd-demo-").tempdir().context("cannot make a temporary folder")?;
     let database = match &args.database {
         Some(path) => std::path::absolute(path).context("cannot use --database")?,
         None => folder.path().join("gatherd.db"),
     };
-    let settings = settings(&api, folder.path(), &database)?;
+    let settings = settings(&api, &second, folder.path(), &database)?;
     introduce(&database)?;
     let (mut rounds, mut slots, mut ok) = (0_u64, 0, 0);
     let ended = app::run(&settings, |round| {
@@ -71,7 +75,7 @@ fn drop_folder(folder: TempDir) -> Option<PathBuf> {
 }
 
 /// A config like any other, so that the demo goes the way that `gatherd run` goes.
-fn settings(api: &SampleApi, folder: &Path, database: &Path) -> anyhow::Result<Settings> {
+fn settings(api: &SampleApi, second: &SampleApi, folder: &Path, database: &Path) -> anyhow::Result<Settings> {
     std::fs::write(folder.join("token"), SAMPLE_TOKEN).context("cannot write the demo's token")?;
     let mut text = format!(
         "database = {}\nworkers = 16\ngrace = \"2s\"\n\n[[job]]\nname = \"demo\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n\
@@ -79,7 +83,8 @@ fn settings(api: &SampleApi, folder: &Path, database: &Path) -> anyhow::Result<S
         toml::Value::String(database.display().to_string())
     );
     for (name, path, keys) in ENDPOINTS {
-        writeln!(text, "  {{ name = {name:?}, url = {:?}{keys} }},", api.url(path))?;
+        let host = if name == ASKS_FOR_A_PAUSE { second } else { api };
+        writeln!(text, "  {{ name = {name:?}, url = {:?}{keys} }},", host.url(path))?;
     }
     text.push_str("]\n");
     let file = folder.join("config.toml");
@@ -93,7 +98,7 @@ fn introduce(database: &Path) -> anyhow::Result<()> {
     for (index, (name, path, _)) in ENDPOINTS.iter().enumerate() {
         writeln!(out, "{:>4}  {name:<28} {path}", index + 1)?;
     }
-    writeln!(out, "\nMarks: ✓ document  T timeout  S status  J not JSON  X truncated  ! anything else\n")?;
+    writeln!(out, "\nMarks: ✓ document  T timeout  S status  J not JSON  X truncated  B left alone  ! anything else\n")?;
     Ok(())
 }
 
@@ -120,6 +125,7 @@ fn mark(outcome: Outcome) -> &'static str {
         Outcome::HttpStatus => "S",
         Outcome::NotJson => "J",
         Outcome::Truncated => "X",
+        Outcome::Backoff => "B",
         _ => "!",
     }
 }
