@@ -15,7 +15,7 @@ use gatherd::config::{Endpoint, RequestSettings};
 use gatherd::fetch::{Ask, Clients, PreparedJob, Request, attempt};
 use gatherd::model::{ClosedRound, JobName, Layout, Outcome, RoundBegin, RoundId};
 use gatherd::sample_api::SampleApi;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// A round of `slots` healthy endpoints by one worker, whose attempts in `panics` panic.
 fn round(slots: usize, panics: std::ops::Range<usize>) -> (Arc<ClosedRound>, Option<Fatal>) {
@@ -38,16 +38,16 @@ fn round(slots: usize, panics: std::ops::Range<usize>) -> (Arc<ClosedRound>, Opt
     });
     System::new().block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let (collected, wait) = oneshot::channel();
+        let (collected, mut wait) = mpsc::unbounded_channel();
         let (fatal, mut fatally) = mpsc::unbounded_channel();
         let pool = FetchWorker::start(1, sometimes).expect("one thread");
-        let collector = Collector(Some(collected)).start().recipient();
+        let collector = Collector(collected).start().recipient();
         let fetcher = Fetcher::new(Dispatch::new(1, []), pool, collector, Arc::clone(&clock), fatal).start();
         let now = clock.now().wall;
         let begin = RoundBegin { id: RoundId(1), due: now, started: now, layout: Arc::clone(&layout) };
         let job = Arc::new(PreparedJob { layout, requests });
         fetcher.do_send(StartRound { begin, job, deadline: Duration::from_mins(1), closed: None });
-        (wait.await.expect("the round ends"), fatally.try_recv().ok())
+        (wait.recv().await.expect("the round ends"), fatally.try_recv().ok())
     })
 }
 

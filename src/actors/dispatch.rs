@@ -161,12 +161,18 @@ impl Dispatch {
         }
         while let Some(host) = self.hosts.woken(now.monotonic) {
             self.release(&host, self.hosts.room(&host, now.monotonic));
-            let waits = self.rounds.iter().any(|running| running.held(&host) > 0);
-            if let Some(at) = self.hosts.opens(&host, now.monotonic).filter(|_| waits) {
-                self.hosts.wake(&host, at);
-            }
+            self.wake_for_held(&host, now);
         }
         self.close_finished(now);
+    }
+
+    /// Sets the time at which what waits for `host` may go on, when that is a matter of time.
+    fn wake_for_held(&mut self, host: &Arc<str>, now: Moment) {
+        if let Some(at) = self.hosts.opens(host, now.monotonic)
+            && self.rounds.iter().any(|running| running.held(host) > 0)
+        {
+            self.hosts.wake(host, at);
+        }
     }
 
     /// Makes `count` of the slots ready that wait for `host`, fairly between the rounds.
@@ -201,6 +207,7 @@ impl Dispatch {
                         kept += load.kept();
                     }
                     self.in_flight += 1;
+                    self.wake_for_held(&order.request.host, now);
                     orders.push(*order);
                 }
                 Some(Next::Held) => {}

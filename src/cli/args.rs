@@ -34,6 +34,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Write a commented config
     Init(InitArgs),
+    /// Run the config once against a built-in server that hangs, lies and blocks; nothing leaves the machine
+    Rehearse(RehearseArgs),
     /// Show the last rounds and what is in the ledger
     Rounds(RoundsArgs),
     /// Show the last complete round, an endpoint a line
@@ -112,6 +114,17 @@ pub struct CheckArgs {
     /// Show times in UTC instead of local ones
     #[arg(long)]
     pub utc: bool,
+}
+
+/// `gatherd rehearse`.
+#[derive(Debug, clap::Args)]
+pub struct RehearseArgs {
+    /// The config file
+    #[arg(long, default_value = "config.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print a JSON object for each slot
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `gatherd init`.

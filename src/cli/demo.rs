@@ -98,7 +98,10 @@ fn introduce(database: &Path) -> anyhow::Result<()> {
     for (index, (name, path, _)) in ENDPOINTS.iter().enumerate() {
         writeln!(out, "{:>4}  {name:<28} {path}", index + 1)?;
     }
-    writeln!(out, "\nMarks: ✓ document  T timeout  S status  J not JSON  X truncated  B left alone  ! anything else\n")?;
+    writeln!(
+        out,
+        "\nMarks: ✓ document  T timeout  S status  J not JSON  X truncated  B left alone  ! anything else\n"
+    )?;
     Ok(())
 }
 

@@ -3,23 +3,16 @@
 use std::io::{BufWriter, Read, Write, stdin, stdout};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
-use http::HeaderValue;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
-use tokio::sync::Notify;
 
 use super::args::FetchArgs;
 use super::exit::{NO, usage};
+use super::interrupt::Interrupt;
+use super::output::progress_bar;
 use crate::app::{self, Afterwards};
 use crate::config::{RequestSettings, Secret, SecretSource};
 use crate::model::{Detail, Document, Outcome, Slot};
-
-/// 128 and the number of SIGINT, as a shell has it.
-const INTERRUPTED: u8 = 130;
+use http::HeaderValue;
+use serde::Serialize;
 
 /// An entry of `--why`.
 #[derive(Serialize)]
@@ -54,43 +47,12 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     print(&slots, args.why)?;
     let any_null = slots.iter().any(|(_, slot)| slot.outcome != Outcome::Ok);
     Ok(if interrupted {
-        INTERRUPTED.into()
+        Interrupt::CODE.into()
     } else if args.fail && any_null {
         NO.into()
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// Ctrl-C: the first one closes the round, any further one, or one after the round, ends the process at once.
-struct Interrupt(Arc<(Notify, AtomicBool)>);
-
-impl Interrupt {
-    fn listen() -> anyhow::Result<Self> {
-        let state = Arc::new((Notify::new(), AtomicBool::new(false)));
-        let shared = Arc::clone(&state);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let watch = async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if shared.1.swap(true, Ordering::Relaxed) {
-                    std::process::exit(INTERRUPTED.into());
-                }
-                shared.0.notify_one();
-            }
-        };
-        thread::Builder::new().name("interrupt".to_owned()).spawn(move || runtime.block_on(watch))?;
-        Ok(Self(state))
-    }
-
-    /// Resolves when the first one comes.
-    async fn first(&self) {
-        self.0.0.notified().await;
-    }
-
-    /// Whether one has come; from now on any ends the process.
-    fn round_is_over(&self) -> bool {
-        self.0.1.swap(true, Ordering::Relaxed)
-    }
 }
 
 fn urls(args: &FetchArgs) -> anyhow::Result<Vec<String>> {
@@ -136,15 +98,6 @@ fn request(args: &FetchArgs) -> anyhow::Result<RequestSettings> {
         retries: args.retries,
         ..default
     })
-}
-
-fn progress_bar(slots: usize) -> ProgressBar {
-    // Draws nothing where standard error is not a terminal.
-    let bar = ProgressBar::with_draw_target(u64::try_from(slots).ok(), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn print(slots: &[(String, Slot)], why: bool) -> anyhow::Result<()> {

@@ -6,8 +6,10 @@ mod demo;
 pub mod exit;
 mod fetch;
 mod init;
+mod interrupt;
 mod latest;
 mod output;
+mod rehearse;
 mod rounds;
 mod run;
 mod sample_api;
@@ -41,6 +43,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Rehearse(args) => rehearse::run(&args),
         Command::Rounds(args) => rounds::run(&args),
         Command::Latest(args) => latest::run(&args),
         Command::Why(args) => why::run(&args),

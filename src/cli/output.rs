@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write, stdout};
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::value::RawValue;
 
 use crate::model::Timestamp;
@@ -66,6 +67,15 @@ pub fn print_json(answer: &Answer, documents: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A bar on standard error for so many slots; it draws nothing where that is not a terminal.
+pub fn progress_bar(slots: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(u64::try_from(slots).ok(), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 /// The moment that a view's column holds, if it holds one.
 pub fn parse_moment(value: &Value) -> Option<DateTime<Utc>> {
     if let Value::Text(text) = value { text.parse().ok() } else { None }
@@ -97,9 +107,14 @@ pub fn plain(value: &Value) -> String {
         Value::Null => String::new(),
         Value::Integer(number) => number.to_string(),
         Value::Real(number) => number.to_string(),
-        Value::Text(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Value::Text(text) => plain_text(text),
         Value::Blob(bytes) => bytes.iter().fold(String::from("x'"), |text, byte| text + &format!("{byte:02x}")) + "'",
     }
+}
+
+/// The same for a text.
+pub fn plain_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A document as sent, but without the line breaks that it may have between its tokens: a line is an object here.

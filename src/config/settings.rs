@@ -19,7 +19,7 @@ use super::section::Text;
 use super::shown_url::shown_url;
 use super::template::{Escape, Template};
 use crate::model::{EndpointLabel, JobName, Layout};
-use crate::schedule::Cadence;
+use crate::schedule::{Cadence, Entry};
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
@@ -249,6 +249,17 @@ fn host_of(url: &Url) -> Arc<str> {
 }
 
 impl Job {
+    /// The job as the timetable knows it.
+    #[must_use]
+    pub fn entry(&self) -> Entry {
+        Entry {
+            job: self.name.clone(),
+            cadence: self.cadence.clone(),
+            deadline: self.deadline,
+            run_on_start: self.run_on_start,
+        }
+    }
+
     /// The ordered endpoints, as the database keeps them.
     #[must_use]
     pub fn layout(&self) -> Layout {

@@ -31,6 +31,14 @@ pub struct Entry {
     pub run_on_start: bool,
 }
 
+impl Entry {
+    /// How long a round may take that starts on time for `due`.
+    #[must_use]
+    pub fn longest_round(&self, due: Timestamp) -> Duration {
+        self.deadline.unwrap_or_else(|| time_between(due, self.cadence.next_after(due)))
+    }
+}
+
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
