@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gatherd::config::Settings;
 use gatherd::fetch::{Ask, Attempt, Clients, PreparedJob, attempt};
-use gatherd::model::Outcome;
+use gatherd::model::{Outcome, Timestamp};
 use gatherd::sample_api::SampleApi;
 use serde_json::{Value, json};
 
@@ -24,6 +24,42 @@ fn fetch(defaults: &str, job: &str, endpoint: &str, url: &str) -> Attempt {
     let settings = Settings::parse(&folder.path().join("config.toml"), &text).expect("a valid config");
     let job = PreparedJob::new(&settings.jobs[0], folder.path(), &mut Clients::default()).expect("requests");
     attempt(&job.requests[0], Ask::once(Duration::from_secs(5)))
+}
+
+/// The due that the requests below answer: 2026-01-31 14:00 UTC.
+const DUE: Timestamp = Timestamp::from_micros(1_769_868_000_000_000);
+
+/// What the API received in a round due then, by its own account; `last_ok` was the last success.
+fn echoed_at_due(job: &str, path: &str, last_ok: Option<Timestamp>) -> Value {
+    let api = sample_api();
+    let text = format!("[[job]]\nname = \"j\"\nevery = \"1m\"\n{job}\nendpoints = ['{}']\n", api.url(path));
+    let settings = Settings::parse(Path::new("config.toml"), &text).expect("a valid config");
+    let job = PreparedJob::new(&settings.jobs[0], Path::new("."), &mut Clients::default()).expect("requests");
+    let ask = Ask { due: DUE, last_ok, ..Ask::once(Duration::from_secs(5)) };
+    let attempt = attempt(&job.requests[0], ask);
+    attempt.body.unwrap_or_else(|| panic!("{:?}", attempt.detail)).parse().expect("JSON")
+}
+
+#[test]
+fn blocks_are_filled_in_wherever_they_stand() {
+    let job = r#"
+query = { to = "{{ due }}", day = '{{ due | strftime("%Y-%m-%d %H", "Europe/Berlin") }}' }
+headers = { X-Since = "{{ due - 1d | unix }}" }
+json = { from = "{{ due - 30m }}", note = 'a "quoted" {{ due | strftime("%Y") }}' }"#;
+    let echo = echoed_at_due(job, "/echo/{{ due | strftime(\"%Y/%m\") }}?from={{ due - 1h30m }}&z=1", None);
+    assert_eq!(echo["path"], "/echo/2026/01");
+    assert_eq!(echo["query"], "from=2026-01-31T12:30:00Z&z=1&day=2026-01-31+15&to=2026-01-31T14%3A00%3A00Z");
+    assert_eq!(echo["headers"]["x-since"], "1769781600");
+    let body: Value = echo["body"].as_str().expect("text").parse().expect("JSON");
+    assert_eq!(body, json!({ "from": "2026-01-31T13:30:00Z", "note": "a \"quoted\" 2026" }));
+}
+
+#[test]
+fn the_last_success_is_filled_in_or_what_stands_in_for_it() {
+    let path = "/echo?since={{ last_ok | default(due - 1d) }}";
+    let last_ok = Some(Timestamp::from_micros(DUE.as_micros() - 3_600_000_000));
+    assert_eq!(echoed_at_due("", path, last_ok)["query"], "since=2026-01-31T13:00:00Z");
+    assert_eq!(echoed_at_due("", path, None)["query"], "since=2026-01-30T14:00:00Z");
 }
 
 /// What the API received, by its own account.

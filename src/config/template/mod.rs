@@ -22,9 +22,10 @@ use crate::model::Timestamp;
 /// The most bytes that the blocks of one template make together.
 const LARGEST: usize = 64 * 1024;
 
-/// Everything but the unreserved characters of RFC 3986 (section 2.3) and the colon, which a path, a query and a
-/// fragment may have as it is, and times often do.
-const NOT_IN_A_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+/// Everything but the unreserved characters of RFC 3986 (section 2.3), the colon and the slash, which a path, a query and
+/// a fragment may have as they are, and times and dates often do.
+const NOT_IN_A_URL: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'/');
 
 /// The moments of the sample: a due, when the request is made, and the due before it.
 const SAMPLE: Moments = Moments {
@@ -69,8 +70,8 @@ pub struct Moments {
 /// How the values of blocks are written; what stands around them never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
-    /// Percent-encoded, but for the unreserved characters of RFC 3986 and the colon: a value stays within its part of
-    /// the URL.
+    /// Percent-encoded, but for the unreserved characters of RFC 3986, the colon and the slash: a value begins no
+    /// further parameter.
     Url,
     /// Escaped as inside of a JSON text, without quotes around it: numbers, true and false stay what they are.
     Json,
