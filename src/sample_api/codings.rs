@@ -12,6 +12,8 @@ const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 pub(super) const GZIP_REPEATS: u32 = 41_000;
 /// The checksum of what `/gzip-bomb` unpacks to; a test computes it.
 pub(super) const GZIP_BOMB_CRC: u32 = 0x6ba7_472c;
+/// 128 KiB, as a power of two.
+const ZSTD_WINDOW: u8 = 17;
 /// 128 KiB each: 1 GiB.
 const ZSTD_BLOCKS: u32 = 8_192;
 /// 16 MiB each: 1 GiB.
@@ -28,6 +30,27 @@ pub(super) fn deflate(_: &Call<'_>, out: &mut Vec<u8>) -> After {
     coded(out, "deflate", &body)
 }
 
+/// Deflate without zlib's frame, as some servers understand the word.
+pub(super) fn deflate_raw(_: &Call<'_>, out: &mut Vec<u8>) -> After {
+    let mut body = Vec::new();
+    stored_block(DOCUMENT, &mut body);
+    coded(out, "deflate", &body)
+}
+
+/// The document in two members of one gzip file (RFC 1952, section 2.2).
+pub(super) fn gzip_members(_: &Call<'_>, out: &mut Vec<u8>) -> After {
+    let (start, end) = DOCUMENT.split_at(20);
+    coded(out, "gzip", &[gzip_stored(start), gzip_stored(end)].concat())
+}
+
+pub(super) fn gzip_trailing(_: &Call<'_>, out: &mut Vec<u8>) -> After {
+    coded(out, "gzip", &[gzip_stored(DOCUMENT).as_slice(), b"more"].concat())
+}
+
+pub(super) fn unknown_coding(_: &Call<'_>, out: &mut Vec<u8>) -> After {
+    coded(out, "lzma", DOCUMENT)
+}
+
 pub(super) fn brotli(_: &Call<'_>, out: &mut Vec<u8>) -> After {
     let mut bits = Bits::default();
     bits.put(0, 1);
@@ -37,12 +60,33 @@ pub(super) fn brotli(_: &Call<'_>, out: &mut Vec<u8>) -> After {
 }
 
 pub(super) fn zstd(_: &Call<'_>, out: &mut Vec<u8>) -> After {
-    let mut body = zstd_head();
+    let mut body = zstd_head(ZSTD_WINDOW);
+    zstd_stored(DOCUMENT, true, &mut body);
+    coded(out, "zstd", &body)
+}
+
+/// A frame whose decoder needs 128 MiB, where HTTP allows 8 (RFC 9659).
+pub(super) fn zstd_window(_: &Call<'_>, out: &mut Vec<u8>) -> After {
+    let mut body = zstd_head(27);
     zstd_stored(DOCUMENT, true, &mut body);
     coded(out, "zstd", &body)
 }
 
 pub(super) fn gzip_bomb(_: &Call<'_>, out: &mut Vec<u8>) -> After {
+    let mut body = GZIP_HEAD.to_vec();
+    body.extend_from_slice(&deflate_spaces());
+    body.extend_from_slice(&GZIP_BOMB_CRC.to_le_bytes());
+    body.extend_from_slice(&(GZIP_REPEATS * 258 + 3).to_le_bytes());
+    coded(out, "gzip", &body)
+}
+
+/// Its checksum is missing, which nobody should come to know.
+pub(super) fn deflate_bomb(_: &Call<'_>, out: &mut Vec<u8>) -> After {
+    coded(out, "deflate", &[&[0x78, 0x01], deflate_spaces().as_slice()].concat())
+}
+
+/// A deflate stream of 10 MiB of spaces between quotes.
+fn deflate_spaces() -> Vec<u8> {
     let mut bits = Bits::default();
     bits.put(0b011, 3);
     bits.put_code(0x30 + u32::from(b'"'), 8);
@@ -54,11 +98,7 @@ pub(super) fn gzip_bomb(_: &Call<'_>, out: &mut Vec<u8>) -> After {
     }
     bits.put_code(0x30 + u32::from(b'"'), 8);
     bits.put_code(0, 7);
-    let mut body = GZIP_HEAD.to_vec();
-    body.extend_from_slice(&bits.finish());
-    body.extend_from_slice(&GZIP_BOMB_CRC.to_le_bytes());
-    body.extend_from_slice(&(GZIP_REPEATS * 258 + 3).to_le_bytes());
-    coded(out, "gzip", &body)
+    bits.finish()
 }
 
 pub(super) fn brotli_bomb(_: &Call<'_>, out: &mut Vec<u8>) -> After {
@@ -74,7 +114,7 @@ pub(super) fn brotli_bomb(_: &Call<'_>, out: &mut Vec<u8>) -> After {
 }
 
 pub(super) fn zstd_bomb(_: &Call<'_>, out: &mut Vec<u8>) -> After {
-    let mut body = zstd_head();
+    let mut body = zstd_head(ZSTD_WINDOW);
     zstd_stored(b"\"", false, &mut body);
     for _ in 0..ZSTD_BLOCKS {
         let repeat = (128 * 1024) << 3 | 0b010_u32;
@@ -164,9 +204,9 @@ fn brotli_spaces(bits: &mut Bits) {
     bits.put(SIZE - 22_594, 24); // command 504 inserts 22,594 literals and this many more
 }
 
-/// A zstd frame of unknown size with a window of 128 KiB.
-fn zstd_head() -> Vec<u8> {
-    vec![0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3]
+/// A zstd frame of unknown size with a window of 2 to the power of `window_log`, which is at least 10.
+fn zstd_head(window_log: u8) -> Vec<u8> {
+    vec![0x28, 0xb5, 0x2f, 0xfd, 0, (window_log - 10) << 3]
 }
 
 fn zstd_stored(data: &[u8], last: bool, out: &mut Vec<u8>) {

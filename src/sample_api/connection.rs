@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::documents::HEALTHY_ANSWER;
-use super::modes;
+use super::modes::{self, Call};
 use super::request::{Refusal, Request};
 use super::respond::{After, JSON, answer};
 use super::stats::{Open, Stats};
@@ -88,7 +88,7 @@ fn answer_all(input: &mut Vec<u8>, out: &mut Vec<u8>, stats: &Stats) -> (After, 
             Ok(Some(request)) => {
                 stats.saw(&request);
                 used += request.size();
-                let after = answer_one(&request, out, stats);
+                let after = answer_one(&Call { request: &request, stats }, out);
                 if after != After::Keep || request.last {
                     break (after, request.last);
                 }
@@ -103,10 +103,10 @@ fn answer_all(input: &mut Vec<u8>, out: &mut Vec<u8>, stats: &Stats) -> (After, 
     end
 }
 
-fn answer_one(request: &Request<'_>, out: &mut Vec<u8>, stats: &Stats) -> After {
+fn answer_one(call: &Call<'_>, out: &mut Vec<u8>) -> After {
     let start = out.len();
-    let after = modes::play(request, stats, out);
-    if request.method != "HEAD" {
+    let after = modes::play(call, out);
+    if call.request.method != "HEAD" {
         return after;
     }
     if let Some(end) = out[start..].windows(4).position(|four| four == b"\r\n\r\n") {
@@ -138,6 +138,13 @@ async fn carry_on(stream: &mut impl Transport, after: After) -> io::Result<()> {
         After::Wait(pause) => {
             sleep(pause).await;
             send(stream, HEALTHY_ANSWER).await
+        }
+        After::Bytewise(bytes, pause) => {
+            for byte in bytes.chunks(1) {
+                send(stream, byte).await?;
+                sleep(pause).await;
+            }
+            Ok(())
         }
         After::Fill(bytes) => fill(stream, bytes).await,
         After::Forever(piece, pause) => loop {

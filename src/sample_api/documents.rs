@@ -116,11 +116,18 @@ fn limited(out: &mut Vec<u8>, status: u16, after: &str) -> After {
 }
 
 pub(super) fn flaky(call: &Call<'_>, out: &mut Vec<u8>) -> After {
-    let name = format!("{}?{}", call.request.path, call.request.query.unwrap_or(""));
-    if call.stats.next_in_cycle(&name) % 3 == 2 {
+    if call.nth() % 3 == 2 {
         return healthy(call, out);
     }
     answer(out, 503, JSON, br#"{"error":"try again"}"#)
+}
+
+pub(super) fn wait_once(call: &Call<'_>, out: &mut Vec<u8>) -> After {
+    if call.nth() > 0 {
+        return healthy(call, out);
+    }
+    let after = call.request.parameter("after").unwrap_or_else(|| "1".to_owned());
+    limited(out, 503, &after)
 }
 
 pub(super) fn redirect(_: &Call<'_>, out: &mut Vec<u8>) -> After {

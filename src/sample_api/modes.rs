@@ -31,6 +31,14 @@ pub(super) struct Call<'a> {
     pub(super) stats: &'a Stats,
 }
 
+impl Call<'_> {
+    /// How many times its path and query have been asked for before. Each call counts, so it is for one a request.
+    pub(super) fn nth(&self) -> u64 {
+        let Request { path, query, .. } = self.request;
+        self.stats.next_in_cycle(&format!("{path}?{}", query.unwrap_or_default()))
+    }
+}
+
 #[derive(Debug)]
 enum Play {
     /// A whole answer with this status, content type and body.
@@ -41,11 +49,10 @@ enum Play {
 }
 
 /// Answers a request: appends what is to be written at once, and says what comes after.
-pub(super) fn play(request: &Request<'_>, stats: &Stats, out: &mut Vec<u8>) -> After {
-    let call = Call { request, stats };
-    let segment = request.segment();
+pub(super) fn play(call: &Call<'_>, out: &mut Vec<u8>) -> After {
+    let segment = call.request.segment();
     let Some(mode) = MODES.iter().find(|mode| mode.segment() == segment) else {
-        return doc::not_found(&call, out);
+        return doc::not_found(call, out);
     };
     match mode.play {
         Play::Page(number, content_type, body) => answer(out, number, content_type, body),
@@ -53,7 +60,7 @@ pub(super) fn play(request: &Request<'_>, stats: &Stats, out: &mut Vec<u8>) -> A
             out.extend_from_slice(bytes);
             after
         }
-        Play::Call(handler) => handler(&call, out),
+        Play::Call(handler) => handler(call, out),
     }
 }
 
@@ -76,8 +83,8 @@ const fn json(path: Text, outcome: Text, about: Text, body: &'static [u8]) -> Mo
     Mode { path, about, outcome, play: Play::Page(200, JSON, body) }
 }
 
-const fn html(path: Text, outcome: Text, about: Text, status: u16, content_type: Text) -> Mode {
-    Mode { path, about, outcome, play: Play::Page(status, content_type, doc::PAGE) }
+const fn html(path: Text, outcome: Text, about: Text, status: u16, body: &'static [u8]) -> Mode {
+    Mode { path, about, outcome, play: Play::Page(status, HTML, body) }
 }
 
 const fn raw(path: Text, outcome: Text, about: Text, bytes: &'static [u8], after: After) -> Mode {
@@ -95,6 +102,11 @@ const DRIPPING_HEADERS: After = After::Forever(bad::HEADER_LINE, ms(200));
 const INTERIM_FOREVER: After = After::Forever(bad::INTERIM, ms(10));
 const INFINITE: After = After::Forever(&bad::ENDLESS_CHUNK, Duration::ZERO);
 
+const TRICKLING: After = After::Bytewise(doc::HEALTHY_ANSWER, ms(1));
+const FLOODING: After = After::Forever(bad::FILLER, Duration::ZERO);
+const TRAILING: After = After::Forever(bad::HEADER_LINE, Duration::ZERO);
+
+const PAST: &str = "/rate-limited?after=Sun,%2006+Nov+1994%2008:49:37%20GMT";
 const HUGE: &[u8] = br#"{"big":1e400,"digits":1234567890123456789012345678901234567890,"zero":-0.0,"a":1,"a":2,"exact":0.1000000000000000055511151231257827}"#;
 const UTF16: &[u8] = b"\xff\xfe{\0\"\0a\0\"\0:\x001\0}\0";
 
@@ -105,9 +117,11 @@ pub const MODES: &[Mode] = &[
     call("/figures/shop", "ok", "/figures/NAME: figures that drift with the clock, each name its own", doc::figures),
     call("/delay/50", "ok", "/delay/MS: healthy after so many milliseconds", doc::delay),
     raw("/slow", "ok", "healthy after 300 ms", b"", After::Wait(ms(300))),
+    raw("/trickle", "ok", "healthy, a byte each millisecond from the status line on", b"", TRICKLING),
     call("/echo", "ok", "what was received, as JSON", doc::echo),
     raw("/chunked", "ok", "a body in chunks, with an extension and a trailer", bad::CHUNKED, After::Keep),
     raw("/early-hints", "ok", "a 103 before the answer", bad::EARLY_HINTS, After::Keep),
+    call("/many-1xx", "ok", "1000 interim responses before the answer", bad::many_1xx),
     raw("/http10", "ok", "HTTP/1.0 without a length, read to the end", bad::HTTP10, After::Close),
 
     // No answer, or a late one
@@ -118,33 +132,61 @@ pub const MODES: &[Mode] = &[
     raw("/reset", "reset", "RST before any answer", b"", REFUSED),
     raw("/reset-body", "reset", "RST in the middle of the body", bad::TRUNCATED, READ_THEN_RESET),
     raw("/close", "reset", "FIN before any byte of an answer", b"", After::Close),
+    raw("/close-in-headers", "reset", "FIN in the middle of the headers", bad::HEADERS_CUT, After::Close),
 
     // Statuses
-    html("/html-500", "http_status", "an HTML page with status 500", 500, HTML),
+    html("/html-500", "http_status", "an HTML page with status 500", 500, doc::PAGE),
     call("/guarded", "http_status", "403 without the sample token and a gatherd user agent", doc::guarded),
     call("/rate-limited", "http_status", "429 with Retry-After: 30, or ?after=VALUE", doc::rate_limited),
+    call("/rate-limited?after=soon", "http_status", "429 with a Retry-After that is no time", doc::rate_limited),
+    call(PAST, "http_status", "429 with a Retry-After that is past", doc::rate_limited),
+    call("/wait-once?after=1", "http_status", "503 with Retry-After once, then healthy; each path and query counts for itself", doc::wait_once),
     call("/flaky", "http_status", "503 twice, then healthy; each path and query counts for itself", doc::flaky),
     call("/status/418", "http_status", "/status/CODE: any status; ?after=VALUE adds Retry-After", doc::status),
-    call("/secret-echo", "http_status", "500 with a page that shows the token it was sent", doc::secret_echo),
-    html("/no-content", "empty_body", "204", 204, HTML),
+    raw("/switching-protocols", "http_status", "101, and a WebSocket begins", bad::SWITCHING_PROTOCOLS, After::Hang),
+    html("/no-content", "empty_body", "204", 204, b""),
     json("/empty", "empty_body", "200 with a Content-Length of 0", b""),
+    raw("/empty-chunked", "empty_body", "200 with no chunk but the last", bad::CHUNKED_NOTHING, After::Keep),
     call("/redirect", "redirect", "302 to /healthy", doc::redirect),
     call("/redirect-away", "redirect", "302 to a cloud's metadata address", doc::redirect_away),
     call("/redirect-scheme", "redirect", "302 to a file: URL", doc::redirect_scheme),
     call("/redirect-to?url=/healthy", "redirect", "/redirect-to?url=URL: 302 to there", doc::redirect_url),
     call("/redirect-hops/3", "redirect", "/redirect-hops/N: N times 302, then /healthy", doc::redirect_hops),
     call("/redirect-loop", "redirect", "302 to itself", doc::redirect_loop),
+    raw("/redirect-nowhere", "http_status", "302 without a Location", bad::REDIRECT_NOWHERE, After::Keep),
+    raw("/location", "ok", "200 with a Location, which means nothing there", bad::LOCATION_200, After::Keep),
+    call("/secret-echo", "http_status", "500 with a page that shows the token it was sent", doc::secret_echo),
+    raw("/stalled-refusal", "http_status", "403 whose body stalls after its first byte", bad::STALLED_REFUSAL, After::Hang),
+
+    // HTTP that is unusual, and allowed
+    raw("/no-reason", "ok", "a status line without a reason", bad::NO_REASON, After::Keep),
+    raw("/bare-lf", "ok", "lines that end without CR", bad::BARE_LF, After::Keep),
+    raw("/latin1-header", "ok", "a header in Latin-1", bad::LATIN1_HEADER, After::Keep),
+    raw("/same-length-twice", "ok", "the same Content-Length twice", bad::SAME_LENGTH_TWICE, After::Keep),
+    raw("/chunked-and-length", "ok", "a Content-Length beside chunks, which count", bad::CHUNKED_AND_LENGTH, After::Keep),
+    raw("/two-answers", "ok", "an answer nobody asked for behind the one that was", bad::TWO_ANSWERS, After::Keep),
+    call("/headers/50", "ok", "/headers/N: so many short header lines", bad::headers),
+    call("/header/50000", "ok", "/header/BYTES: one header with a value of so many bytes", bad::header),
 
     // HTTP that is broken
     raw("/truncated", "truncated", "closes before Content-Length is reached", bad::TRUNCATED, After::Close),
     raw("/truncated-chunked", "truncated", "closes before the last chunk", bad::TRUNCATED_CHUNKED, After::Close),
     raw("/garbage", "protocol", "bytes that are not HTTP", bad::GARBAGE, After::Close),
     raw("/http09", "protocol", "HTML without a status line", bad::HTTP09, After::Close),
+    raw("/http99", "protocol", "a version of HTTP that is not yet", bad::FUTURE_VERSION, After::Close),
+    raw("/status-zero", "protocol", "the status 000", bad::STATUS_ZERO, After::Close),
+    raw("/status-thousand", "protocol", "a status of four digits", bad::FOUR_DIGITS, After::Close),
     raw("/two-lengths", "protocol", "two different Content-Length headers", bad::TWO_LENGTHS, After::Close),
     raw("/absurd-length", "protocol", "a Content-Length over 64 bits", bad::ABSURD_LENGTH, After::Close),
+    raw("/negative-length", "protocol", "a Content-Length below zero", bad::NEGATIVE_LENGTH, After::Close),
     raw("/chunk-overflow", "protocol", "a chunk size over 64 bits", bad::CHUNK_OVERFLOW, After::Close),
-    call("/headers/50", "ok", "/headers/N: so many short header lines", bad::headers),
-    call("/header/50000", "ok", "/header/BYTES: one header with a value of so many bytes", bad::header),
+    raw("/chunk-too-long", "protocol", "a chunk longer than it says", bad::CHUNK_TOO_LONG, After::Close),
+    raw("/endless-chunk-extension", "protocol", "a chunk size line that never ends", bad::CHUNK_EXTENSION_BEGUN, FLOODING),
+    raw("/endless-trailers", "protocol", "trailers that never end", bad::TRAILERS_BEGUN, TRAILING),
+    raw("/endless-header", "protocol", "a header line that never ends", bad::HEADER_BEGUN, FLOODING),
+    raw("/nul-header", "protocol", "a NUL in a header", bad::NUL_HEADER, After::Close),
+    raw("/folded-header", "protocol", "a header over two lines", bad::FOLDED_HEADER, After::Close),
+    raw("/space-before-colon", "protocol", "a blank behind a header's name", bad::SPACE_BEFORE_COLON, After::Close),
     call("/headers-100k", "protocol", "over 100 KiB of headers in 450 lines", bad::headers_100k),
     call("/headers-400k", "protocol", "over 400 KiB of headers in 50 lines", bad::headers_400k),
 
@@ -154,31 +196,43 @@ pub const MODES: &[Mode] = &[
     raw("/infinite", "too_large", "an array that never ends, in chunks", bad::ENDLESS_HEAD, INFINITE),
     raw("/declared-huge", "too_large", "announces 100 MiB and says no more", bad::DECLARED_HUGE, After::Hang),
     call("/gzip-bomb", "too_large", "10 MiB in 67 kB of gzip", code::gzip_bomb),
+    call("/deflate-bomb", "too_large", "10 MiB in 67 kB of deflate", code::deflate_bomb),
     call("/br-bomb", "too_large", "1 GiB in 1 kB of brotli", code::brotli_bomb),
     call("/zstd-bomb", "too_large", "1 GiB in 33 kB of zstd", code::zstd_bomb),
 
     // Content codings
     call("/gzip", "ok", "compressed with gzip", code::gzip),
+    call("/gzip-members", "ok", "a gzip file of two members", code::gzip_members),
     call("/deflate", "ok", "compressed with deflate", code::deflate),
+    call("/deflate-raw", "ok", "compressed with deflate, without zlib's frame", code::deflate_raw),
     call("/br", "ok", "compressed with brotli", code::brotli),
     call("/zstd", "ok", "compressed with zstd", code::zstd),
     call("/gzip-broken", "encoding", "gzip with a block that does not exist", code::gzip_broken),
     call("/gzip-checksum", "encoding", "gzip with a wrong checksum", code::gzip_checksum),
     call("/gzip-truncated", "encoding", "half a gzip file", code::gzip_truncated),
+    call("/gzip-trailing", "encoding", "bytes behind the end of a gzip file", code::gzip_trailing),
+    call("/zstd-window", "encoding", "zstd with a window of 128 MiB", code::zstd_window),
     call("/not-gzip", "encoding", "plain JSON that is said to be gzip", code::not_gzip),
     call("/double-encoding", "encoding", "gzip within gzip", code::double_encoding),
+    call("/unknown-coding", "encoding", "a coding that nobody asked for", code::unknown_coding),
 
     // Bodies
-    html("/html-200", "not_json", "an HTML page with status 200", 200, HTML),
-    html("/html-as-json", "not_json", "an HTML page that is said to be JSON", 200, JSON),
+    html("/html-200", "not_json", "an HTML page with status 200", 200, doc::PAGE),
+    json("/html-as-json", "not_json", "an HTML page that is said to be JSON", doc::PAGE),
+    html("/json-as-html", "ok", "JSON that is said to be HTML", 200, b"{\"ok\":true}"),
     json("/null", "ok", "the document null", b"null"),
     json("/bom", "ok", "JSON after a byte order mark", b"\xef\xbb\xbf{\"ok\":true}"),
+    json("/two-boms", "not_json", "JSON after two byte order marks", b"\xef\xbb\xbf\xef\xbb\xbf{\"ok\":true}"),
     json("/utf16", "invalid_utf8", "JSON in UTF-16", UTF16),
     json("/bad-utf8", "invalid_utf8", "a string in Latin-1", b"{\"name\":\"caf\xe9\"}"),
+    json("/blank", "not_json", "blanks and no document", b" \r\n\t "),
     json("/nan", "not_json", "NaN for a number", br#"{"a": NaN}"#),
+    json("/jsonp", "not_json", "a script that calls a function with the document", b"callback({\"ok\":true});"),
     json("/two-documents", "not_json", "two documents in one body", b"{} {}"),
+    json("/json-lines", "not_json", "a document on each line", b"{\"a\":1}\n{\"a\":2}\n"),
     json("/trailing-text", "not_json", "words after the document", b"{\"ok\":true} done"),
     json("/trailing-nul", "not_json", "a NUL after the document", b"{\"ok\":true}\0"),
+    json("/control-character", "not_json", "a line end in a string", b"{\"a\":\"x\ny\"}"),
     json("/lone-surrogate", "not_json", "half a surrogate pair", br#"["\uD800"]"#),
     call("/deep/128", "ok", "/deep/N: so many arrays, one in the other", doc::deep),
     call("/deep/129", "too_deep", "one array too many", doc::deep),

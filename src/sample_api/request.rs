@@ -85,9 +85,7 @@ impl<'b> Request<'b> {
 
     /// The value of a query parameter, percent-decoded and without control characters.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
-        let pairs = self.query?.split('&').filter_map(|pair| pair.split_once('='));
-        let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()?;
-        Some(decode(value).chars().filter(|c| !c.is_control()).collect())
+        value(self.query?, name)
     }
 
     /// Every header in the order it was sent.
@@ -122,6 +120,16 @@ fn framing(headers: &[httparse::Header<'_>], old: bool) -> Result<(usize, bool),
     if length > MAX_BODY { Err(Refusal::BodyTooLarge) } else { Ok((length, last)) }
 }
 
+fn pairs(coded: &str) -> impl Iterator<Item = (&str, &str)> {
+    coded.split('&').filter_map(|pair| pair.split_once('='))
+}
+
+fn value(coded: &str, name: &str) -> Option<String> {
+    let (_, value) = pairs(coded).find(|(key, _)| *key == name)?;
+    Some(decode(value).chars().filter(|c| !c.is_control()).collect())
+}
+
+/// Undoes the coding of queries and forms.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

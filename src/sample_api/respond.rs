@@ -17,6 +17,8 @@ pub(super) enum After {
     Hang,
     /// The healthy answer follows after this long.
     Wait(Duration),
+    /// These bytes follow one by one, with a pause after each; then the answer is whole.
+    Bytewise(&'static [u8], Duration),
     /// So many bytes of text and a closing quote end the body.
     Fill(u64),
     /// The same bytes over and over, with a pause after each, until the client leaves.
@@ -68,6 +70,7 @@ fn reason(status: u16) -> &'static str {
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        405 => "Method Not Allowed",
         408 => "Request Timeout",
         411 => "Length Required",
         413 => "Content Too Large",

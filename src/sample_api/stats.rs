@@ -56,13 +56,7 @@ impl Stats {
     /// Counts a request, before it is answered: who has the answer sees the count.
     pub(super) fn saw(&self, request: &Request<'_>) {
         self.requests.fetch_add(1, Ordering::AcqRel);
-        let mut paths = lock(&self.paths);
-        if let Some(count) = paths.get_mut(request.path) {
-            *count += 1;
-        } else if paths.len() < MOST_PATHS {
-            paths.insert(request.path.to_owned(), 1);
-        }
-        drop(paths);
+        count(&self.paths, request.path);
         if !HOT.contains(&request.segment()) {
             self.keep_head(request);
         }
@@ -104,6 +98,15 @@ impl Deref for Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn count(counts: &Mutex<HashMap<String, u64>>, path: &str) {
+    let mut counts = lock(counts);
+    if let Some(count) = counts.get_mut(path) {
+        *count += 1;
+    } else if counts.len() < MOST_PATHS {
+        counts.insert(path.to_owned(), 1);
     }
 }
 

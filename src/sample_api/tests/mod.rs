@@ -69,6 +69,8 @@ fn the_healthy_answer_is_as_long_as_it_says() {
     assert_eq!(get(&api, "/healthy"), answer);
     assert_eq!(get(&api, "/healthy/one/of/many?x=1"), answer);
     assert_eq!(get(&api, "/delay/1/x"), answer);
+    assert_eq!(get(&api, "/trickle"), answer);
+    assert!(get(&api, "/many-1xx").ends_with(&format!("\r\n\r\n{answer}")));
 }
 
 #[test]
@@ -174,6 +176,16 @@ fn flaky_fails_twice_then_succeeds_and_counts_each_path_and_query_for_itself() {
 }
 
 #[test]
+fn wait_once_asks_for_a_pause_once_and_is_healthy_then() {
+    let api = start();
+    let first = get(&api, "/wait-once?after=7");
+    assert!(first.starts_with("HTTP/1.1 503 ") && first.contains("\r\nRetry-After: 7\r\n"), "{first}");
+    let healthy = std::str::from_utf8(HEALTHY_ANSWER).unwrap();
+    assert_eq!([get(&api, "/wait-once?after=7"), get(&api, "/wait-once?after=7")], [healthy; 2]);
+    assert!(get(&api, "/wait-once?after=8").starts_with("HTTP/1.1 503 "));
+}
+
+#[test]
 fn retry_after_is_what_the_query_says() {
     let api = start();
     assert!(get(&api, "/rate-limited").contains("\r\nRetry-After: 30\r\n"));
@@ -252,7 +264,14 @@ fn endless_answers_go_on_for_as_long_as_they_are_read() {
     let start = read_some(&mut stream, 4 << 20);
     assert!(start.windows(13).any(|bytes| bytes == b"1\r\n[\r\n2000\r\n0"));
     assert!(start.windows(11).any(|bytes| bytes == b"0,\r\n2000\r\n0"));
-    for (path, enough) in [("/drip", 73), ("/drip-headers", 77), ("/endless-1xx", 200)] {
+    let others = [
+        ("/drip", 73),
+        ("/drip-headers", 77),
+        ("/endless-1xx", 200),
+        ("/endless-header", 1 << 20),
+        ("/endless-trailers", 1 << 20),
+    ];
+    for (path, enough) in others {
         let mut stream = connect(&api);
         write!(stream, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
         read_some(&mut stream, enough);
