@@ -5,6 +5,7 @@
 //! would agree to do. [`MODES`] lists the endpoints and the outcome each should be given.
 
 mod codings;
+mod conditional;
 mod connection;
 mod documents;
 mod faults;
@@ -139,6 +140,13 @@ impl SampleApi {
     #[must_use]
     pub fn last_request(&self, path: &str) -> Option<String> {
         self.stats.last_request(path)
+    }
+
+    /// How many requests to `path` were answered with 304 by an endpoint that can be asked whether its
+    /// document has changed.
+    #[must_use]
+    pub fn not_modified(&self, path: &str) -> u64 {
+        self.stats.not_modified(path)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::codings as code;
+use super::conditional as cond;
 use super::documents as doc;
 use super::faults as bad;
 use super::request::Request;
@@ -123,6 +124,12 @@ pub const MODES: &[Mode] = &[
     raw("/early-hints", "ok", "a 103 before the answer", bad::EARLY_HINTS, After::Keep),
     call("/many-1xx", "ok", "1000 interim responses before the answer", bad::many_1xx),
     raw("/http10", "ok", "HTTP/1.0 without a length, read to the end", bad::HTTP10, After::Close),
+
+    // What is asked for anew
+    call("/etag", "ok", "an ETag; 304 for who knows it", cond::etag),
+    call("/etag-changing/3", "ok", "/etag-changing/N: document and ETag change every N requests", cond::etag_changing),
+    call("/last-modified", "ok", "Last-Modified; 304 for who knows it", cond::last_modified),
+    call("/always-304", "http_status", "304 to everybody", cond::always_304),
 
     // No answer, or a late one
     raw("/hang", "timeout", "reads the request and never answers", b"", After::Hang),

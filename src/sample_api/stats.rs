@@ -21,6 +21,7 @@ pub(super) struct Stats {
     connections: AtomicU64,
     open: AtomicUsize,
     paths: Mutex<HashMap<String, u64>>,
+    not_modified: Mutex<HashMap<String, u64>>,
     heads: Mutex<HashMap<String, String>>,
     cycles: Mutex<HashMap<String, u64>>,
 }
@@ -42,6 +43,10 @@ impl Stats {
         lock(&self.paths).get(&*key(path)).copied().unwrap_or(0)
     }
 
+    pub(super) fn not_modified(&self, path: &str) -> u64 {
+        lock(&self.not_modified).get(&*key(path)).copied().unwrap_or(0)
+    }
+
     pub(super) fn last_request(&self, path: &str) -> Option<String> {
         lock(&self.heads).get(&*key(path)).cloned()
     }
@@ -60,6 +65,11 @@ impl Stats {
         if !HOT.contains(&request.segment()) {
             self.keep_head(request);
         }
+    }
+
+    /// Counts an answer that said that `path` is what the client knows.
+    pub(super) fn counts_not_modified(&self, path: &str) {
+        count(&self.not_modified, path);
     }
 
     /// How many times `name` has been asked for before, counted apart from the paths.

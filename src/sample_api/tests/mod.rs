@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod conditional;
 mod tls;
 
 use std::io::{ErrorKind, Read, Write};
