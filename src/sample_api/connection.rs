@@ -54,12 +54,12 @@ pub(super) async fn dismiss(mut stream: TcpStream, open: Open) {
     ignore(stream, open).await;
 }
 
-async fn converse(stream: &mut impl Transport, stats: &Stats) -> io::Result<()> {
+async fn converse<T: Transport>(stream: &mut T, stats: &Stats) -> io::Result<()> {
     stream.tcp().set_nodelay(true)?;
     let mut input = Vec::with_capacity(INPUT_ROOM);
     let mut out = Vec::with_capacity(OUTPUT_ROOM);
     loop {
-        let (after, last) = answer_all(&mut input, &mut out, stats);
+        let (after, last) = answer_all(&mut input, &mut out, stats, T::SCHEME);
         if !out.is_empty() {
             send(stream, &out).await?;
             out.clear();
@@ -80,7 +80,7 @@ async fn converse(stream: &mut impl Transport, stats: &Stats) -> io::Result<()> 
 
 /// Answers the whole requests in `input`, up to one that needs more than bytes; and says whether the
 /// client wanted that to be the last.
-fn answer_all(input: &mut Vec<u8>, out: &mut Vec<u8>, stats: &Stats) -> (After, bool) {
+fn answer_all(input: &mut Vec<u8>, out: &mut Vec<u8>, stats: &Stats, scheme: &'static str) -> (After, bool) {
     let mut used = 0;
     let end = loop {
         match Request::parse(&input[used..]) {
@@ -88,7 +88,7 @@ fn answer_all(input: &mut Vec<u8>, out: &mut Vec<u8>, stats: &Stats) -> (After, 
             Ok(Some(request)) => {
                 stats.saw(&request);
                 used += request.size();
-                let after = answer_one(&Call { request: &request, stats }, out);
+                let after = answer_one(&Call { request: &request, stats, scheme }, out);
                 if after != After::Keep || request.last {
                     break (after, request.last);
                 }

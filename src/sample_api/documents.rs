@@ -212,7 +212,8 @@ pub(super) fn not_found(_: &Call<'_>, out: &mut Vec<u8>) -> After {
     answer(out, 404, JSON, br#"{"error":"no such endpoint"}"#)
 }
 
-fn escaped(text: &str) -> String {
+/// `text` as it stands between the quotes of a JSON string.
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

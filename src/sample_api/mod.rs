@@ -10,6 +10,7 @@ mod connection;
 mod documents;
 mod faults;
 mod modes;
+mod pages;
 mod request;
 mod respond;
 mod stats;

@@ -6,6 +6,7 @@ use super::codings as code;
 use super::conditional as cond;
 use super::documents as doc;
 use super::faults as bad;
+use super::pages;
 use super::request::Request;
 use super::respond::{After, HTML, JSON, answer};
 use super::stats::Stats;
@@ -30,6 +31,8 @@ pub struct Mode {
 pub(super) struct Call<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) stats: &'a Stats,
+    /// The scheme of the URL that led here.
+    pub(super) scheme: &'static str,
 }
 
 impl Call<'_> {
@@ -124,6 +127,17 @@ pub const MODES: &[Mode] = &[
     raw("/early-hints", "ok", "a 103 before the answer", bad::EARLY_HINTS, After::Keep),
     call("/many-1xx", "ok", "1000 interim responses before the answer", bad::many_1xx),
     raw("/http10", "ok", "HTTP/1.0 without a length, read to the end", bad::HTTP10, After::Close),
+
+    // Lists in pages: four of three items each, or ?pages=N and ?items=N
+    call("/pages-link", "ok", "the next page in Link headers, by ?page=N", pages::link),
+    call("/pages-url", "ok", "the next page's URL at /next, null on the last", pages::url),
+    call("/pages-cursor", "ok", "a cursor at /meta/next_cursor; at the end empty, or /absent, or /null", pages::cursor),
+    call("/pages-counter?page=1", "ok", "?page=N from 1; no items behind the last", pages::counter),
+    call("/pages-offset?offset=0", "ok", "?offset=N from 0; no items behind the last", pages::offset),
+    call("/pages-broken", "ok", "the third page is a 500; the next one by header, URL and cursor", pages::broken),
+    call("/pages-loop", "ok", "the next page is the same page", pages::circular),
+    call("/pages-endless", "ok", "there is always a next page", pages::endless),
+    call("/pages-away?url=http://other.example/", "ok", "?url=URL: the next page is there", pages::away),
 
     // What is asked for anew
     call("/etag", "ok", "an ETag; 304 for who knows it", cond::etag),
