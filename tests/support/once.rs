@@ -1,0 +1,35 @@
+//! One round of a config's only job, through the real Fetcher and pool, without a database.
+
+#![allow(dead_code, reason = "each test file takes its own part")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use gatherd::app::{Afterwards, Unstored, fetch_rounds};
+use gatherd::config::Settings;
+use gatherd::model::{Detail, Slot};
+
+/// The slots of one round of a job with these keys; relative files are looked for in the current folder.
+pub fn round(keys: &str, urls: &[String]) -> Vec<Slot> {
+    let text = format!("[[job]]\nname = \"job\"\nevery = \"1m\"\n{keys}\nendpoints = {urls:?}\n");
+    let settings = Settings::parse(Path::new("config.toml"), &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let job = &settings.jobs[0];
+    let deadline = Duration::from_secs(30);
+    let round = Unstored { job: job.name.clone(), endpoints: job.endpoints.clone(), deadline };
+    let closed = fetch_rounds(vec![round], None, 64, Afterwards::CleanUp, |_| {}, std::future::pending());
+    closed.expect("a round").remove(0).slots
+}
+
+/// The only slot of a round.
+pub fn slot(keys: &str, url: &str) -> Slot {
+    round(keys, &[url.to_owned()]).remove(0)
+}
+
+/// The text of a slot's document.
+pub fn text(slot: &Slot) -> &str {
+    slot.body.as_ref().unwrap_or_else(|| panic!("no document: {slot:?}")).text()
+}
+
+pub fn detail(slot: &Slot) -> &str {
+    slot.detail.as_ref().map_or("", Detail::as_str)
+}
