@@ -19,7 +19,7 @@ use crate::config::{Auth, Secret, SecretError};
 pub struct Credentials {
     kind: Kind,
     /// Hides the secrets that it was made for.
-    redactor: Mutex<Option<Arc<Redactor>>>,
+    redactor: Mutex<Option<(Vec<String>, Arc<Redactor>)>>,
 }
 
 enum Kind {
@@ -94,17 +94,25 @@ impl Credentials {
         Ok(true)
     }
 
-    /// Hides the secrets as they are now.
-    pub fn redactor(&self) -> Arc<Redactor> {
-        let secrets = match &self.kind {
+    /// The secrets as they are now.
+    pub fn secrets(&self) -> Vec<String> {
+        match &self.kind {
             Kind::Token { secret, .. } => vec![secret.current().expose().to_owned()],
             Kind::Basic { password, .. } => vec![password.current().expose().to_owned()],
             Kind::OAuth2(tokens) => tokens.secrets(),
-        };
+        }
+    }
+
+    /// Hides them.
+    pub fn redactor(&self) -> Arc<Redactor> {
+        let secrets = self.secrets();
         let mut kept = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
-            Some(redactor) if redactor.secrets() == secrets => Arc::clone(redactor),
-            _ => Arc::clone(kept.insert(Arc::new(Redactor::new(secrets)))),
+            Some((known, redactor)) if *known == secrets => Arc::clone(redactor),
+            _ => {
+                let redactor = Arc::new(Redactor::new(&secrets));
+                Arc::clone(&kept.insert((secrets, redactor)).1)
+            }
         }
     }
 }

@@ -268,10 +268,9 @@ impl Request {
 
     /// Hides what is secret in a request.
     pub(super) fn redactor(&self) -> Arc<Redactor> {
-        let shared = self.credentials.as_ref().map(|credentials| credentials.redactor());
-        match shared {
-            Some(shared) if self.secrets.is_empty() => shared,
-            Some(shared) => Arc::new(Redactor::new(shared.secrets().iter().chain(&self.secrets))),
+        match &self.credentials {
+            Some(credentials) if self.secrets.is_empty() => credentials.redactor(),
+            Some(credentials) => Arc::new(Redactor::new(credentials.secrets().iter().chain(&self.secrets))),
             None => Arc::new(Redactor::new(&self.secrets)),
         }
     }

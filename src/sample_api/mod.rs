@@ -10,6 +10,7 @@ mod connection;
 mod documents;
 mod faults;
 mod modes;
+mod oauth;
 mod pages;
 mod request;
 mod respond;
@@ -37,6 +38,12 @@ use tls::Door;
 
 /// The token `/guarded` wants to see, as `Authorization: Bearer sample-token`.
 pub const SAMPLE_TOKEN: &str = "sample-token";
+
+/// The `client_id` that `/oauth-token` gives tokens to.
+pub const SAMPLE_CLIENT_ID: &str = "sample-client";
+
+/// The `client_secret` that goes with [`SAMPLE_CLIENT_ID`].
+pub const SAMPLE_CLIENT_SECRET: &str = "sample-client-secret";
 
 /// What the `User-Agent` must start with for `/guarded` to answer.
 pub const SAMPLE_USER_AGENT_PREFIX: &str = "gatherd/";
@@ -148,6 +155,17 @@ impl SampleApi {
     #[must_use]
     pub fn not_modified(&self, path: &str) -> u64 {
         self.stats.not_modified(path)
+    }
+
+    /// The tokens that `/oauth-token` gave out, oldest first; of more than 10,000 the newest.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<String> {
+        self.stats.tokens.issued()
+    }
+
+    /// Makes every token that was given out so far invalid, as a request to `/oauth-revoke` does.
+    pub fn revoke_tokens(&self) {
+        self.stats.tokens.revoke();
     }
 }
 

@@ -6,6 +6,7 @@ use super::codings as code;
 use super::conditional as cond;
 use super::documents as doc;
 use super::faults as bad;
+use super::oauth;
 use super::pages;
 use super::request::Request;
 use super::respond::{After, HTML, JSON, answer};
@@ -144,6 +145,12 @@ pub const MODES: &[Mode] = &[
     call("/etag-changing/3", "ok", "/etag-changing/N: document and ETag change every N requests", cond::etag_changing),
     call("/last-modified", "ok", "Last-Modified; 304 for who knows it", cond::last_modified),
     call("/always-304", "http_status", "304 to everybody", cond::always_304),
+
+    // OAuth 2.0 with client credentials
+    call("/oauth-token", "http_status", "POST: a new token; ?expires=SECONDS", oauth::token),
+    call("/oauth-guarded", "http_status", "401 without a token from /oauth-token", oauth::guarded),
+    call("/oauth-revoke", "ok", "makes all tokens invalid", oauth::revoke),
+    raw("/oauth-hang", "timeout", "a token endpoint that never answers", b"", After::Hang),
 
     // No answer, or a late one
     raw("/hang", "timeout", "reads the request and never answers", b"", After::Hang),

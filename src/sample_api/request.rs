@@ -88,6 +88,11 @@ impl<'b> Request<'b> {
         value(self.query?, name)
     }
 
+    /// As [`Request::parameter`], out of a form in the body.
+    pub(super) fn form(&self, name: &str) -> Option<String> {
+        value(std::str::from_utf8(self.body).ok()?, name)
+    }
+
     /// Every header in the order it was sent.
     pub(super) fn headers(&self) -> Vec<(&'b str, Cow<'b, str>)> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -130,7 +135,7 @@ fn value(coded: &str, name: &str) -> Option<String> {
 }
 
 /// Undoes the coding of queries and forms.
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -1,10 +1,11 @@
-//! What the server remembers: counts for everybody, heads for the tests, and where `/flaky` stands.
+//! What the server remembers: counts for everybody, heads for the tests, where `/flaky` stands, tokens.
 
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::oauth::Tokens;
 use super::request::Request;
 
 const MOST_PATHS: usize = 100_000;
@@ -24,6 +25,7 @@ pub(super) struct Stats {
     not_modified: Mutex<HashMap<String, u64>>,
     heads: Mutex<HashMap<String, String>>,
     cycles: Mutex<HashMap<String, u64>>,
+    pub(super) tokens: Tokens,
 }
 
 impl Stats {
@@ -127,6 +129,6 @@ fn key(path: &str) -> String {
 }
 
 /// The maps stay whole whatever panics beside them, so a poisoned lock is still a good one.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,186 @@
+//! The forms that a sign has in text: as it is, percent-encoded, escaped as in JSON or HTML, or one within another.
+
+/// The most ways to read one sign; what is escaped more often than this many times is not undone.
+const MOST_READINGS: usize = 12;
+
+/// The longest escape of one sign, but for leading zeros: a surrogate pair of JSON.
+const LONGEST_ESCAPE: usize = 12;
+
+/// One way to read a sign.
+#[derive(Clone, Copy)]
+pub struct Sign {
+    /// The sign.
+    pub sign: char,
+    /// Where the text goes on behind it.
+    pub end: usize,
+}
+
+/// Whether an escape may begin with this byte.
+pub const fn is_escape(byte: u8) -> bool {
+    matches!(byte, b'%' | b'\\' | b'&')
+}
+
+/// A text with every way to read it, from each of its places.
+pub struct Readings<'t> {
+    /// The text.
+    pub bytes: &'t [u8],
+    signs: Vec<Sign>,
+    /// Where the signs of each place begin.
+    places: Vec<usize>,
+}
+
+impl<'t> Readings<'t> {
+    /// The ways to read `bytes`.
+    pub fn of(bytes: &'t [u8]) -> Self {
+        let (mut signs, mut places) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len() + 1));
+        for at in 0..bytes.len() {
+            places.push(signs.len());
+            add_signs(bytes, at, &mut signs);
+        }
+        places.push(signs.len());
+        Self { bytes, signs, places }
+    }
+
+    /// Every way to read the sign at `at`.
+    pub fn at(&self, at: usize) -> &[Sign] {
+        match self.places.get(at..) {
+            Some(&[from, to, ..]) => &self.signs[from..to],
+            _ => &[],
+        }
+    }
+
+    /// Whether the text ends at `at`, or with the beginning of a sign or escape.
+    pub fn is_cut_off(&self, at: usize) -> bool {
+        match self.bytes.get(at..) {
+            None | Some([]) => true,
+            Some(rest @ [first, ..]) if is_escape(*first) => rest.len() < LONGEST_ESCAPE,
+            Some(rest) => self.at(at).is_empty() && rest.len() < 4,
+        }
+    }
+}
+
+/// Adds every way to read the sign at `at`. A sign that begins an escape may be escaped itself: `\u0026amp;`, `%252F`.
+fn add_signs(text: &[u8], at: usize, signs: &mut Vec<Sign>) {
+    let Some(plain) = plain(text, at) else { return };
+    let first = signs.len();
+    signs.push(plain);
+    if plain.sign == '+' {
+        // As in a form that is sent (application/x-www-form-urlencoded).
+        signs.push(Sign { sign: ' ', end: plain.end });
+    }
+    let mut next = first;
+    while let Some(&Sign { sign, end }) = signs.get(next)
+        && signs.len() < first + MOST_READINGS
+    {
+        let rest = text.get(end..).unwrap_or_default();
+        let found = match sign {
+            '%' => percent(rest),
+            '\\' => backslash(rest),
+            '&' => entity(rest),
+            _ => None,
+        };
+        signs.extend(found.map(|(sign, length)| Sign { sign, end: end + length }));
+        next += 1;
+    }
+}
+
+/// Where the text goes on behind `sign` in UTF-16, in small or capital letters, should it be at `at`.
+pub fn utf16_end(sign: char, little_endian: bool, text: &[u8], at: usize) -> Option<usize> {
+    let read = if little_endian { u16::from_le_bytes } else { u16::from_be_bytes };
+    let mut units = [0; 2];
+    let length = sign.len_utf16();
+    for (unit, bytes) in units.iter_mut().zip(text.get(at..at + 2 * length)?.chunks_exact(2)) {
+        *unit = read([bytes[0], bytes[1]]);
+    }
+    let found = char::decode_utf16(units.into_iter().take(length)).next()?.ok()?;
+    found.eq_ignore_ascii_case(&sign).then_some(at + 2 * length)
+}
+
+/// The sign of UTF-8 at `at`.
+fn plain(text: &[u8], at: usize) -> Option<Sign> {
+    let length = utf8_length(*text.get(at)?)?;
+    let sign = str::from_utf8(text.get(at..at + length)?).ok()?.chars().next()?;
+    Some(Sign { sign, end: at + length })
+}
+
+/// What follows a percent sign: the first byte of a sign, and the others of it with percent signs of their own, which may
+/// be encoded themselves.
+fn percent(rest: &[u8]) -> Option<(char, usize)> {
+    let first = byte(rest)?;
+    let (mut bytes, mut end) = ([first, 0, 0, 0], 2);
+    let count = utf8_length(first)?;
+    for later in bytes.iter_mut().take(count).skip(1) {
+        let mut digits = rest.get(end..)?.strip_prefix(b"%")?;
+        while let Some(encoded) = digits.strip_prefix(b"25") {
+            digits = encoded;
+        }
+        *later = byte(digits)?;
+        end = rest.len() - digits.len() + 2;
+    }
+    let sign = str::from_utf8(&bytes[..count]).ok()?.chars().next()?;
+    Some((sign, end))
+}
+
+/// The length in bytes of a sign that begins with `first`.
+const fn utf8_length(first: u8) -> Option<usize> {
+    match first {
+        0..0x80 => Some(1),
+        0xC2..0xE0 => Some(2),
+        0xE0..0xF0 => Some(3),
+        0xF0..0xF5 => Some(4),
+        _ => None,
+    }
+}
+
+/// What follows a backslash: an escape of JSON, or of the languages whose strings look like it.
+fn backslash(rest: &[u8]) -> Option<(char, usize)> {
+    match *rest.first()? {
+        b'u' => unicode(rest),
+        b'x' => Some((byte(&rest[1..])?.into(), 3)),
+        b'n' => Some(('\n', 1)),
+        b'r' => Some(('\r', 1)),
+        b't' => Some(('\t', 1)),
+        b'b' => Some(('\u{8}', 1)),
+        b'f' => Some(('\u{C}', 1)),
+        mark if mark.is_ascii_punctuation() => Some((mark.into(), 1)),
+        _ => None,
+    }
+}
+
+/// `uXXXX`, or the two of a surrogate pair, the second with backslashes of its own.
+fn unicode(rest: &[u8]) -> Option<(char, usize)> {
+    let unit = |rest: &[u8]| number(rest.strip_prefix(b"u")?.get(..4)?, 16).and_then(|unit| u16::try_from(unit).ok());
+    let first = unit(rest)?;
+    let backslashes = rest.iter().skip(5).take(MOST_READINGS).take_while(|&&byte| byte == b'\\').count();
+    let second = rest.get(5 + backslashes..).filter(|_| backslashes > 0).and_then(unit);
+    let sign = char::decode_utf16([first].into_iter().chain(second)).next()?.ok()?;
+    Some((sign, if sign.len_utf16() == 2 { 10 + backslashes } else { 5 }))
+}
+
+/// What follows an ampersand: a character reference of HTML.
+fn entity(rest: &[u8]) -> Option<(char, usize)> {
+    const NAMES: [(&[u8], char); 5] = [(b"amp;", '&'), (b"lt;", '<'), (b"gt;", '>'), (b"quot;", '"'), (b"apos;", '\'')];
+    const MOST_DIGITS: usize = 8;
+    if let Some((name, sign)) = NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
+        return Some((*sign, name.len()));
+    }
+    let (digits_at, radix) = match rest {
+        [b'#', b'x' | b'X', ..] => (2, 16),
+        [b'#', ..] => (1, 10),
+        _ => return None,
+    };
+    let length = rest[digits_at..].iter().take(MOST_DIGITS + 1).position(|&byte| byte == b';')?;
+    let sign = char::from_u32(number(&rest[digits_at..digits_at + length], radix)?)?;
+    Some((sign, digits_at + length + 1))
+}
+
+/// The byte that two hexadecimal digits make.
+fn byte(rest: &[u8]) -> Option<u8> {
+    number(rest.get(..2)?, 16).and_then(|byte| u8::try_from(byte).ok())
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<u32> {
+    // from_str_radix would take a sign.
+    let are_digits = digits.iter().all(|&digit| char::from(digit).is_digit(radix));
+    u32::from_str_radix(str::from_utf8(digits).ok().filter(|_| are_digits)?, radix).ok()
+}

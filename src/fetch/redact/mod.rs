@@ -1,0 +1,109 @@
+//! Hides secrets in text that a server sent: servers echo what they were asked with.
+//!
+//! A secret is looked for at each place of the text, sign by sign, and each sign in every form that [`forms`] knows. So
+//! it is found however its signs are escaped, in whatever mixture, which no list of its possible encodings would do.
+
+mod forms;
+mod needle;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+
+use self::forms::Readings;
+use self::needle::{Needle, Places};
+use crate::config::names_a_secret;
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// The shortest secret that is hidden, and the shortest beginning of one at the end of a text that was cut, in bytes.
+/// Whatever is shorter stands in any text by chance.
+const SHORTEST: usize = 4;
+
+/// Hides secrets of at least 4 bytes; shorter ones would blank whatever they happen to stand in. Each is found
+///
+/// - as it is, in small or capital letters (ASCII);
+/// - with any of its signs percent-encoded (RFC 3986), escaped as in JSON (RFC 8259) or HTML, also one within another;
+/// - inside of longer base64 text (RFC 4648, both alphabets);
+/// - in UTF-16 of either byte order.
+///
+/// It holds the secrets in the clear: it should live no longer than what needs it.
+#[derive(Default)]
+pub struct Redactor {
+    needles: Vec<Needle>,
+}
+
+impl Redactor {
+    /// Hides each of `secrets`.
+    pub fn new(secrets: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut needles = Vec::new();
+        for secret in secrets {
+            let secret = secret.as_ref();
+            if secret.len() >= SHORTEST {
+                needles.extend(Needle::all_of(secret));
+            }
+        }
+        Self { needles }
+    }
+
+    /// `bytes` as text, each secret in it as `***`; what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn redact(&self, bytes: &[u8]) -> String {
+        self.hide(bytes, false)
+    }
+
+    /// The same for a text that broke off anywhere: a beginning of a secret at its very end, of at least 4 bytes, is
+    /// hidden too.
+    #[must_use]
+    pub fn redact_cut(&self, bytes: &[u8]) -> String {
+        self.hide(bytes, true)
+    }
+
+    /// A header's value: hidden entirely when its name says that it carries a secret, as `Set-Cookie` does.
+    #[must_use]
+    pub fn redact_header(&self, name: &str, value: &[u8]) -> String {
+        const SECRET: [&str; 4] = ["cookie", "set-cookie", "set-cookie2", "authentication-info"];
+        let is_secret = SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+        // These speak of access in another sense.
+        let speaks_of_origins = name.to_ascii_lowercase().starts_with("access-control-");
+        if is_secret || (names_a_secret(name) && !speaks_of_origins) { HIDDEN.to_owned() } else { self.redact(value) }
+    }
+
+    fn hide(&self, text: &[u8], cut: bool) -> String {
+        let mut hidden = String::with_capacity(text.len());
+        let mut shown = 0;
+        for range in self.secrets_in(text, cut) {
+            hidden.push_str(&String::from_utf8_lossy(&text[shown..range.start]));
+            hidden.push_str(HIDDEN);
+            shown = range.end;
+        }
+        hidden.push_str(&String::from_utf8_lossy(&text[shown..]));
+        hidden
+    }
+
+    /// Where secrets are, in order, those that touch as one.
+    fn secrets_in(&self, text: &[u8], cut: bool) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        let begins: Vec<bool> =
+            (0..=u8::MAX).map(|byte| self.needles.iter().any(|needle| needle.begins(byte))).collect();
+        let (readings, mut places) = (Readings::of(text), Places::default());
+        for start in (0..text.len()).filter(|&at| begins[usize::from(text[at])]) {
+            for needle in self.needles.iter().filter(|needle| needle.begins(text[start])) {
+                let Some(mut range) = needle.range_from(start, &readings, cut, &mut places) else { continue };
+                while let Some(last) = found.pop_if(|last| last.end >= range.start) {
+                    range = last.start.min(range.start)..last.end.max(range.end);
+                }
+                found.push(range);
+            }
+        }
+        found
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor([secrets])")
+    }
+}
