@@ -8,6 +8,7 @@ mod codings;
 mod conditional;
 mod connection;
 mod documents;
+mod evidence;
 mod faults;
 mod modes;
 mod oauth;

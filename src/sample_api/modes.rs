@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::codings as code;
 use super::conditional as cond;
 use super::documents as doc;
+use super::evidence as page;
 use super::faults as bad;
 use super::oauth;
 use super::pages;
@@ -90,6 +91,10 @@ const fn json(path: Text, outcome: Text, about: Text, body: &'static [u8]) -> Mo
 
 const fn html(path: Text, outcome: Text, about: Text, status: u16, body: &'static [u8]) -> Mode {
     Mode { path, about, outcome, play: Play::Page(status, HTML, body) }
+}
+
+const fn error(path: Text, outcome: Text, about: Text, status: u16, body: &'static [u8]) -> Mode {
+    Mode { path, about, outcome, play: Play::Page(status, JSON, body) }
 }
 
 const fn raw(path: Text, outcome: Text, about: Text, bytes: &'static [u8], after: After) -> Mode {
@@ -183,7 +188,15 @@ pub const MODES: &[Mode] = &[
     call("/redirect-loop", "redirect", "302 to itself", doc::redirect_loop),
     raw("/redirect-nowhere", "http_status", "302 without a Location", bad::REDIRECT_NOWHERE, After::Keep),
     raw("/location", "ok", "200 with a Location, which means nothing there", bad::LOCATION_200, After::Keep),
+
+    // What servers send instead of data
+    call("/bot-wall", "http_status", "403 and a challenge, as Cloudflare has it", page::bot_wall),
+    html("/login-page", "not_json", "200 and a form for a password", 200, page::LOGIN),
+    html("/maintenance", "http_status", "503 and a notice", 503, page::MAINTENANCE),
+    error("/error-document", "http_status", "400 and a problem document", 400, page::PROBLEM),
+    json("/error-200", "ok", "200 and a document that says that there is an error", page::ERROR),
     call("/secret-echo", "http_status", "500 with a page that shows the token it was sent", doc::secret_echo),
+    call("/secret-echo-everywhere", "http_status", "500 that shows all it was sent, in headers and in five spellings", page::secret_echo_everywhere),
     raw("/stalled-refusal", "http_status", "403 whose body stalls after its first byte", bad::STALLED_REFUSAL, After::Hang),
 
     // HTTP that is unusual, and allowed

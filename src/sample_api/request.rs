@@ -93,6 +93,11 @@ impl<'b> Request<'b> {
         value(std::str::from_utf8(self.body).ok()?, name)
     }
 
+    /// The values of all query parameters, percent-decoded.
+    pub(super) fn values(&self) -> Vec<String> {
+        pairs(self.query.unwrap_or_default()).map(|(_, value)| decode(value)).collect()
+    }
+
     /// Every header in the order it was sent.
     pub(super) fn headers(&self) -> Vec<(&'b str, Cow<'b, str>)> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conditional;
+mod evidence;
 mod oauth;
 mod pages;
 mod tls;
