@@ -119,7 +119,9 @@ pub fn fetch_rounds(
         let ended = dispatch.ended();
         let collector = Collector(collected).start().recipient();
         let fetcher = Fetcher::new(dispatch, pool, collector, Arc::clone(&clock), fatal).start();
-        starts.into_iter().for_each(|start| fetcher.do_send(start));
+        for start in starts {
+            fetcher.do_send(start);
+        }
         let mut pace = tokio::time::interval(PROGRESS);
         tokio::pin!(stop);
         let (mut stopped, mut rounds) = (false, Vec::with_capacity(count));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
 
+use crate::config::parse_duration;
 use crate::telemetry::LogFormat;
 
 /// Collects JSON endpoints on a cadence: every round an ordered vector, every failure a null with its reason, in one SQLite file.
@@ -222,7 +223,7 @@ pub struct SampleApiArgs {
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|_| "write it like 500ms, 10s or 1m 30s".to_owned())?;
+    let duration = parse_duration(text).ok_or_else(|| "write it like 500ms, 10s or 1m 30s".to_owned())?;
     let range = Duration::from_millis(1)..=Duration::from_hours(24 * 366);
     if range.contains(&duration) { Ok(duration) } else { Err("from 1ms to 366days".to_owned()) }
 }

@@ -24,3 +24,4 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use settings::{Auth, Endpoint, ErrorIf, Identity, Job, Proxy, RequestSettings, Server, Settings};
 pub use shown_url::{names_a_secret, shown_url};
 pub use template::{Escape, Moments, Template};
+pub use value::parse_duration;

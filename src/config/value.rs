@@ -42,7 +42,18 @@ pub fn whole_number<T: FromStr>(value: &DeValue<'_>) -> Result<T, String> {
 pub fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
     let example = r#"write a duration like "500ms", "10s", "5m" or "1h 30m""#;
     let text = value.as_str().ok_or_else(|| format!("{example}, in quotes, instead of {}", described(value)))?;
-    humantime::parse_duration(text).map_err(|_| format!("{text:?} is not a duration; {example}"))
+    parse_duration(text).ok_or_else(|| format!("{text:?} is not a duration; {example}"))
+}
+
+/// A duration as people write it, such as `1h 30m`. What is far beyond any use is none: the library panics where the
+/// sum of its parts does not fit.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+    if text.len() > 64 || digits.is_some_and(|digits| digits > 9) {
+        return None;
+    }
+    humantime::parse_duration(text).ok()
 }
 
 pub fn size(value: &DeValue<'_>) -> Result<u64, String> {

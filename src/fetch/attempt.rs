@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
 use serde_json::Value;
 
 use super::body::{self, End};
@@ -238,7 +238,7 @@ impl Reading<'_> {
             return Ok(Found::Document(self.checked(remembered.document.clone())?, false, None));
         }
         if !self.request.is_success(status) {
-            let redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
+            let redirect = redirect::is_redirect(status) && response.headers().contains_key(LOCATION);
             let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
             return Err((outcome, Detail::new(named(status))));
         }
@@ -265,6 +265,14 @@ impl Reading<'_> {
 
     fn document(&mut self, response: &mut Response) -> Result<Document, Refusal> {
         let coding = Coding::of(response.headers()).map_err(|why| (Outcome::Encoding, why))?;
+        if response
+            .headers()
+            .get_all(TRANSFER_ENCODING)
+            .iter()
+            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        {
+            return Err((Outcome::Encoding, Detail::new("a transfer coding that was not asked for")));
+        }
         // All pages together are one document.
         let gathered = self.ask.gathered.as_ref().map_or(0, |gathered| gathered.bytes());
         let room = self.request.max_body.saturating_sub(gathered);

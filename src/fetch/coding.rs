@@ -69,6 +69,10 @@ impl Coding {
             return source.take(limit).read_to_end(bytes).map(|_| ());
         }
         let mut source = BufReader::with_capacity(BUFFER, source);
+        if source.fill_buf()?.is_empty() {
+            // Nothing is nothing, whatever it is said to be coded in.
+            return Ok(());
+        }
         let decoder: &mut dyn Read = match self {
             Self::Identity => &mut source,
             Self::Gzip => &mut MultiGzDecoder::new(&mut source),

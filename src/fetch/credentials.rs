@@ -98,7 +98,10 @@ impl Credentials {
     pub fn secrets(&self) -> Vec<String> {
         match &self.kind {
             Kind::Token { secret, .. } => vec![secret.current().expose().to_owned()],
-            Kind::Basic { password, .. } => vec![password.current().expose().to_owned()],
+            Kind::Basic { user, password } => {
+                let password = password.current();
+                vec![format!("{user}:{}", password.expose()), password.expose().to_owned()]
+            }
             Kind::OAuth2(tokens) => tokens.secrets(),
         }
     }

@@ -19,6 +19,9 @@ pub fn document(bytes: &[u8]) -> Result<Document, (Outcome, Detail)> {
     if bytes.is_empty() {
         return Err((Outcome::EmptyBody, Detail::new("no body")));
     }
+    if is_utf16(bytes) {
+        return Err((Outcome::InvalidUtf8, Detail::new("UTF-16, not UTF-8")));
+    }
     let text = str::from_utf8(bytes)
         .map_err(|error| (Outcome::InvalidUtf8, Detail::new(format!("not UTF-8 at byte {}", error.valid_up_to()))))?;
     if let Err(error) = serde_json::from_str::<&RawValue>(text) {
@@ -31,6 +34,15 @@ pub fn document(bytes: &[u8]) -> Result<Document, (Outcome, Detail)> {
             Err((Outcome::NotJson, Detail::new(format!("lone surrogate in a string at byte {at}"))))
         }
     }
+}
+
+/// Whether JSON in UTF-16 begins here, by where its zeros are (RFC 4627, section 3): without a byte order mark that is
+/// UTF-8 as well, as long as all of it is ASCII.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let zeros = |first: &[u8]| first.iter().map(|&byte| byte == 0).collect::<Vec<_>>();
+    let pattern = zeros(&bytes[..bytes.len().min(4)]);
+    bytes.len().is_multiple_of(2)
+        && [[true, false, true, false], [false, true, false, true]].iter().any(|form| form.starts_with(&pattern))
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> String {
@@ -150,6 +162,10 @@ mod tests {
         assert_eq!(outcome(""), Outcome::EmptyBody);
         assert_eq!(outcome(b"\"\xFF\""), Outcome::InvalidUtf8);
         assert_eq!(outcome(b"\xFF\xFE{\0}\0"), Outcome::InvalidUtf8);
+        for utf16 in [b"{\0}\0".as_slice(), b"\0[\0]", b"1\0", b"\0\"\0a\0\""] {
+            assert_eq!(outcome(utf16), Outcome::InvalidUtf8, "{utf16:?}");
+        }
+        assert_eq!(outcome(b"[\0]"), Outcome::NotJson);
         assert_eq!(outcome("null"), Outcome::Ok);
     }
 

@@ -2,10 +2,11 @@
 //! cross to another, and never from a public address to one that is not.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
-use reqwest::Url;
 use reqwest::blocking::Response;
 use reqwest::header::LOCATION;
+use reqwest::{StatusCode, Url};
 use url::Host;
 
 use super::address::{is_blocked, is_public};
@@ -16,6 +17,9 @@ use super::request::{Call, Request};
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
+/// So often a request is sent again because its connection had been closed meanwhile.
+const MOST_STALE: u32 = 3;
+
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
 /// answer like any other when none are wanted, and a failure when they are.
 pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Response, Box<Attempt>> {
@@ -23,10 +27,7 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
     let mut hops = 0;
     loop {
         check_literal(&url, public_only)?;
-        let response = request.send(call, &url, deadline.left(), public_only).map_err(|error| {
-            let connecting = request.connections.newest(&url, deadline.began());
-            fault::of_request(error, connecting.as_ref())
-        })?;
+        let response = send(request, call, &url, public_only, deadline)?;
         let Some(location) = location(&response).filter(|_| request.redirects > 0) else { return Ok(response) };
         let refused = |why: String| {
             let failed = Attempt::failed(Outcome::Redirect, Detail::new(why));
@@ -45,6 +46,33 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
     }
 }
 
+/// The answer to one request. A connection that was kept alive may be closed by the server at the moment at which it is
+/// used again: that says nothing about this request, so it is sent once more, as long as it was not sent through a
+/// connection of its own (RFC 9110, section 9.2.2).
+fn send(
+    request: &Request,
+    call: &Call,
+    url: &Url,
+    public_only: bool,
+    deadline: Deadline,
+) -> Result<Response, Box<Attempt>> {
+    let mut sent_again = 0;
+    loop {
+        let began = Instant::now();
+        let error = match request.send(call, url, deadline.left(), public_only) {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let own = request.connections.newest(url, began);
+        let failed = fault::of_request(error, own.as_ref());
+        let stale = failed.outcome == Outcome::Reset && own.is_none() && call.method.is_idempotent();
+        if !stale || sent_again == MOST_STALE || deadline.left().is_zero() {
+            return Err(failed);
+        }
+        sent_again += 1;
+    }
+}
+
 /// An address that stands in the URL itself is not resolved, so it is checked here. However it is spelt (decimal, hex,
 /// octal), parsing the URL has made it an address.
 pub fn check_literal(url: &Url, public_only: bool) -> Result<(), Box<Attempt>> {
@@ -60,7 +88,12 @@ pub fn check_literal(url: &Url, public_only: bool) -> Result<(), Box<Attempt>> {
     Ok(())
 }
 
+/// Whether a status sends the same request elsewhere (RFC 9110, section 15.4); 300 and 304 do not.
+pub fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
 fn location(response: &Response) -> Option<String> {
-    let value = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+    let value = response.headers().get(LOCATION).filter(|_| is_redirect(response.status()))?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
 
+use crate::config::parse_duration;
 use crate::model::Timestamp;
 
 /// The moment that `text` means: RFC 3339, a local time such as `2026-01-31 14:00` (or one in UTC), or an age such as
@@ -23,7 +24,7 @@ pub fn parse(text: &str, utc: bool, now: DateTime<Utc>) -> Result<Timestamp, Str
         let gap = || format!("{text} is not on the clock here: it was set forward over it");
         return local.map(|moment| moment.to_utc().into()).ok_or_else(gap);
     }
-    let age: Option<Duration> = humantime::parse_duration(text.trim_end_matches("ago")).ok();
+    let age: Option<Duration> = parse_duration(text.trim_end_matches("ago"));
     let ago = |age| Timestamp::from(now).minus(age);
     age.map(ago)
         .ok_or_else(|| "write it like \"2026-01-31 14:00\", 2026-01-31T14:00:00Z, or 2h for two hours ago".to_owned())
