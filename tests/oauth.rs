@@ -1,0 +1,118 @@
+//! Access tokens: one for all who ask with the same credentials, renewed when it is time and when it is refused.
+
+mod support;
+
+#[path = "support/daemon.rs"]
+mod daemon;
+#[path = "support/once.rs"]
+mod once;
+
+use daemon::Home;
+use gatherd::model::Outcome;
+use gatherd::sample_api::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET, SampleApi};
+use once::{detail, round, slot};
+use support::{sample_api, write};
+
+/// The `oauth2` key, and a folder with the client's secret.
+fn oauth2(token_url: &str, secret: &str, further: &str) -> (String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = write(folder.path(), "client-secret", secret);
+    let key = format!(
+        "retries = 0\noauth2 = {{ token_url = {token_url:?}, client_id = {SAMPLE_CLIENT_ID:?}, client_secret = {{ file = {file:?} }}{further} }}"
+    );
+    (key, folder)
+}
+
+fn guarded(api: &SampleApi, count: usize) -> Vec<String> {
+    (0..count).map(|number| api.url(&format!("/oauth-guarded/{number}"))).collect()
+}
+
+#[test]
+fn all_endpoints_share_one_token_that_is_asked_for_once() {
+    let api = sample_api();
+    for further in ["", ", credentials_in = \"body\"", ", scopes = [\"read\", \"x\"], parameters = { audience = \"a&b\" }"] {
+        let before = api.requests_to("/oauth-token");
+        let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, further);
+        let slots = round(&keys, &guarded(&api, 40));
+        assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{further}: {:?}", slots[0]);
+        assert_eq!(api.requests_to("/oauth-token") - before, 1, "one renewal at a time, for all");
+    }
+    let head = api.last_request("/oauth-token").expect("a request").to_ascii_lowercase();
+    assert!(head.contains("user-agent: gatherd/") && head.contains("content-type: application/x-www-form-urlencoded"));
+}
+
+#[test]
+fn a_token_that_an_api_refuses_is_renewed_once() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let url = api.url("/oauth-guarded");
+    let home = Home::new(&format!(
+        "[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"
+    ));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 2);
+    assert_eq!(api.requests_to("/oauth-token"), 1);
+    api.revoke_tokens();
+    daemon.wait_for_rounds("job", 3);
+    assert_eq!(api.requests_to("/oauth-token"), 2);
+    daemon.stop();
+    assert_eq!(home.number("SELECT count(*) FROM observations WHERE outcome <> 'ok'"), 0);
+    // Not kept anywhere.
+    let bytes = std::fs::read(home.database()).expect("read");
+    for secret in api.tokens().iter().map(String::as_str).chain([SAMPLE_CLIENT_SECRET]) {
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+}
+
+#[test]
+fn a_401_to_a_new_token_is_an_answer() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let slot = slot(&keys, &api.url("/status/401"));
+    assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(401)));
+    assert_eq!((api.requests_to("/oauth-token"), api.requests_to("/status/401")), (1, 1));
+}
+
+#[test]
+fn a_token_that_is_about_to_expire_is_renewed_before_it_is_used_again() {
+    let api = sample_api();
+    // A tenth of its life before its end is now.
+    let (keys, _folder) = oauth2(&api.url("/oauth-token?expires=0"), SAMPLE_CLIENT_SECRET, "");
+    let slots = round(&format!("max_per_host = 1\n{keys}"), &guarded(&api, 3));
+    assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{slots:?}");
+    assert_eq!(api.requests_to("/oauth-token"), 3);
+}
+
+#[test]
+fn a_token_endpoint_that_fails_is_told_with_its_own_outcome_and_costs_nobody_else() {
+    let api = sample_api();
+    for (path, secret, outcome, status, told) in [
+        ("/oauth-token", "wrong-secret", Outcome::HttpStatus, Some(401), "access token: 401 Unauthorized, invalid_client"),
+        ("/status/503", "s3cret", Outcome::HttpStatus, Some(503), "access token: 503 Service Unavailable"),
+        ("/html-200", "s3cret", Outcome::NotJson, None, "access token: the answer holds none"),
+        ("/infinite", "s3cret", Outcome::TooLarge, None, "access token: over 262144 bytes"),
+        ("/reset", "s3cret", Outcome::Reset, None, "access token: "),
+        ("/secret-echo-everywhere", "s3cret-in-the-echo", Outcome::HttpStatus, Some(500), "access token: 500"),
+    ] {
+        let (keys, _folder) = oauth2(&api.url(path), secret, "");
+        let slots = round(&keys, &guarded(&api, 20));
+        for slot in &slots {
+            assert_eq!((slot.outcome, slot.http_status), (outcome, status), "{path}: {slot:?}");
+            assert!(detail(slot).starts_with(told), "{path}: {}", detail(slot));
+            assert!(!format!("{slot:?}").contains(secret));
+        }
+        assert!(api.requests_to(path) < 20, "{path}: those who wait for a token share its failure");
+    }
+    assert_eq!(api.requests_to("/oauth-guarded/0"), 0, "nothing is asked without a token");
+}
+
+#[test]
+fn a_token_endpoint_that_hangs_holds_no_slot_beyond_its_timeout() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-hang"), SAMPLE_CLIENT_SECRET, "");
+    let slots = round(&format!("timeout = \"500ms\"\n{keys}"), &guarded(&api, 10));
+    for slot in &slots {
+        assert_eq!(slot.outcome, Outcome::Timeout, "{slot:?}");
+        assert!(slot.elapsed.as_millis() < 1_500, "{slot:?}");
+    }
+}
