@@ -30,7 +30,9 @@ fn guarded(api: &SampleApi, count: usize) -> Vec<String> {
 #[test]
 fn all_endpoints_share_one_token_that_is_asked_for_once() {
     let api = sample_api();
-    for further in ["", ", credentials_in = \"body\"", ", scopes = [\"read\", \"x\"], parameters = { audience = \"a&b\" }"] {
+    for further in
+        ["", ", credentials_in = \"body\"", ", scopes = [\"read\", \"x\"], parameters = { audience = \"a&b\" }"]
+    {
         let before = api.requests_to("/oauth-token");
         let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, further);
         let slots = round(&keys, &guarded(&api, 40));
@@ -46,9 +48,7 @@ fn a_token_that_an_api_refuses_is_renewed_once() {
     let api = sample_api();
     let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
     let url = api.url("/oauth-guarded");
-    let home = Home::new(&format!(
-        "[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"
-    ));
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"));
     let daemon = home.start();
     daemon.wait_for_rounds("job", 2);
     assert_eq!(api.requests_to("/oauth-token"), 1);
@@ -87,7 +87,13 @@ fn a_token_that_is_about_to_expire_is_renewed_before_it_is_used_again() {
 fn a_token_endpoint_that_fails_is_told_with_its_own_outcome_and_costs_nobody_else() {
     let api = sample_api();
     for (path, secret, outcome, status, told) in [
-        ("/oauth-token", "wrong-secret", Outcome::HttpStatus, Some(401), "access token: 401 Unauthorized, invalid_client"),
+        (
+            "/oauth-token",
+            "wrong-secret",
+            Outcome::HttpStatus,
+            Some(401),
+            "access token: 401 Unauthorized, invalid_client",
+        ),
         ("/status/503", "s3cret", Outcome::HttpStatus, Some(503), "access token: 503 Service Unavailable"),
         ("/html-200", "s3cret", Outcome::NotJson, None, "access token: the answer holds none"),
         ("/infinite", "s3cret", Outcome::TooLarge, None, "access token: over 262144 bytes"),

@@ -88,7 +88,8 @@ fn every_kind_of_answer_comes_over_tls_as_well() {
     let (_folder, ca, _) = files();
     let api = tls(Certificate::Good);
     let keys = format!("timeout = \"2s\"\nretries = 0\n{ca}");
-    let urls = ["/gzip", "/hang", "/truncated", "/html-200", "/drip", "/pages-link", "/chunked"].map(|path| api.url(path));
+    let urls =
+        ["/gzip", "/hang", "/truncated", "/html-200", "/drip", "/pages-link", "/chunked"].map(|path| api.url(path));
     let outcomes: Vec<Outcome> = round(&keys, &urls).iter().map(|slot| slot.outcome).collect();
     use Outcome::{NotJson, Ok, Timeout, Truncated};
     assert_eq!(outcomes, [Ok, Timeout, Truncated, NotJson, Timeout, Ok, Ok]);
@@ -97,8 +98,10 @@ fn every_kind_of_answer_comes_over_tls_as_well() {
 /// A server that speaks nothing but HTTP/2, and says so in the handshake.
 fn http2_server() -> u16 {
     let certificate = include_bytes!("../src/sample_api/certificates/good.pem");
-    let certificates = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>().expect("certificates");
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../src/sample_api/certificates/server-key.pem")).expect("a key");
+    let certificates =
+        CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key =
+        PrivateKeyDer::from_pem_slice(include_bytes!("../src/sample_api/certificates/server-key.pem")).expect("a key");
     let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key).expect("TLS");
     config.alpn_protocols = vec![b"h2".to_vec()];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

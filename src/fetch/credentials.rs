@@ -98,10 +98,7 @@ impl Credentials {
     pub fn secrets(&self) -> Vec<String> {
         match &self.kind {
             Kind::Token { secret, .. } => vec![secret.current().expose().to_owned()],
-            Kind::Basic { user, password } => {
-                let password = password.current();
-                vec![format!("{user}:{}", password.expose()), password.expose().to_owned()]
-            }
+            Kind::Basic { user, password } => basic_secrets(user, password.current().expose()),
             Kind::OAuth2(tokens) => tokens.secrets(),
         }
     }
@@ -126,11 +123,17 @@ impl From<Kind> for Credentials {
     }
 }
 
+/// What of HTTP Basic is to be hidden: the password, and what is sent, which is as good as it.
+pub fn basic_secrets(user: &str, password: &str) -> Vec<String> {
+    let pair = format!("{user}:{password}");
+    vec![password.to_owned(), BASE64_STANDARD.encode(&pair), pair]
+}
+
 /// HTTP Basic (RFC 7617).
 pub fn basic(user: &str, password: &str) -> HeaderValue {
-    let encoded = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+    let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
     // Base64 is printable.
-    let mut value = HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static(""));
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
 }

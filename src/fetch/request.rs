@@ -18,7 +18,7 @@ use super::client::{ClientError, Clients, CredentialsError, Way};
 use super::coding::ACCEPTED;
 use super::conditional;
 use super::connection::Connections;
-use super::credentials::{Credentials, basic};
+use super::credentials::{Credentials, basic, basic_secrets};
 use super::pages::Target;
 use super::redact::Redactor;
 use super::resolver::is_localhost;
@@ -171,7 +171,7 @@ impl Request {
         let mut secrets = own_secrets(&url, &headers);
         if let Some((user, password)) = userinfo {
             headers.entry(AUTHORIZATION).or_insert_with(|| basic(&user, &password));
-            secrets.push(password);
+            secrets.extend(basic_secrets(&user, &password));
         }
         let conditional = settings.conditional && settings.method == Method::GET;
         let changing = Changing {
