@@ -119,7 +119,7 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
     }
     evidence.sent.lines().for_each(|line| page.wrapped("  ", "      ", &harmless(line)));
     page.heading("What came back");
-    if *first_seen != slot.fetched_at {
+    if *first_seen != slot.fetched_at && evidence.answer.is_some() {
         // To the second.
         let seen = Timestamp::from_micros(first_seen.as_micros() / 1_000_000 * 1_000_000);
         page.line(&format!("  (first seen {}; only numbers and dates differ since)", moment(seen, utc)));
