@@ -159,6 +159,7 @@ fn a_second_signal_ends_at_once_and_the_next_start_finds_the_interrupted_round()
     home.configure(&job("hangs", "every = \"1h\"", &[api.url("/hang")]));
     let daemon = home.start();
     daemon.wait_for("the last run was killed, its open rounds are interrupted");
+    daemon.wait_for("started");
     daemon.stop();
     let round = home.rows("SELECT status, cause, ok FROM rounds", |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<i64>>(2)?))

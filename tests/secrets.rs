@@ -21,8 +21,10 @@ const CLIENT_SECRET: &str = "cl1ent-secret:odd?signs";
 const HEADER: &str = "h3ader-secret\\odd'signs";
 const PARAMETER: &str = "par4meter-secret~odd";
 const IN_URL: &str = "us3rinfo-secret!odd";
+const IN_QUERY: &str = "qu3ry-secret*odd";
+const IN_BODY: &str = "b0dy-secret{odd}";
 
-const ALL: [&str; 6] = [TOKEN, PASSWORD, CLIENT_SECRET, HEADER, PARAMETER, IN_URL];
+const ALL: [&str; 8] = [TOKEN, PASSWORD, CLIENT_SECRET, HEADER, PARAMETER, IN_URL, IN_QUERY, IN_BODY];
 
 fn config(api: &SampleApi, folder: &Path) -> String {
     let file = |name: &str, secret: &str| write(folder, name, secret);
@@ -48,6 +50,7 @@ endpoints = [
   {{ name = "basic", url = {:?}, basic = {{ user = "me", password = {{ file = {password:?} }} }} }},
   {{ name = "oauth2", url = {:?}, oauth2 = {oauth2} }},
   {{ name = "userinfo", url = {userinfo:?} }},
+  {{ name = "query and body", url = {:?}, query = {{ access_token = {IN_QUERY:?} }}, json = {{ login = {{ password = {IN_BODY:?} }} }} }},
   {{ name = "hangs", url = {:?}, token = {{ file = {token:?} }} }},
   {{ name = "refused", url = "http://127.0.0.1:1/?token={PARAMETER}", token = {{ file = {token:?} }} }},
 ]
@@ -56,6 +59,7 @@ endpoints = [
         echo(2),
         echo(3),
         echo(4),
+        echo(5),
         api.url("/hang"),
     )
 }
@@ -112,7 +116,7 @@ fn no_secret_is_in_anything_that_is_left_behind_while_servers_echo_them() {
         vec!["sql", "SELECT * FROM sent", "--database", &database],
         vec!["check", "--config", &config],
     ];
-    for endpoint in ["token", "own header", "basic", "oauth2", "userinfo", "hangs", "refused"] {
+    for endpoint in ["token", "own header", "basic", "oauth2", "userinfo", "query and body", "hangs", "refused"] {
         questions.push(vec!["why", "job", endpoint, "--database", &database]);
         questions.push(vec!["why", "job", endpoint, "--json", "--database", &database]);
     }

@@ -11,6 +11,7 @@ use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
 use url::{Host, form_urlencoded};
 
 use super::attempt::Ask;
@@ -163,12 +164,13 @@ impl Request {
             Some(auth) => Some(clients.credentials(auth, &way, &settings.user_agent, folder)?),
             None => token.map(|token| Arc::new(Credentials::bearer(token))),
         };
+        let mut secrets = proxy_secrets(&way.proxy);
         let public_only = Way { public_only: true, ..way };
         let public_client = if settings.redirects > 0 { Some(clients.get(&public_only, folder)?) } else { None };
         let (fixed, changing) = settings.headers.iter().cloned().partition(|(_, value)| value.fixed().is_some());
         let mut headers = headers(settings, fixed);
         let (url, userinfo) = without_userinfo(&endpoint.url);
-        let mut secrets = own_secrets(&url, &headers);
+        secrets.extend(own_secrets(&url, &headers, settings));
         if let Some((user, password)) = userinfo {
             headers.entry(AUTHORIZATION).or_insert_with(|| basic(&user, &password));
             secrets.extend(basic_secrets(&user, &password));
@@ -276,11 +278,49 @@ impl Request {
     }
 }
 
-/// The values of parameters and headers that are named like a secret.
-fn own_secrets(url: &Url, headers: &HeaderMap) -> Vec<String> {
-    let query = url.query_pairs().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value.into_owned());
+/// The values of parameters, headers and members of the body that are named like a secret.
+fn own_secrets(url: &Url, headers: &HeaderMap, settings: &RequestSettings) -> Vec<String> {
+    let in_url = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned()));
+    let own = settings.query.iter().filter_map(|(name, value)| Some((name.clone(), value.fixed()?.to_owned())));
+    let parameters = in_url.chain(own).filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value);
     let sensitive = headers.values().filter(|value| value.is_sensitive());
-    query.chain(sensitive.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+    let sensitive = sensitive.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let mut secrets: Vec<String> = parameters.chain(sensitive).collect();
+    let body = settings.json.as_ref().and_then(Field::fixed);
+    if let Some(body) = body.and_then(|body| serde_json::from_str(body).ok()) {
+        member_secrets(&body, &mut secrets);
+    }
+    secrets
+}
+
+/// Texts in members of `value` that are named like a secret, at any depth.
+fn member_secrets(value: &Value, secrets: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if names_a_secret(name) => secrets.push(text.clone()),
+                    other => member_secrets(other, secrets),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| member_secrets(value, secrets)),
+        _ => {}
+    }
+}
+
+/// What proxies are told, and might show in a page of theirs.
+fn proxy_secrets(proxy: &Proxy) -> Vec<String> {
+    let proxies: Vec<Url> = match proxy {
+        Proxy::None => Vec::new(),
+        Proxy::Through(url) => vec![url.clone()],
+        Proxy::Environment => ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+            .iter()
+            .filter_map(|name| Url::parse(&std::env::var(name).ok()?).ok())
+            .collect(),
+    };
+    let userinfo = proxies.iter().filter_map(|url| without_userinfo(url).1);
+    userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
 }
 
 /// The headers that are the same each time; those that are named like a secret are marked as sensitive.
