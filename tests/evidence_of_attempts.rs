@@ -72,6 +72,8 @@ fn what_came_back_is_guessed_at_and_what_was_sent_is_shown() {
 
 #[test]
 fn how_far_an_attempt_came_is_known_for_each_way_to_fail() {
+    use Phase::{Body, Connect, Dns, Headers, Tls};
+
     let api = sample_api();
     let urls = [
         "http://nowhere.invalid/".to_owned(),
@@ -84,7 +86,6 @@ fn how_far_an_attempt_came_is_known_for_each_way_to_fail() {
     ];
     let slots = round("retries = 0\ntimeout = \"700ms\"", &urls);
     let reached: Vec<Phase> = slots.iter().map(|slot| slot.phases.expect("phases").reached).collect();
-    use Phase::{Body, Connect, Dns, Headers, Tls};
     assert_eq!(reached, [Dns, Connect, Tls, Headers, Body, Body, Headers]);
     assert!(slots.iter().all(|slot| evidence(slot).sent.starts_with("GET http")));
     assert!(evidence(&slots[3]).answer.is_none(), "nothing came back");

@@ -85,13 +85,14 @@ fn a_client_certificate_is_shown_where_one_is_asked_for() {
 
 #[test]
 fn every_kind_of_answer_comes_over_tls_as_well() {
+    use Outcome::{NotJson, Ok, Timeout, Truncated};
+
     let (_folder, ca, _) = files();
     let api = tls(Certificate::Good);
     let keys = format!("timeout = \"2s\"\nretries = 0\n{ca}");
     let urls =
         ["/gzip", "/hang", "/truncated", "/html-200", "/drip", "/pages-link", "/chunked"].map(|path| api.url(path));
     let outcomes: Vec<Outcome> = round(&keys, &urls).iter().map(|slot| slot.outcome).collect();
-    use Outcome::{NotJson, Ok, Timeout, Truncated};
     assert_eq!(outcomes, [Ok, Timeout, Truncated, NotJson, Timeout, Ok, Ok]);
 }
 
