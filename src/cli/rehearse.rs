@@ -30,8 +30,8 @@ const FAULTS: [(&str, &str); 20] = [
     ("never answers", "/hang"),
     ("HTML with 200", "/html-200"),
     ("500", "/status/500"),
-    ("503 twice, then well", "/flaky/rehearsal"),
-    ("429, Retry-After: 30", "/rate-limited?after=30"),
+    ("503 twice, then well", "/flaky"),
+    ("429, Retry-After: 5", "/rate-limited?after=5"),
     ("401", "/status/401"),
     ("cut off in the body", "/truncated"),
     ("connection reset", "/reset"),
@@ -51,7 +51,8 @@ const FAULTS: [(&str, &str); 20] = [
 pub fn run(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
     let api = SampleApi::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("cannot start the sample API")?;
-    let plan: Vec<Rehearsal<'_>> = settings.jobs.iter().map(|job| Rehearsal::of(job, &api)).collect();
+    let plan: Vec<Rehearsal<'_>> =
+        settings.jobs.iter().enumerate().map(|(number, job)| Rehearsal::of(number, job, &api)).collect();
     let rounds: Vec<Unstored> = plan.iter().flat_map(|rehearsal| rehearsal.rounds.clone()).collect();
     let slots = rounds.iter().map(|round| round.endpoints.len()).sum();
     let workers = settings.workers.saturating_mul(rounds.len()).min(MOST_WORKERS.max(settings.workers));
@@ -110,7 +111,7 @@ struct Rehearsed<'a> {
 }
 
 impl<'a> Rehearsal<'a> {
-    fn of(job: &'a Job, api: &SampleApi) -> Self {
+    fn of(number: usize, job: &'a Job, api: &SampleApi) -> Self {
         let now = Timestamp::from(Utc::now());
         let deadline = job.entry().longest_round(job.cadence.next_after(now).unwrap_or(now));
         let (mut rounds, mut faults) = (Vec::new(), Vec::new());
@@ -118,9 +119,12 @@ impl<'a> Rehearsal<'a> {
         while next < FAULTS.len() {
             let of_round: Vec<usize> = (next..next + job.endpoints.len()).map(|fault| fault % FAULTS.len()).collect();
             next += job.endpoints.len().max(1);
-            let endpoints =
-                job.endpoints.iter().zip(&of_round).map(|(endpoint, &fault)| with_fault(endpoint, fault, api));
-            rounds.push(Unstored { job: job.name.clone(), endpoints: endpoints.collect(), deadline });
+            let of_slot = |(slot, (endpoint, &fault)): (usize, (&Endpoint, &usize))| {
+                // Some faults are counted by URL: each slot has one of its own.
+                with_fault(endpoint, fault, api, &format!("{number}-{}-{slot}", rounds.len()))
+            };
+            let endpoints = job.endpoints.iter().zip(&of_round).enumerate().map(of_slot).collect();
+            rounds.push(Unstored { job: job.name.clone(), endpoints, deadline });
             faults.push(of_round);
         }
         Self { job, rounds, faults }
@@ -194,9 +198,13 @@ fn took(round: &ClosedRound) -> Duration {
 
 /// The endpoint as it is, but that it asks the sample API for a fault, through nothing, with a stand-in for its secret.
 /// Its limits stay those of its own host.
-fn with_fault(endpoint: &Endpoint, fault: usize, api: &SampleApi) -> Endpoint {
+fn with_fault(endpoint: &Endpoint, fault: usize, api: &SampleApi, slot: &str) -> Endpoint {
     let path = FAULTS[fault].1;
-    let url = if path.starts_with('/') { api.url(path) } else { path.replace("PORT", &api.addr().port().to_string()) };
+    let url = if path.starts_with('/') {
+        api.url(&format!("{path}{}slot={slot}", if path.contains('?') { '&' } else { '?' }))
+    } else {
+        path.replace("PORT", &api.addr().port().to_string())
+    };
     let request = RequestSettings {
         auth: None,
         ca_file: None,
@@ -221,7 +229,7 @@ mod tests {
         let api = SampleApi::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("the sample API starts");
         let real = Endpoint::unnamed("https://api.example.com/", Arc::default()).expect("a URL");
         for fault in 0..FAULTS.len() {
-            let faulty = with_fault(&real, fault, &api);
+            let faulty = with_fault(&real, fault, &api, "0-0-0");
             let host = faulty.url.host_str().expect("a host").to_owned();
             assert!(["127.0.0.1", "169.254.169.254"].contains(&host.as_str()), "{host}");
             assert_eq!((&faulty.host, &faulty.label), (&real.host, &real.label));
