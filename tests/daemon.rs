@@ -430,3 +430,15 @@ fn wait_until(done: impl Fn() -> bool) {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn connections_are_kept_alive_from_round_to_round() {
+    let api = sample_api();
+    let urls = [api.url("/healthy/1"), api.url("/null")];
+    let home = Home::new(&job("figures", "every = \"200ms\"", &urls));
+    let daemon = home.start();
+    daemon.wait_for_rounds("figures", 5);
+    daemon.stop();
+    assert!(api.requests() >= 10);
+    assert!(api.connections() <= 2, "{} connections", api.connections());
+}
