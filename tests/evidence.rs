@@ -46,7 +46,7 @@ fn evidence_and_phases_are_read_as_they_were_written() {
     let phases = Phases { dns: Some(Duration::from_micros(1_500)), ..Phases::until(Phase::Headers) };
     let mut evidence = page.evidence.as_deref().cloned().expect("evidence");
     evidence.guess = Some(Guess::BotWall);
-    (page.phases, page.evidence) = (Some(phases), Some(evidence.clone().into()));
+    (page.phases, page.evidence) = (Some(phases.into()), Some(evidence.clone().into()));
     let mut silent = evidence.clone();
     (silent.answer, silent.guess) = (None, None);
     let timeout = Slot { evidence: Some(silent.clone().into()), ..failed(1, Outcome::Timeout, "connect") };
@@ -63,7 +63,7 @@ fn the_view_of_failures_shows_what_came_back_and_no_success() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("gatherd.db");
     let (mut writer, names) = (open(&path).expect("opened"), layout(&["a", "b"]));
-    let phases = Some(Phases::until(Phase::Headers));
+    let phases = Some(Phases::until(Phase::Headers).into());
     writer.close(&closed(1, &names, vec![ok(1), ok(1)])).expect("stored");
     writer.begin(&[begin(2, &names)]).expect("begun");
     writer.close(&closed(3, &names, vec![ok(3), Slot { phases, ..forbidden(3, "<p>no</p>") }])).expect("stored");

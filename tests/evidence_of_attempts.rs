@@ -85,12 +85,12 @@ fn how_far_an_attempt_came_is_known_for_each_way_to_fail() {
         api.url("/reset"),
     ];
     let slots = round("retries = 0\ntimeout = \"700ms\"", &urls);
-    let reached: Vec<Phase> = slots.iter().map(|slot| slot.phases.expect("phases").reached).collect();
+    let reached: Vec<Phase> = slots.iter().map(|slot| slot.phases.as_ref().expect("phases").reached).collect();
     assert_eq!(reached, [Dns, Connect, Tls, Headers, Body, Body, Headers]);
     assert!(slots.iter().all(|slot| evidence(slot).sent.starts_with("GET http")));
     assert!(evidence(&slots[3]).answer.is_none(), "nothing came back");
     assert_eq!(came_back(&slots[5]), ("{\"ok\":true}", true), "what came before it broke off is kept");
-    let waited = slots[3].phases.and_then(|phases| phases.headers).expect("a time");
+    let waited = slots[3].phases.as_ref().and_then(|phases| phases.headers).expect("a time");
     assert!(waited.as_millis() >= 200, "{waited:?}");
 }
 

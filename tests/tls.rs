@@ -69,7 +69,7 @@ fn a_server_that_is_silent_in_the_handshake_is_a_timeout_in_it() {
     let keys = format!("timeout = \"400ms\"\nretries = 0\n{ca}");
     let slot = slot(&keys, &api.url("/healthy"));
     assert_eq!((slot.outcome, detail(&slot)), (Outcome::Timeout, "the TLS handshake"));
-    assert_eq!(slot.phases.expect("phases").reached, Phase::Tls);
+    assert_eq!(slot.phases.as_ref().expect("phases").reached, Phase::Tls);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn walled(round: i64) -> Slot {
                 accept-encoding: gzip, deflate, br, zstd\nauthorization: Bearer ***\nuser-agent: gatherd/0.1"
         .to_owned();
     let evidence = Evidence { sent, answer: Some(answer), guess: Some(Guess::BotWall) };
-    Slot { phases: Some(phases), evidence: Some(Arc::new(evidence)), ..forbidden(round, "") }
+    Slot { phases: Some(phases.into()), evidence: Some(Arc::new(evidence)), ..forbidden(round, "") }
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_endpoint_that_is_well_is_told_with_its_last_failure() {
             let [dns, connect] = [1, 3_001].map(|millis| Some(Duration::from_millis(millis)));
             let late = Slot {
                 elapsed: Duration::from_millis(12_345),
-                phases: Some(Phases { dns, connect, ..Phases::until(Phase::Connect) }),
+                phases: Some(Phases { dns, connect, ..Phases::until(Phase::Connect) }.into()),
                 ..failed(round, Outcome::Timeout, "connect")
             };
             let figures = if round == 2 { late } else { ok(round) };
@@ -254,7 +254,7 @@ fn what_stopped_left_the_config_or_is_paused_is_said_so() {
     let folder = database(|writer| {
         let expired = "invalid peer certificate: certificate expired: verification time 1769864460 (UNIX), but \
                        certificate is not valid after 1769000000 (864460 seconds ago)";
-        let tls = Slot { phases: Some(Phases::until(Phase::Tls)), ..failed(1, Outcome::Tls, expired) };
+        let tls = Slot { phases: Some(Phases::until(Phase::Tls).into()), ..failed(1, Outcome::Tls, expired) };
         writer.close(&closed(1, &both, vec![tls, ok(1)])).expect("stored");
         let waits = Slot::untried(Outcome::Backoff, "until 2100-01-01T00:00:00Z", due(2));
         writer.close(&closed(2, &one, vec![waits])).expect("stored");

@@ -60,7 +60,7 @@ pub struct Attempt {
     /// The pause that the server asked for.
     pub retry_after: Option<Duration>,
     /// How far it came, when it failed.
-    pub phases: Option<Phases>,
+    pub phases: Option<Box<Phases>>,
     /// What was sent and what came back, when it failed.
     pub evidence: Option<Arc<Evidence>>,
     /// What the server named the version of the document by.
@@ -150,7 +150,7 @@ fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadlin
         phases.headers = Some(since_connected(connecting.as_ref(), deadline.began()));
     }
     let evidence = evidence::evidence(call, &request.redactor(), None);
-    Attempt { phases: Some(phases), evidence: Some(evidence), ..failed }
+    Attempt { phases: Some(Box::new(phases)), evidence: Some(evidence), ..failed }
 }
 
 type Refusal = (Outcome, Detail);
@@ -200,7 +200,7 @@ fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadl
     Attempt {
         http_status: Some(status.as_u16()),
         retry_after,
-        phases: Some(phases),
+        phases: Some(Box::new(phases)),
         evidence: Some(evidence::evidence(call, &request.redactor(), Some(&seen))),
         ..Attempt::failed(outcome, detail)
     }

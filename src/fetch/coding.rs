@@ -68,6 +68,12 @@ impl Coding {
         if self == Self::Identity {
             return source.take(limit).read_to_end(bytes).map(|_| ());
         }
+        self.decode(source, limit, bytes)
+    }
+
+    /// Apart, because the decoders take 50 KiB of each worker's stack, which most never need.
+    #[inline(never)]
+    fn decode(self, source: impl Read, limit: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut source = BufReader::with_capacity(BUFFER, source);
         if source.fill_buf()?.is_empty() {
             // Nothing is nothing, whatever it is said to be coded in.

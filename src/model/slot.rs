@@ -23,7 +23,7 @@ pub struct Slot {
     /// More about how it ended, in one line: always about a failure, seldom about a success.
     pub detail: Option<Detail>,
     /// How far the last attempt came, when it failed.
-    pub phases: Option<Phases>,
+    pub phases: Option<Box<Phases>>,
     /// What the last attempt sent and got, when it failed.
     pub evidence: Option<Arc<Evidence>>,
     /// What the server named the version of `body` by: to be remembered together.
