@@ -100,7 +100,7 @@ impl AccessTokens {
     }
 
     /// A token that has not expired. One that is about to is renewed first; while somebody else does that, it serves on.
-    pub fn current(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Box<Attempt>> {
+    pub fn current(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         let mut state = self.lock();
         let asked_at = state.renewals;
         loop {
@@ -122,20 +122,20 @@ impl AccessTokens {
             let left = deadline.left();
             if left.is_zero() {
                 let detail = Detail::new("waiting for an access token");
-                return Err(Box::new(Attempt::failed(Outcome::Timeout, detail)));
+                return Err(Attempt::failed(Outcome::Timeout, detail));
             }
             state = self.renewed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             // All who waited for a renewal that failed fail with it, instead of one after the other.
             if state.renewals > asked_at
                 && let Some((failure, _)) = &state.failure
             {
-                return Err(Box::new(failure.clone()));
+                return Err(failure.clone());
             }
         }
     }
 
     /// A token in the place of one that an API refused.
-    pub fn instead_of(&self, refused: &AccessToken, deadline: Deadline) -> Result<Arc<AccessToken>, Box<Attempt>> {
+    pub fn instead_of(&self, refused: &AccessToken, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         let mut state = self.lock();
         // Somebody else may have renewed it meanwhile.
         if state.token.as_ref().is_some_and(|token| token.issued == refused.issued) {
@@ -155,21 +155,21 @@ impl AccessTokens {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn renew(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Box<Attempt>> {
+    fn renew(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         let renewal = Renewal(self);
         let result = self.fetch(deadline).map(Arc::new);
         let mut state = self.lock();
         state.renewals += 1;
         match &result {
             Ok(token) => (state.token, state.failure) = (Some(Arc::clone(token)), None),
-            Err(failure) => state.failure = Some(((**failure).clone(), Instant::now())),
+            Err(failure) => state.failure = Some((failure.clone(), Instant::now())),
         }
         drop(state);
         drop(renewal);
         result
     }
 
-    fn fetch(&self, deadline: Deadline) -> Result<AccessToken, Box<Attempt>> {
+    fn fetch(&self, deadline: Deadline) -> Result<AccessToken, Attempt> {
         let OAuth2 { token_url, client_id, scopes, parameters, in_body, .. } = &self.settings;
         let secret = self.secret.current();
         let client = BasicClient::new(ClientId::new(client_id.clone()))
@@ -195,7 +195,7 @@ impl AccessTokens {
         Ok(AccessToken::new(token.ok_or_else(unfit)?, answer.expires_in()))
     }
 
-    fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<HttpResponse, Box<Attempt>> {
+    fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<HttpResponse, Attempt> {
         redirect::check_literal(&self.settings.token_url, false).map_err(told)?;
         let mut request = Request::try_from(request).map_err(|error| told(fault::of_request(error, None)))?;
         *request.timeout_mut() = Some(deadline.left());
@@ -222,13 +222,13 @@ fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
 /// An answer that did not come.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer")]
-struct Refused(Box<Attempt>);
+struct Refused(Attempt);
 
 /// What the server says in words of its own is not repeated: it may hold what it was sent.
 fn failure(
     error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>,
     status: Option<reqwest::StatusCode>,
-) -> Box<Attempt> {
+) -> Attempt {
     let word = match error {
         RequestTokenError::Request(Refused(attempt)) => return attempt,
         RequestTokenError::ServerResponse(answer) => match answer.error() {
@@ -242,17 +242,17 @@ fn failure(
             let word = word.map(|word| format!(", {word}")).unwrap_or_default();
             let reason = status.canonical_reason().unwrap_or_default();
             let detail = format!("{} {reason}{word}", status.as_u16());
-            Box::new(Attempt { http_status: Some(status.as_u16()), ..*failed(Outcome::HttpStatus, &detail) })
+            Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
         }
         _ => failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)"),
     }
 }
 
-fn told(mut failed: Box<Attempt>) -> Box<Attempt> {
+fn told(mut failed: Attempt) -> Attempt {
     failed.detail = failed.detail.map(|detail| Detail::new(format!("access token: {detail}")));
     failed
 }
 
-fn failed(outcome: Outcome, detail: &str) -> Box<Attempt> {
-    told(Box::new(Attempt::failed(outcome, Detail::new(detail))))
+fn failed(outcome: Outcome, detail: &str) -> Attempt {
+    told(Attempt::failed(outcome, Detail::new(detail)))
 }

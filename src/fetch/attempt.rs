@@ -109,7 +109,7 @@ pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
     };
     let mut attempt = match answer(request, &mut call, deadline) {
         Ok(response) => read(request, &call, response, &ask, deadline),
-        Err(failed) => unanswered(request, &call, *failed, deadline),
+        Err(failed) => unanswered(request, &call, failed, deadline),
     };
     if !attempt.outcome.is_ok() {
         attempt.gathered = ask.gathered;
@@ -122,7 +122,7 @@ fn now() -> Timestamp {
 }
 
 /// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
-fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Box<Attempt>> {
+fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Attempt> {
     let Some(credentials) = &request.credentials else { return redirect::follow(request, call, deadline) };
     let token = credentials.authorize(&mut call.headers, deadline)?;
     let response = redirect::follow(request, call, deadline)?;

@@ -56,11 +56,7 @@ impl Credentials {
 
     /// Puts them into `headers`. An access token that is not there yet is asked for first; the one that is used is
     /// answered, so that it can be [renewed](Self::renew).
-    pub fn authorize(
-        &self,
-        headers: &mut HeaderMap,
-        deadline: Deadline,
-    ) -> Result<Option<Arc<AccessToken>>, Box<Attempt>> {
+    pub fn authorize(&self, headers: &mut HeaderMap, deadline: Deadline) -> Result<Option<Arc<AccessToken>>, Attempt> {
         match &self.kind {
             Kind::Token { secret, header, scheme } => {
                 headers.insert(header, secret.current().header(scheme));
@@ -80,12 +76,7 @@ impl Credentials {
 
     /// Puts a new access token in the place of `refused`, and answers whether there was one to be had: not when
     /// `refused` is so new that another would be refused as well.
-    pub fn renew(
-        &self,
-        refused: &AccessToken,
-        headers: &mut HeaderMap,
-        deadline: Deadline,
-    ) -> Result<bool, Box<Attempt>> {
+    pub fn renew(&self, refused: &AccessToken, headers: &mut HeaderMap, deadline: Deadline) -> Result<bool, Attempt> {
         let Kind::OAuth2(tokens) = &self.kind else { return Ok(false) };
         if refused.is_newer_than(deadline.began()) {
             return Ok(false);

@@ -13,9 +13,9 @@ use crate::model::{Detail, Outcome, Phase};
 const OUR_SIDE: [i32; 6] = [24, 23, 12, 105, 99, 11];
 
 /// A request that got no answer; `connecting` is how far its connection came, if it needed a new one.
-pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Box<Attempt> {
+pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Attempt {
     let (outcome, detail) = classified(&error.without_url(), connecting);
-    Box::new(Attempt::failed(outcome, detail))
+    Attempt::failed(outcome, detail)
 }
 
 fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outcome, Detail) {

@@ -22,7 +22,7 @@ const MOST_STALE: u32 = 3;
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
 /// answer like any other when none are wanted, and a failure when they are.
-pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Response, Box<Attempt>> {
+pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Response, Attempt> {
     let (mut url, mut public_only) = (call.url.clone(), false);
     let mut hops = 0;
     loop {
@@ -31,7 +31,7 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
         let Some(location) = location(&response).filter(|_| request.redirects > 0) else { return Ok(response) };
         let refused = |why: String| {
             let failed = Attempt::failed(Outcome::Redirect, Detail::new(why));
-            Box::new(Attempt { http_status: Some(response.status().as_u16()), ..failed })
+            Attempt { http_status: Some(response.status().as_u16()), ..failed }
         };
         if hops >= request.redirects {
             return Err(refused(format!("more than {} redirects", request.redirects)));
@@ -49,13 +49,7 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
 /// The answer to one request. A connection that was kept alive may be closed by the server at the moment at which it is
 /// used again: that says nothing about this request, so it is sent once more, as long as it was not sent through a
 /// connection of its own (RFC 9110, section 9.2.2).
-fn send(
-    request: &Request,
-    call: &Call,
-    url: &Url,
-    public_only: bool,
-    deadline: Deadline,
-) -> Result<Response, Box<Attempt>> {
+fn send(request: &Request, call: &Call, url: &Url, public_only: bool, deadline: Deadline) -> Result<Response, Attempt> {
     let mut sent_again = 0;
     loop {
         let began = Instant::now();
@@ -75,7 +69,7 @@ fn send(
 
 /// An address that stands in the URL itself is not resolved, so it is checked here. However it is spelt (decimal, hex,
 /// octal), parsing the URL has made it an address.
-pub fn check_literal(url: &Url, public_only: bool) -> Result<(), Box<Attempt>> {
+pub fn check_literal(url: &Url, public_only: bool) -> Result<(), Attempt> {
     let address: IpAddr = match url.host() {
         Some(Host::Ipv4(address)) => address.into(),
         Some(Host::Ipv6(address)) => address.into(),
@@ -83,7 +77,7 @@ pub fn check_literal(url: &Url, public_only: bool) -> Result<(), Box<Attempt>> {
     };
     if is_blocked(address) || (public_only && !is_public(address)) {
         let detail = Detail::new(BlockedAddress(address).to_string());
-        return Err(Box::new(Attempt::failed(Outcome::BlockedAddress, detail)));
+        return Err(Attempt::failed(Outcome::BlockedAddress, detail));
     }
     Ok(())
 }
