@@ -110,8 +110,8 @@ pub fn fetch_one(url: &str, token: &str) -> Option<Document> {
     let endpoint = Endpoint::unnamed(url, once().into()).ok()?;
     let token = Secret::new(token)?;
     let attempt = || {
-        let request = Request::new(&endpoint, Some(&token), Path::new(""), &mut Clients::default()).ok()?;
-        fetch::attempt(&request, Ask::once(request.timeout)).body
+        let request = Request::new(&endpoint, Path::new(""), &mut Clients::with_token(Some(&token))).ok()?;
+        fetch::attempt(&request, Ask::once(request.settings().timeout)).body
     };
     // On a thread of its own, because a blocking client must not be made or dropped in async code, where this may be.
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, attempt).ok()?.join().ok().flatten())

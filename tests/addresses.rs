@@ -18,7 +18,7 @@ fn fetch(url: &str, redirects: u32) -> Attempt {
     let settings = Arc::new(RequestSettings { redirects, ..RequestSettings::default() });
     let endpoint = Endpoint::unnamed(url, settings).expect("a URL");
     let token = Secret::new(SAMPLE_TOKEN).expect("a token");
-    let request = Request::new(&endpoint, Some(&token), Path::new(""), &mut Clients::default()).expect("a client");
+    let request = Request::new(&endpoint, Path::new(""), &mut Clients::with_token(Some(&token))).expect("a client");
     attempt(&request, Ask::once(Duration::from_secs(5)))
 }
 

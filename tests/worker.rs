@@ -26,7 +26,7 @@ fn round(slots: usize, panics: std::ops::Range<usize>) -> (Arc<ClosedRound>, Opt
     let mut clients = Clients::default();
     let requests = endpoints
         .iter()
-        .map(|endpoint| Arc::new(Request::new(endpoint, None, Path::new(""), &mut clients).expect("a client")));
+        .map(|endpoint| Arc::new(Request::new(endpoint, Path::new(""), &mut clients).expect("a client")));
     let requests = requests.collect();
     let labels = endpoints.iter().map(|endpoint| endpoint.label.clone()).collect();
     let layout = Arc::new(Layout { job: JobName::new("job"), endpoints: labels });

@@ -48,12 +48,12 @@ pub enum Permit {
 impl Hosts {
     /// Keeps the limits that `request` has for its host, beside those of others: the strictest counts.
     pub fn limit(&mut self, request: &Request) {
-        if request.max_per_host.is_none() && request.rate.is_none() {
+        if request.settings().max_per_host.is_none() && request.settings().rate.is_none() {
             return;
         }
         let host = self.hosts.entry(Arc::clone(&request.host)).or_default();
-        host.most = host.most.into_iter().chain(request.max_per_host).min();
-        host.spacing = host.spacing.max(request.rate.unwrap_or_default());
+        host.most = host.most.into_iter().chain(request.settings().max_per_host).min();
+        host.spacing = host.spacing.max(request.settings().rate.unwrap_or_default());
     }
 
     /// `host` is left alone for `span` from now, unless it is for longer already. Answers what is to be remembered.

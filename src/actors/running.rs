@@ -165,7 +165,7 @@ impl Running {
         slot.in_flight = true;
         self.in_flight += 1;
         let ask = Ask {
-            timeout: request.timeout.min(self.closes.saturating_sub(now.monotonic)),
+            timeout: request.settings().timeout.min(self.closes.saturating_sub(now.monotonic)),
             due: self.begin.due,
             last_ok: memory.and_then(|memory| memory.last_ok),
             remembered: memory.and_then(|memory| memory.remembered.clone()),
@@ -195,7 +195,7 @@ impl Running {
             self.waiting.push_front(position);
             return None;
         }
-        let tries_left = slot.tries <= request.retries && !self.stopping;
+        let tries_left = slot.tries <= request.settings().retries && !self.stopping;
         if tries_left && retry::is_retried(attempt.outcome, attempt.http_status) {
             let pause = retry::pause(slot.tries).max(attempt.retry_after.unwrap_or_default());
             let at = now.monotonic + pause;

@@ -106,8 +106,8 @@ pub fn fetch_rounds(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Vec<ClosedRound>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut clients = Clients::default();
-    let starts = starts(rounds, token, &mut clients, clock.as_ref())?;
+    let mut clients = Clients::with_token(token);
+    let starts = starts(rounds, &mut clients, clock.as_ref())?;
     let (count, slots) = (starts.len(), starts.iter().map(|start| start.job.requests.len()).sum());
     let workers = workers.min(slots).max(1);
     let system = System::new();
@@ -147,15 +147,10 @@ pub fn fetch_rounds(
     closed
 }
 
-fn starts(
-    rounds: Vec<Unstored>,
-    token: Option<&Secret>,
-    clients: &mut Clients,
-    clock: &dyn Clock,
-) -> anyhow::Result<Vec<StartRound>> {
+fn starts(rounds: Vec<Unstored>, clients: &mut Clients, clock: &dyn Clock) -> anyhow::Result<Vec<StartRound>> {
     let now = clock.now().wall;
     let mut start = |(id, round): (i64, Unstored)| {
-        let prepare = |endpoint| Request::new(endpoint, token, Path::new(""), clients).map(Arc::new);
+        let prepare = |endpoint| Request::new(endpoint, Path::new(""), clients).map(Arc::new);
         let requests = round.endpoints.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let labels = round.endpoints.into_iter().map(|endpoint| endpoint.label).collect();
         let layout = Arc::new(Layout { job: round.job, endpoints: labels });

@@ -99,7 +99,7 @@ impl Attempt {
 #[must_use]
 pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
     let deadline = Deadline::after(ask.timeout);
-    if let Some(pages) = &request.pages {
+    if let Some(pages) = &request.settings().pages {
         ask.gathered.get_or_insert_with(|| Box::new(Gathered::none(pages)));
     }
     let moments = Moments { due: ask.due, now: now(), last_ok: ask.last_ok };
@@ -123,7 +123,7 @@ fn now() -> Timestamp {
 
 /// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
 fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Attempt> {
-    let Some(credentials) = &request.credentials else { return redirect::follow(request, call, deadline) };
+    let Some(credentials) = &request.common.credentials else { return redirect::follow(request, call, deadline) };
     let token = credentials.authorize(&mut call.headers, deadline)?;
     let response = redirect::follow(request, call, deadline)?;
     if response.status() == StatusCode::UNAUTHORIZED
@@ -137,7 +137,7 @@ fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Resp
 
 /// An attempt without an answer, with how far it came and what was sent.
 fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadline) -> Attempt {
-    let connecting = request.connections.newest(&call.url, deadline.began());
+    let connecting = request.common.connections.newest(&call.url, deadline.began());
     let reached = match (failed.outcome, &connecting) {
         (Outcome::Dns, _) => Phase::Dns,
         (Outcome::Tls, _) => Phase::Tls,
@@ -184,7 +184,7 @@ fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadl
         Ok(found) => return succeeded(request, status, found),
         Err(refusal) => refusal,
     };
-    let connecting = request.connections.newest(&call.url, deadline.began());
+    let connecting = request.common.connections.newest(&call.url, deadline.began());
     let reached = if reading.begun { Phase::Body } else { Phase::Headers };
     let mut phases = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
     let headers =
@@ -209,7 +209,7 @@ fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadl
 fn succeeded(request: &Request, status: StatusCode, found: Found) -> Attempt {
     let (body, detail, validators, gathered) = match found {
         Found::Document(document, more, validators) => {
-            let most = request.pages.as_ref().map_or(0, |pages| pages.max_pages);
+            let most = request.settings().pages.as_ref().map_or(0, |pages| pages.max_pages);
             let detail = more.then(|| Detail::new(format!("the first {most} pages; the server has more")));
             (Some(document), detail, validators, None)
         }
@@ -237,7 +237,7 @@ impl Reading<'_> {
         {
             return Ok(Found::Document(self.checked(remembered.document.clone())?, false, None));
         }
-        if !self.request.is_success(status) {
+        if !self.request.common.is_success(status) {
             let redirect = redirect::is_redirect(status) && response.headers().contains_key(LOCATION);
             let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
             return Err((outcome, Detail::new(named(status))));
@@ -247,7 +247,7 @@ impl Reading<'_> {
         }
         let document = self.document(response)?;
         let document = self.checked(document)?;
-        match (&self.request.pages, &self.ask.gathered) {
+        match (&self.request.settings().pages, &self.ask.gathered) {
             (Some(pages), Some(gathered)) => {
                 let turned = pages::turn(pages, (**gathered).clone(), document, response.headers(), &self.call.url)?;
                 Ok(match turned {
@@ -275,14 +275,14 @@ impl Reading<'_> {
         }
         // All pages together are one document.
         let gathered = self.ask.gathered.as_ref().map_or(0, |gathered| gathered.bytes());
-        let room = self.request.max_body.saturating_sub(gathered);
+        let room = self.request.settings().max_body.saturating_sub(gathered);
         self.begun = true;
         match body::read(response, coding, room, &mut self.bytes) {
             End::Whole => json::document(&self.bytes),
             End::TooLarge => {
                 self.cut = true;
                 let all = if self.ask.gathered.is_some() { " in all pages" } else { "" };
-                Err((Outcome::TooLarge, Detail::new(format!("over {} bytes{all}", self.request.max_body))))
+                Err((Outcome::TooLarge, Detail::new(format!("over {} bytes{all}", self.request.settings().max_body))))
             }
             End::Broken(error) => {
                 self.cut = true;
@@ -293,7 +293,7 @@ impl Reading<'_> {
 
     /// The document, unless it says what the user calls a failure.
     fn checked(&self, document: Document) -> Result<Document, Refusal> {
-        match &self.request.error_if {
+        match &self.request.settings().error_if {
             Some(rule) if means_failure(rule, &document) => {
                 Err((Outcome::HttpStatus, Detail::new(format!("error_if: there is an error at {}", rule.pointer))))
             }

@@ -9,11 +9,12 @@ use reqwest::blocking::Client;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 
+use super::common::{Common, is_here};
 use super::connection::Connections;
 use super::credentials::Credentials;
 use super::resolver::Resolver;
 use super::tls::Trust;
-use crate::config::{Auth, Identity, Proxy, SecretError};
+use crate::config::{Auth, Endpoint, Identity, Proxy, Secret, SecretError};
 
 /// What requests share. reqwest fixes some settings for each client instead of each request, so there is one client for
 /// each combination in use; it holds the connections that are kept alive and one background thread. Requests that ask
@@ -22,6 +23,10 @@ use crate::config::{Auth, Identity, Proxy, SecretError};
 pub struct Clients {
     by_way: HashMap<Way, Client>,
     credentials: HashMap<(Auth, Way, HeaderValue), Arc<Credentials>>,
+    /// What endpoints without credentials of their own ask with.
+    token: Option<Arc<Credentials>>,
+    /// What endpoints have in common that ask alike, by where their settings are, which are held by it.
+    common: HashMap<(usize, bool), Arc<Common>>,
     trust: Trust,
     resolver: Resolver,
     connections: Connections,
@@ -86,6 +91,30 @@ impl ClientError {
 }
 
 impl Clients {
+    /// Clients whose endpoints ask with `token` as `Authorization: Bearer` (RFC 6750) where they have no credentials of
+    /// their own.
+    #[must_use]
+    pub fn with_token(token: Option<&Secret>) -> Self {
+        Self { token: token.map(|token| Arc::new(Credentials::bearer(token))), ..Self::default() }
+    }
+
+    /// The credentials of endpoints that have none of their own.
+    pub(super) fn token(&self) -> Option<Arc<Credentials>> {
+        self.token.clone()
+    }
+
+    /// What `endpoint` has in common with those that ask alike.
+    pub(super) fn common(&mut self, endpoint: &Endpoint, folder: &Path) -> Result<Arc<Common>, CredentialsError> {
+        let here = is_here(&endpoint.url);
+        let key = (Arc::as_ptr(&endpoint.request).addr(), here);
+        if let Some(common) = self.common.get(&key) {
+            return Ok(Arc::clone(common));
+        }
+        let common = Arc::new(Common::new(&endpoint.request, here, folder, self)?);
+        self.common.insert(key, Arc::clone(&common));
+        Ok(common)
+    }
+
     /// The client that connects in this way; relative files are looked for in `folder`. Not to be called in async
     /// code: it blocks.
     pub(super) fn get(&mut self, way: &Way, folder: &Path) -> Result<Client, ClientError> {

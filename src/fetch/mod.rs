@@ -7,6 +7,7 @@ mod attempt;
 mod body;
 mod client;
 mod coding;
+mod common;
 mod conditional;
 mod connection;
 mod credentials;

@@ -28,13 +28,15 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
     loop {
         check_literal(&url, public_only)?;
         let response = send(request, call, &url, public_only, deadline)?;
-        let Some(location) = location(&response).filter(|_| request.redirects > 0) else { return Ok(response) };
+        let Some(location) = location(&response).filter(|_| request.settings().redirects > 0) else {
+            return Ok(response);
+        };
         let refused = |why: String| {
             let failed = Attempt::failed(Outcome::Redirect, Detail::new(why));
             Attempt { http_status: Some(response.status().as_u16()), ..failed }
         };
-        if hops >= request.redirects {
-            return Err(refused(format!("more than {} redirects", request.redirects)));
+        if hops >= request.settings().redirects {
+            return Err(refused(format!("more than {} redirects", request.settings().redirects)));
         }
         let next = url.join(&location).map_err(|_| refused("to something that is no URL".to_owned()))?;
         if next.origin() != url.origin() {
@@ -57,7 +59,7 @@ fn send(request: &Request, call: &Call, url: &Url, public_only: bool, deadline: 
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        let own = request.connections.newest(url, began);
+        let own = request.common.connections.newest(url, began);
         let failed = fault::of_request(error, own.as_ref());
         let stale = failed.outcome == Outcome::Reset && own.is_none() && call.method.is_idempotent();
         if !stale || sent_again == MOST_STALE || deadline.left().is_zero() {

@@ -1,0 +1,183 @@
+//! What endpoints that ask alike have in common, made ready once for all of them.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use reqwest::blocking::Client;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+use url::Host;
+
+use super::client::{Clients, CredentialsError, Way};
+use super::coding::ACCEPTED;
+use super::connection::Connections;
+use super::credentials::{Credentials, basic_secrets};
+use super::redact::Redactor;
+use super::request::without_userinfo;
+use super::resolver::is_localhost;
+use crate::config::{Field, Proxy, RequestSettings, names_a_secret};
+
+/// See the module.
+pub struct Common {
+    client: Client,
+    /// Follows the redirects of public servers: to public addresses only.
+    public_client: Option<Client>,
+    pub connections: Connections,
+    pub credentials: Option<Arc<Credentials>>,
+    pub settings: Arc<RequestSettings>,
+    /// Those that are the same each time.
+    pub headers: HeaderMap,
+    /// What is secret beside the credentials.
+    secrets: Vec<String>,
+    /// Hides those, where there are no credentials.
+    redactor: OnceLock<Arc<Redactor>>,
+    /// Whether the last document may be asked for by its version.
+    pub is_conditional: bool,
+    /// Whether a block uses `last_ok`.
+    pub asks_for_last_ok: bool,
+}
+
+impl Common {
+    /// What `settings` say, for endpoints on this machine (`here`) or elsewhere.
+    pub fn new(
+        settings: &Arc<RequestSettings>,
+        here: bool,
+        folder: &Path,
+        clients: &mut Clients,
+    ) -> Result<Self, CredentialsError> {
+        // The environment's proxies are for the world outside: what listens on this machine is asked directly.
+        let direct = here && settings.proxy == Proxy::Environment;
+        let way = Way {
+            connect_timeout: settings.connect_timeout,
+            public_only: false,
+            ca_file: settings.ca_file.clone(),
+            identity: settings.identity.clone(),
+            proxy: if direct { Proxy::None } else { settings.proxy.clone() },
+        };
+        let client = clients.get(&way, folder)?;
+        let credentials = match &settings.auth {
+            Some(auth) => Some(clients.credentials(auth, &way, &settings.user_agent, folder)?),
+            None => clients.token(),
+        };
+        let headers = headers(settings);
+        let mut secrets = own_secrets(&headers, settings);
+        secrets.extend(proxy_secrets(&way.proxy));
+        let public_only = Way { public_only: true, ..way };
+        let public_client = if settings.redirects > 0 { Some(clients.get(&public_only, folder)?) } else { None };
+        let plain = settings.method == Method::GET && settings.json.is_none() && settings.pages.is_none();
+        let query = settings.query.iter().map(|(_, value)| value);
+        let fields = query.chain(settings.headers.iter().map(|(_, value)| value)).chain(&settings.json);
+        Ok(Self {
+            client,
+            public_client,
+            connections: clients.connections().clone(),
+            credentials,
+            headers,
+            secrets,
+            redactor: OnceLock::new(),
+            is_conditional: settings.conditional && plain,
+            asks_for_last_ok: fields.into_iter().any(Field::asks_for_last_ok),
+            settings: Arc::clone(settings),
+        })
+    }
+
+    /// The client, or the one that connects to public addresses only.
+    pub fn client(&self, public_only: bool) -> &Client {
+        self.public_client.as_ref().filter(|_| public_only).unwrap_or(&self.client)
+    }
+
+    /// Whether an answer with this status carries data.
+    pub fn is_success(&self, status: StatusCode) -> bool {
+        let statuses = self.settings.success.as_ref();
+        statuses.map_or(status.is_success(), |statuses| statuses.contains(&status.as_u16()))
+    }
+
+    /// Hides what is secret.
+    pub fn redactor(&self) -> Arc<Redactor> {
+        match &self.credentials {
+            Some(credentials) if self.secrets.is_empty() => credentials.redactor(),
+            Some(_) => self.redactor_with(&[]),
+            None => Arc::clone(self.redactor.get_or_init(|| Arc::new(Redactor::new(&self.secrets)))),
+        }
+    }
+
+    /// Hides what is secret, and further secrets.
+    pub fn redactor_with(&self, further: &[String]) -> Arc<Redactor> {
+        let of_credentials = self.credentials.as_ref().map(|credentials| credentials.secrets()).unwrap_or_default();
+        Arc::new(Redactor::new(of_credentials.iter().chain(&self.secrets).chain(further)))
+    }
+}
+
+/// Whether `url` leads to this machine.
+pub fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => is_localhost(name),
+        None => false,
+    }
+}
+
+/// The values of parameters, headers and members of the body that are named like a secret.
+fn own_secrets(headers: &HeaderMap, settings: &RequestSettings) -> Vec<String> {
+    let parameters = settings.query.iter().filter(|(name, _)| names_a_secret(name));
+    let parameters = parameters.filter_map(|(_, value)| value.fixed().map(str::to_owned));
+    let sensitive = headers.values().filter(|value| value.is_sensitive());
+    let sensitive = sensitive.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let mut secrets: Vec<String> = parameters.chain(sensitive).collect();
+    let body = settings.json.as_ref().and_then(Field::fixed);
+    if let Some(body) = body.and_then(|body| serde_json::from_str(body).ok()) {
+        member_secrets(&body, &mut secrets);
+    }
+    secrets
+}
+
+/// Texts in members of `value` that are named like a secret, at any depth.
+fn member_secrets(value: &Value, secrets: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if names_a_secret(name) => secrets.push(text.clone()),
+                    other => member_secrets(other, secrets),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| member_secrets(value, secrets)),
+        _ => {}
+    }
+}
+
+/// What proxies are told, and might show in a page of theirs.
+fn proxy_secrets(proxy: &Proxy) -> Vec<String> {
+    let proxies: Vec<Url> = match proxy {
+        Proxy::None => Vec::new(),
+        Proxy::Through(url) => vec![url.clone()],
+        Proxy::Environment => ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+            .iter()
+            .filter_map(|name| Url::parse(&std::env::var(name).ok()?).ok())
+            .collect(),
+    };
+    let userinfo = proxies.iter().filter_map(|url| without_userinfo(url).1);
+    userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
+}
+
+/// The headers that are the same each time; those that are named like a secret are marked as sensitive.
+fn headers(settings: &RequestSettings) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+    headers.insert(USER_AGENT, settings.user_agent.clone());
+    if settings.json.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    for (name, value) in &settings.headers {
+        // It was checked with the config.
+        if let Some(Ok(mut value)) = value.fixed().map(HeaderValue::from_str) {
+            value.set_sensitive(names_a_secret(name.as_str()));
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
