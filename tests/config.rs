@@ -466,3 +466,50 @@ fn a_key_on_the_wrong_level_is_told_where_it_belongs() {
         );
     }
 }
+
+#[test]
+fn certificate_files_are_found_or_not_and_run_refuses_a_config_that_names_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text =
+        "[[job]]\nname = \"a\"\nevery = \"1m\"\nca_file = \"absent.pem\"\nendpoints = [\"https://example.com/\"]\n";
+    support::write(folder.path(), "config.toml", text);
+    let mut check = support::gatherd(["check"]);
+    check.current_dir(folder.path());
+    let ran = support::run(check);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.stdout.contains("files\n  MISSING  absent.pem: "), "{}", ran.stdout);
+    let mut daemon = support::gatherd(["run"]);
+    daemon.current_dir(folder.path());
+    let ran = support::run(daemon);
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+    assert!(ran.stderr.contains("job \"a\", endpoint \"https://example.com/\": "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("absent.pem"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_block_stands_behind_the_host_and_is_closed() {
+    let told = |url: &str| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = format!("[[job]]\nname = \"a\"\nevery = \"1m\"\nendpoints = ['{url}']\n");
+        support::write(folder.path(), "config.toml", text);
+        let mut check = support::gatherd(["check"]);
+        check.current_dir(folder.path());
+        let ran = support::run(check);
+        (ran.code, ran.stderr)
+    };
+    for (url, problem) in [
+        ("http://{{ due }}.example/", "a block may stand in the path and in the parameters"),
+        ("http://me:{{ due }}@a.example/", "a block may stand in the path and in the parameters"),
+        ("http://a.example/{{ due", "{{"),
+        ("http://a.example/due }}", "there is a }} without a {{"),
+        ("http://a.example/{{ deu }}", "deu"),
+        ("http://a.example/{{ due - 5 }}", "5"),
+        ("http://a.example/{{ last_ok }}", "{{ last_ok | default(due - 1d) }}"),
+    ] {
+        let (code, stderr) = told(url);
+        assert_eq!(code, Some(78), "{url}");
+        assert!(stderr.contains("config.toml:4: ") && stderr.contains(problem), "{url}: {stderr}");
+        assert!(!stderr.contains("right would be \"https://host/path\""), "{url}: {stderr}");
+    }
+    assert_eq!(told("http://a.example/{{ due }}?{{ now | unix }}#x").0, Some(0));
+}

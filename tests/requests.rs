@@ -163,5 +163,6 @@ fn a_certificate_file_that_is_none_is_said_before_anything_runs() {
     let Err(error) = PreparedJob::new(&settings.jobs[0], Path::new("."), &mut Clients::default()) else {
         panic!("a file that is not there cannot be trusted")
     };
-    assert!(error.to_string().contains("absent.pem"), "{error}");
+    assert!(format!("{:?}", error.source).contains("absent.pem"), "{error:?}");
+    assert_eq!(error.to_string(), "job \"j\", endpoint \"https://127.0.0.1:1/\"");
 }

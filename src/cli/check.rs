@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::Utc;
@@ -41,7 +42,27 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             Err(error) => writeln!(out, "  MISSING  {:#}; gatherd run would refuse", anyhow::Error::from(error))?,
         }
     }
+    let files = files(&settings);
+    if !files.is_empty() {
+        writeln!(out, "\nfiles")?;
+    }
+    for path in files {
+        match std::fs::File::open(settings.folder().join(path)) {
+            Ok(_) => writeln!(out, "  found    {}", path.display())?,
+            Err(error) => writeln!(out, "  MISSING  {}: {error}; gatherd run would refuse", path.display())?,
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each certificate or key that the config names, once.
+fn files(settings: &Settings) -> BTreeSet<&Path> {
+    let requests = settings.jobs.iter().flat_map(|job| &job.endpoints).map(|endpoint| &endpoint.request);
+    let named = requests.flat_map(|request| {
+        let identity = request.identity.iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+        request.ca_file.iter().chain(identity)
+    });
+    named.map(PathBuf::as_path).collect()
 }
 
 fn next_dues(job: &Job, now: Timestamp) -> impl Iterator<Item = Timestamp> {

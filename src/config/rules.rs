@@ -253,7 +253,7 @@ impl<'a, 'i> Rules<'a, 'i> {
                     };
                     endpoints.push(endpoint);
                 }
-                Err(problem) => self.text.mistake(&place, format!("{problem}; right would be \"https://host/path\"")),
+                Err(problem) => self.text.mistake(&place, problem),
             }
         }
         endpoints

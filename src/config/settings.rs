@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
-use url::Url;
+use url::{Position, Url};
 
 use super::field::Field;
 use super::file;
@@ -229,14 +229,21 @@ impl Endpoint {
 
     /// The same for a URL in which blocks such as `{{ due }}` are filled in for each round.
     pub(super) fn changing(url: &str, request: Arc<RequestSettings>) -> Result<Self, String> {
-        let Some(template) = Template::parse(url)? else { return Self::unnamed(url, request) };
-        let samples = template.samples(Escape::Url)?;
-        let example = http_url(samples.first().map_or(url, String::as_str))?;
+        let like = |problem: String| format!("{problem}; right would be \"https://host/path\"");
+        let Some(template) = Template::parse(url)? else {
+            if url.contains("}}") {
+                return Err("there is a }} without a {{ before it".to_owned());
+            }
+            return Self::unnamed(url, request).map_err(like);
+        };
         let placeholders = template.with_placeholders();
-        let held = http_url(&placeholders.text)?;
-        if held.origin() != example.origin() || held.username() != example.username() {
-            return Err("a block may stand in the path and in the parameters, not before them".to_owned());
+        let held = http_url(&placeholders.text).map_err(like)?;
+        let before_path = "a block may stand in the path and in the parameters, not before them";
+        if placeholders.restore(&held[..Position::BeforePath]) != held[..Position::BeforePath] {
+            return Err(before_path.to_owned());
         }
+        let samples = template.samples(Escape::Url)?;
+        let example = http_url(samples.first().map_or(url, String::as_str)).map_err(like)?;
         let shown = placeholders.restore(&shown_url(&held));
         let label = EndpointLabel { name: shown.clone(), url: shown };
         Ok(Self { label, host: host_of(&example), url: example, changing_url: Some(template), request })

@@ -109,7 +109,8 @@ pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
     };
     let mut attempt = match answer(request, &mut call, deadline) {
         Ok(response) => read(request, &call, response, &ask, deadline),
-        Err(failed) => unanswered(request, &call, failed, deadline),
+        Err(Unanswered::NotAsked(failed)) => failed,
+        Err(Unanswered::Asked(failed)) => unanswered(request, &call, failed, deadline),
     };
     if !attempt.outcome.is_ok() {
         attempt.gathered = ask.gathered;
@@ -121,16 +122,25 @@ fn now() -> Timestamp {
     chrono::DateTime::<chrono::Utc>::from(SystemTime::now()).into()
 }
 
+/// Why there is no answer.
+enum Unanswered {
+    /// There were no credentials to ask with.
+    NotAsked(Attempt),
+    /// It did not come.
+    Asked(Attempt),
+}
+
 /// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
-fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Attempt> {
-    let Some(credentials) = &request.common.credentials else { return redirect::follow(request, call, deadline) };
-    let token = credentials.authorize(&mut call.headers, deadline)?;
-    let response = redirect::follow(request, call, deadline)?;
+fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Unanswered> {
+    let ask = |call: &Call| redirect::follow(request, call, deadline).map_err(Unanswered::Asked);
+    let Some(credentials) = &request.common.credentials else { return ask(call) };
+    let token = credentials.authorize(&mut call.headers, deadline).map_err(Unanswered::NotAsked)?;
+    let response = ask(call)?;
     if response.status() == StatusCode::UNAUTHORIZED
         && let Some(token) = token
-        && credentials.renew(&token, &mut call.headers, deadline)?
+        && credentials.renew(&token, &mut call.headers, deadline).map_err(Unanswered::NotAsked)?
     {
-        return redirect::follow(request, call, deadline);
+        return ask(call);
     }
     Ok(response)
 }

@@ -181,6 +181,6 @@ pub enum CredentialsError {
     #[error("no secret")]
     Secret(#[from] SecretError),
     /// No client to ask for an access token with.
-    #[error(transparent)]
+    #[error("no client")]
     Client(#[from] ClientError),
 }

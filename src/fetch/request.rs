@@ -12,14 +12,14 @@ use reqwest::{Method, Url};
 use url::form_urlencoded;
 
 use super::attempt::Ask;
-use super::client::{ClientError, Clients, CredentialsError};
+use super::client::{Clients, CredentialsError};
 use super::common::Common;
 use super::conditional;
 use super::credentials::{basic, basic_secrets};
 use super::pages::Target;
 use super::redact::Redactor;
-use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, SecretError, Template, names_a_secret};
-use crate::model::{Detail, Layout};
+use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Template, names_a_secret};
+use crate::model::{Detail, JobName, Layout};
 
 /// One endpoint's request, ready to be sent any number of times.
 pub struct Request {
@@ -58,20 +58,14 @@ pub struct PreparedJob {
 
 /// A request cannot be made ready.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// The token or password cannot be read.
-    #[error("job {job:?}, endpoint {endpoint:?}: no secret")]
-    Secret {
-        /// The job.
-        job: String,
-        /// The endpoint's name.
-        endpoint: String,
-        /// Why.
-        source: SecretError,
-    },
-    /// No client.
-    #[error(transparent)]
-    Client(#[from] ClientError),
+#[error("job {:?}, endpoint {endpoint:?}", job.as_str())]
+pub struct RequestError {
+    /// The job.
+    pub job: JobName,
+    /// The endpoint's name.
+    pub endpoint: Box<str>,
+    /// Why.
+    pub source: CredentialsError,
 }
 
 impl PreparedJob {
@@ -81,11 +75,10 @@ impl PreparedJob {
     /// When a token cannot be read, or no HTTP client can be made.
     pub fn new(job: &Job, folder: &Path, clients: &mut Clients) -> Result<Self, RequestError> {
         let request = |endpoint: &Endpoint| {
-            Request::new(endpoint, folder, clients).map(Arc::new).map_err(|error| match error {
-                CredentialsError::Client(error) => RequestError::Client(error),
-                CredentialsError::Secret(source) => {
-                    RequestError::Secret { job: job.name.to_string(), endpoint: endpoint.label.name.clone(), source }
-                }
+            Request::new(endpoint, folder, clients).map(Arc::new).map_err(|source| RequestError {
+                job: job.name.clone(),
+                endpoint: endpoint.label.name.as_str().into(),
+                source,
             })
         };
         let requests = job.endpoints.iter().map(request).collect::<Result<_, _>>()?;

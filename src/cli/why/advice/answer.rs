@@ -27,6 +27,10 @@ pub fn http_status(failure: &Failure<'_>) -> Vec<String> {
         200..300 => lines([&format!(
             "This status carries no data here, because `success` does not have it: add {status} to it if it should."
         )]),
+        304 => lines([
+            "The server says \"not modified\", though it was not asked to compare: `headers` may set a condition, or it \
+             does so to everybody. Without a document of before there is nothing to carry forward.",
+        ]),
         300..400 => lines([
             "The server points elsewhere without saying where. Check the URL, and `headers` that set a condition.",
         ]),
@@ -42,6 +46,29 @@ pub fn http_status(failure: &Failure<'_>) -> Vec<String> {
             RETRIES_OR_PROVIDER,
         ]),
     }
+}
+
+/// The endpoint was not asked: there was no access token to ask it with.
+pub fn access_token(failure: &Failure<'_>) -> Vec<String> {
+    let first = match failure.status {
+        Some(400 | 401 | 403) => {
+            "The token endpoint refuses the client: check `client_id` and `client_secret` of `oauth2`, and \
+             `credentials_in = \"body\"` where it does not take them in a header."
+        }
+        _ => "The token endpoint did not give one: check `token_url` of `oauth2`, and ask it by hand with curl.",
+    };
+    let rest =
+        "The endpoint itself was not asked. `scopes` and `parameters` (such as an audience) may be missing, too.";
+    lines([first, rest])
+}
+
+/// The pages of an answer do not lead on, or do not hold what they should.
+pub fn pages() -> Vec<String> {
+    lines([
+        "A page came, but does not lead on as `pages` says: compare its members with the pointers there (`url`, `cursor`, \
+         `items`).",
+        "`max_pages` bounds how far a list is followed; a next page at another host or port is never asked for.",
+    ])
 }
 
 /// Whoever asks may not.

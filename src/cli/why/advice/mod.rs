@@ -67,6 +67,13 @@ pub fn advice(failure: &Failure<'_>) -> Vec<String> {
     let Ok(outcome) = failure.outcome.parse::<Outcome>() else {
         return lines(["Another version of gatherd stored this outcome: ask that one."]);
     };
+    // Where the trouble is not with what the endpoint's own URL answered.
+    if failure.says(&["access token"]) {
+        return answer::access_token(failure);
+    }
+    if failure.says(&["pages:", "asked for already"]) {
+        return answer::pages();
+    }
     match outcome {
         Outcome::Ok => Vec::new(),
         Outcome::Dns => connection::dns(failure),
