@@ -68,12 +68,14 @@ pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Ar
 fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     let mut headers = String::new();
     for (name, value) in seen.headers {
+        let value = redactor.redact_header(name.as_str(), value.as_bytes());
+        let name = redactor.redact(name.as_str().as_bytes());
+        let _ = writeln!(headers, "{name}: {value}");
         if headers.len() > KEPT_HEADERS {
-            headers.push_str("…\n");
+            headers.truncate(headers.floor_char_boundary(KEPT_HEADERS));
+            headers.push('…');
             break;
         }
-        let value = redactor.redact_header(name.as_str(), value.as_bytes());
-        let _ = writeln!(headers, "{name}: {value}");
     }
     let read = &seen.body[..seen.body.len().min(KEPT + BEHIND)];
     let mut body = if seen.cut { redactor.redact_cut(read) } else { redactor.redact(read) };
@@ -146,5 +148,31 @@ fn collect(receiver: &mpsc::Receiver<Piece>, coding: Coding, patience: Duration)
             Ok(Piece::Read(_)) => {}
             Err(_) => return (raw, true),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers_kept(name: &str, value: &str) -> String {
+        let name = name.parse::<HeaderName>().expect("a name");
+        let headers = HeaderMap::from_iter([(name, HeaderValue::from_str(value).expect("a value"))]);
+        let seen = Seen { status: 403, headers: &headers, body: b"", cut: false };
+        answer(&Redactor::new(["s3cret"]), &seen).headers
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_the_name_of_a_header_as_in_its_value() {
+        assert_eq!(headers_kept("X-S3cret-1", "no s3cret"), "x-***-1: no ***");
+    }
+
+    #[test]
+    fn of_a_header_as_long_as_all_that_are_kept_the_beginning_is_kept() {
+        let kept = headers_kept("X-Long", &"a".repeat(100 * 1024));
+        assert!(kept.starts_with("x-long: aaa") && kept.ends_with("a…"), "{} bytes", kept.len());
+        assert_eq!(kept.len(), KEPT_HEADERS + "…".len());
     }
 }
