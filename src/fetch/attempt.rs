@@ -15,6 +15,7 @@ use super::deadline::Deadline;
 use super::evidence::{self, Seen};
 use super::pages::{self, Gathered, Turned};
 use super::request::{Call, Request};
+use super::tree::tree;
 use super::{conditional, fault, json, redirect, retry};
 use crate::config::{ErrorIf, Moments};
 use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
@@ -315,10 +316,10 @@ impl Reading<'_> {
 /// Whether `document` says what `rule` calls a failure.
 fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
     // Only a number beyond f64 and the 128th level do not parse; what has them is data.
-    let Ok(document) = document.parse::<Value>() else { return false };
+    let Some(document) = tree(document.text()) else { return false };
     match (document.pointer(&rule.pointer), &rule.equals) {
         (None, _) => false,
-        (Some(found), Some(equals)) => serde_json::from_str::<Value>(equals).is_ok_and(|equals| equals == *found),
+        (Some(found), Some(equals)) => tree(equals).is_some_and(|equals| equals == *found),
         (Some(found), None) => !matches!(found, Value::Null | Value::Bool(false)),
     }
 }

@@ -25,6 +25,7 @@ mod request;
 mod resolver;
 pub mod retry;
 mod tls;
+mod tree;
 
 pub use attempt::{Ask, Attempt, attempt};
 pub use client::{ClientError, Clients, CredentialsError};

@@ -4,6 +4,8 @@ use http::HeaderMap;
 use http::header::AsHeaderName;
 use serde_json::Value;
 
+use crate::fetch::tree::tree;
+
 /// The part of a body that is looked at, in bytes.
 const LOOKED_AT: usize = 16 * 1024;
 
@@ -61,7 +63,7 @@ impl<'a> Answer<'a> {
         let kind = match text.as_bytes().first() {
             None => Body::None,
             Some(b'{' | b'[') => {
-                let value = serde_json::from_str(body).ok().filter(|_| is_whole);
+                let value = tree(body).filter(|_| is_whole);
                 let errors = value.map_or_else(|| errors_in_cut(&text, status), |value| errors_in(&value, status));
                 Body::Json { errors }
             }
