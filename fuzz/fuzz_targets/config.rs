@@ -14,8 +14,11 @@ use libfuzzer_sys::fuzz_target;
 /// Microseconds since the epoch: its beginning, and before a change to summer time.
 const MOMENTS: [i64; 2] = [0, 1_774_738_799_000_000];
 
+/// Clients hold what every config that asks through them has in common.
+const CONFIGS_EACH: usize = 1_000;
+
 thread_local! {
-    static CLIENTS: RefCell<Clients> = RefCell::default();
+    static CLIENTS: RefCell<(Clients, usize)> = RefCell::default();
 }
 
 fuzz_target!(|text: &str| {
@@ -52,7 +55,11 @@ fn check(job: &Job) {
         assert!(job.entry().cadence.next_after(after).is_none_or(|due| due > after));
     }
     if asks_without_files(job) {
-        CLIENTS.with_borrow_mut(|clients| {
+        CLIENTS.with_borrow_mut(|(clients, configs)| {
+            *configs += 1;
+            if configs.is_multiple_of(CONFIGS_EACH) {
+                *clients = Clients::default();
+            }
             let prepared = PreparedJob::new(job, Path::new("."), clients).expect("it needs nothing from outside");
             assert_eq!(prepared.requests.len(), job.endpoints.len());
         });

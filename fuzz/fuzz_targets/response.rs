@@ -47,20 +47,20 @@ enum Ending {
 /// Requests at the server: the plain one, and one for each way to look for pages.
 static REQUESTS: LazyLock<(Request, Vec<Request>)> = LazyLock::new(|| {
     let server = serve();
-    let mut clients = Clients::default();
-    let mut request = |keys: &str, token: Option<&Secret>| {
+    let request = |keys: &str, clients: &mut Clients| {
         let text = format!(
             "[[job]]\nname = \"fuzz\"\nevery = \"1m\"\nendpoints = [\"http://{server}/figures?from=1\"]\n\
              timeout = \"300ms\"\nmax_body = \"{MAX_BODY}B\"\nproxy = \"none\"\n{keys}\n"
         );
         let settings = Settings::parse(Path::new("config.toml"), &text).expect("a valid config");
-        Request::new(&settings.jobs[0].endpoints[0], token, Path::new("."), &mut clients).expect("a request")
+        Request::new(&settings.jobs[0].endpoints[0], Path::new("."), clients).expect("a request")
     };
     let token = Secret::new(TOKEN).expect("a token");
-    let plain = request("conditional = true", None);
+    let plain = request("conditional = true", &mut Clients::default());
+    let mut clients = Clients::with_token(Some(&token));
     let with_pages = WAYS.map(|way| {
         let keys = format!("{way}\nredirects = 1\nerror_if = {{ pointer = \"/error\" }}");
-        request(&keys, Some(&token))
+        request(&keys, &mut clients)
     });
     (plain, with_pages.into())
 });
