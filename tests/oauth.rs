@@ -96,6 +96,7 @@ fn a_token_endpoint_that_fails_is_told_with_its_own_outcome_and_costs_nobody_els
         ),
         ("/status/503", "s3cret", Outcome::HttpStatus, Some(503), "access token: 503 Service Unavailable"),
         ("/html-200", "s3cret", Outcome::NotJson, None, "access token: the answer holds none"),
+        ("/deep/100", "s3cret", Outcome::TooDeep, None, "access token: nested over 16 levels"),
         ("/infinite", "s3cret", Outcome::TooLarge, None, "access token: over 262144 bytes"),
         ("/reset", "s3cret", Outcome::Reset, None, "access token: "),
         ("/secret-echo-everywhere", "s3cret-in-the-echo", Outcome::HttpStatus, Some(500), "access token: 500"),

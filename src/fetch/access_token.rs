@@ -22,6 +22,8 @@ use crate::model::{Detail, Outcome};
 
 /// The largest answer of a token endpoint.
 const LARGEST_ANSWER: u64 = 256 * 1024;
+/// The deepest answer of a token endpoint: the library walks down it on a worker's small stack.
+const DEEPEST_ANSWER: usize = 16;
 /// So long before its end a token is renewed, or a tenth of its life if that is shorter.
 const AHEAD: Duration = Duration::from_mins(1);
 /// After a renewal ahead of time that failed, the next one is tried after so long.
@@ -213,10 +215,32 @@ fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
     let coding = Coding::of(response.headers()).map_err(|why| (Outcome::Encoding, why))?;
     let mut bytes = Vec::new();
     match body::read(response, coding, LARGEST_ANSWER, &mut bytes) {
+        End::Whole if depth(&bytes) > DEEPEST_ANSWER => {
+            Err((Outcome::TooDeep, Detail::new(format!("nested over {DEEPEST_ANSWER} levels"))))
+        }
         End::Whole => Ok(bytes),
         End::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {LARGEST_ANSWER} bytes")))),
         End::Broken(error) => Err(fault::of_body(&error)),
     }
+}
+
+/// How deep JSON goes, at most; what is not JSON has some depth as well.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// An answer that did not come.
