@@ -123,3 +123,26 @@ fn a_token_endpoint_that_hangs_holds_no_slot_beyond_its_timeout() {
         assert!(slot.elapsed.as_millis() < 1_500, "{slot:?}");
     }
 }
+
+#[test]
+fn answers_of_token_endpoints_that_differ_a_little_from_the_rfc_are_understood() {
+    let api = sample_api();
+    for answer in [
+        r#"{"access_token":"t","token_type":"bearer"}"#,
+        r#"{"access_token":"t","token_type":"Bearer","expires_in":"3599"}"#,
+        r#"{"access_token":"t","expires_in":3599.5}"#,
+        r#"{"access_token":"t","token_type":"Bearer","expires_in":null,"scope":"a b","further":{"x":[1]}}"#,
+        r#"{"access_token":"t","token_type":"Bearer","expires_in":-1}"#,
+    ] {
+        let server = httpmock::MockServer::start();
+        let mock = server.mock(|when, then| {
+            when.method(httpmock::Method::POST).path("/token");
+            then.status(200).header("content-type", "application/json").body(answer);
+        });
+        let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+        let slot = slot(&keys, &api.url("/echo"));
+        assert_eq!(slot.outcome, Outcome::Ok, "{answer}: {slot:?}");
+        assert!(once::text(&slot).contains("\"authorization\":\"Bearer t\""), "{answer}");
+        mock.assert_calls(1);
+    }
+}

@@ -10,6 +10,7 @@ use oauth2::{
 };
 use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{HeaderValue, USER_AGENT};
+use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::body::{self, End};
@@ -204,7 +205,7 @@ impl AccessTokens {
         request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
         let mut response = self.client.execute(request).map_err(|error| told(fault::of_request(error, None)))?;
         let body = read(&mut response).map_err(|(outcome, detail)| failed(outcome, detail.as_str()))?;
-        let mut answer = HttpResponse::new(body);
+        let mut answer = HttpResponse::new(tolerated(body));
         *answer.status_mut() = response.status();
         *answer.headers_mut() = response.headers().clone();
         Ok(answer)
@@ -222,6 +223,27 @@ fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
         End::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {LARGEST_ANSWER} bytes")))),
         End::Broken(error) => Err(fault::of_body(&error)),
     }
+}
+
+/// The answer as RFC 6749 has it, where it is known to differ: an `expires_in` in quotes (older Azure), or one that is not
+/// whole; a `token_type` that is left out.
+fn tolerated(body: Vec<u8>) -> Vec<u8> {
+    let Ok(Value::Object(mut members)) = serde_json::from_slice(&body) else { return body };
+    if !members.contains_key("access_token") {
+        return body;
+    }
+    members.entry("token_type").or_insert_with(|| "Bearer".into());
+    let written = match members.get("expires_in") {
+        Some(Value::String(text)) => text.trim().parse::<f64>().ok(),
+        Some(Value::Number(number)) => number.as_f64(),
+        _ => None,
+    };
+    match written.filter(|seconds| *seconds >= 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(life) => members.insert("expires_in".to_owned(), life.as_secs().into()),
+        // When it ends is then found out by a 401.
+        None => members.remove("expires_in"),
+    };
+    Value::Object(members).to_string().into_bytes()
 }
 
 /// How deep JSON goes, at most; what is not JSON has some depth as well.
