@@ -243,3 +243,35 @@ fn a_command_waits_for_a_slot_that_was_told_to_and_for_no_other() {
     assert_eq!(next.len(), 1, "the neighbour is not held up");
     assert!(hall.dispatch.take_pauses().is_empty());
 }
+
+#[test]
+fn a_rate_and_a_limit_together_hold_nobody_longer_than_they_say() {
+    let jobs = jobs(&[("max_per_host = 1\nrate = \"1/s\"", &["http://a/1", "http://a/2", "http://a/3"])]);
+    let mut hall = Hall::new(16);
+    let mut orders = hall.start(&jobs[0], SECOND * 30);
+    let mut begun = vec![hall.clock.now().monotonic];
+    for _ in 0..2 {
+        hall.clock.advance(Duration::from_millis(100));
+        assert!(hall.ends(&orders[0], ok()).is_empty(), "the rate does not let the next one go yet");
+        orders = hall.next_tick().1;
+        assert_eq!(orders.len(), 1);
+        begun.push(hall.clock.now().monotonic);
+    }
+    assert_eq!(begun, [Duration::ZERO, SECOND, SECOND * 2]);
+}
+
+#[test]
+fn a_place_that_was_kept_for_a_round_that_closed_is_free_for_another() {
+    let jobs = jobs(&[("max_per_host = 1", &["http://a/1", "http://a/2"]), ("", &["http://a/3"])]);
+    let mut hall = Hall::new(1);
+    let first = hall.start(&jobs[0], Duration::from_millis(50));
+    assert_eq!(first.len(), 1);
+    assert!(hall.start(&jobs[1], SECOND * 30).is_empty());
+    hall.clock.advance(Duration::from_millis(60));
+    hall.dispatch.tick(hall.clock.now());
+    assert_eq!(hall.closed().len(), 1, "the first round is over while its request is in flight");
+    let next = hall.ends(&first[0], ok());
+    assert_eq!(next.len(), 1, "the other round's slot goes");
+    hall.ends(&next[0], ok());
+    assert_eq!(outcomes(&hall.closed()[0]), [Outcome::Ok]);
+}

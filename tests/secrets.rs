@@ -24,7 +24,9 @@ const IN_URL: &str = "us3rinfo-secret!odd";
 const IN_QUERY: &str = "qu3ry-secret*odd";
 const IN_BODY: &str = "b0dy-secret{odd}";
 
-const ALL: [&str; 8] = [TOKEN, PASSWORD, CLIENT_SECRET, HEADER, PARAMETER, IN_URL, IN_QUERY, IN_BODY];
+const IN_COOKIE: &str = "c00kie-secret_odd";
+
+const ALL: [&str; 9] = [IN_COOKIE, TOKEN, PASSWORD, CLIENT_SECRET, HEADER, PARAMETER, IN_URL, IN_QUERY, IN_BODY];
 
 fn config(api: &SampleApi, folder: &Path) -> String {
     let file = |name: &str, secret: &str| write(folder, name, secret);
@@ -43,14 +45,14 @@ name = "job"
 every = "1s"
 timeout = "700ms"
 retries = 0
-headers = {{ X-Api-Secret = {HEADER:?} }}
+headers = {{ X-Api-Secret = {HEADER:?}, Cookie = "session={IN_COOKIE}" }}
 endpoints = [
   {{ name = "token", url = {:?}, token = {{ file = {token:?} }} }},
   {{ name = "own header", url = {:?}, token = {{ file = {token:?} }}, token_header = "X-API-Key" }},
   {{ name = "basic", url = {:?}, basic = {{ user = "me", password = {{ file = {password:?} }} }} }},
   {{ name = "oauth2", url = {:?}, oauth2 = {oauth2} }},
   {{ name = "userinfo", url = {userinfo:?} }},
-  {{ name = "query and body", url = {:?}, query = {{ access_token = {IN_QUERY:?} }}, json = {{ login = {{ password = {IN_BODY:?} }} }} }},
+  {{ name = "query and body", url = {:?}, query = {{ access_token = {IN_QUERY:?} }}, json = {{ from = "{{{{ due }}}}", login = {{ password = {IN_BODY:?} }} }} }},
   {{ name = "hangs", url = {:?}, token = {{ file = {token:?} }} }},
   {{ name = "refused", url = "http://127.0.0.1:1/?token={PARAMETER}", token = {{ file = {token:?} }} }},
 ]

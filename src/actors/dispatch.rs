@@ -140,6 +140,8 @@ impl Dispatch {
             self.release(&host, usize::MAX);
         } else {
             self.release(&host, self.hosts.room(&host, now.monotonic).min(1));
+            // Where the rate does not let it go yet, time has to.
+            self.wake_for_held(&host, now);
         }
         let Some(index) = self.rounds.iter().position(|running| running.begin.id == round) else { return };
         let running = &mut self.rounds[index];
@@ -278,6 +280,11 @@ impl Dispatch {
     fn close(&mut self, index: usize, now: Moment) {
         let mut running = self.rounds.remove(index);
         let untouched = running.open == 0;
+        // What was released for this round, and not sent, is free for the others.
+        let hosts: HashSet<Arc<str>> = self.rounds.iter().flat_map(Running::hosts_waited_for).collect();
+        for host in hosts {
+            self.release(&host, self.hosts.room(&host, now.monotonic));
+        }
         let slots = running.end(now);
         if let Some(load) = self.loads.get_mut(&running.begin.layout.job)
             && !running.stopping

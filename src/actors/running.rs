@@ -122,6 +122,11 @@ impl Running {
         self.held.get(host).map_or(0, VecDeque::len)
     }
 
+    /// The hosts that slots wait for.
+    pub(super) fn hosts_waited_for(&self) -> impl Iterator<Item = Arc<str>> {
+        self.held.keys().cloned()
+    }
+
     /// A slot that waited for `host` is ready again.
     pub(super) fn release(&mut self, host: &str) {
         if let Some(held) = self.held.get_mut(host)
@@ -189,7 +194,7 @@ impl Running {
         let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
         slot.in_flight = false;
         slot.gathered = attempt.gathered.take();
-        if attempt.is_to_be_continued() && !self.stopping {
+        if attempt.is_to_be_continued() {
             slot.tries = 0;
             slot.last = None;
             self.waiting.push_front(position);
@@ -204,9 +209,6 @@ impl Running {
                 self.retries.push(Reverse((at, position)));
                 return None;
             }
-        }
-        if attempt.is_to_be_continued() {
-            attempt = Attempt::failed(Outcome::Cancelled, Detail::new("stopped between two pages"));
         }
         slot.finish(attempt, request, now);
         self.open -= 1;

@@ -197,7 +197,7 @@ fn took(round: &ClosedRound) -> Duration {
 }
 
 /// The endpoint as it is, but that it asks the sample API for a fault, through nothing, with a stand-in for its secret.
-/// Its limits stay those of its own host.
+/// Its limits stay those of its own host, in each round by itself.
 fn with_fault(endpoint: &Endpoint, fault: usize, api: &SampleApi, slot: &str) -> Endpoint {
     let path = FAULTS[fault].1;
     let url = if path.starts_with('/') {
@@ -214,7 +214,11 @@ fn with_fault(endpoint: &Endpoint, fault: usize, api: &SampleApi, slot: &str) ->
         ..RequestSettings::clone(&endpoint.request)
     };
     match Endpoint::unnamed(&url, Arc::new(request)) {
-        Ok(faulty) => Endpoint { label: endpoint.label.clone(), host: Arc::clone(&endpoint.host), ..faulty },
+        Ok(faulty) => Endpoint {
+            label: endpoint.label.clone(),
+            host: format!("{}#{}", endpoint.host, slot.rsplit_once('-').map_or(slot, |(round, _)| round)).into(),
+            ..faulty
+        },
         // The table above holds URLs.
         Err(_) => endpoint.clone(),
     }
@@ -232,7 +236,7 @@ mod tests {
             let faulty = with_fault(&real, fault, &api, "0-0-0");
             let host = faulty.url.host_str().expect("a host").to_owned();
             assert!(["127.0.0.1", "169.254.169.254"].contains(&host.as_str()), "{host}");
-            assert_eq!((&faulty.host, &faulty.label), (&real.host, &real.label));
+            assert_eq!((&*faulty.host, &faulty.label), ("api.example.com:443#0-0", &real.label));
         }
     }
 }

@@ -3,7 +3,9 @@
 use url::Url;
 
 /// Words that make a parameter's name the name of a secret, alone or as part of a compound.
-const SECRET_WORDS: [&str; 18] = [
+const SECRET_WORDS: [&str; 20] = [
+    "cookie",
+    "cookies",
     "key",
     "keys",
     "token",

@@ -104,10 +104,16 @@ impl AccessTokens {
 
     /// A token that has not expired. One that is about to is renewed first; while somebody else does that, it serves on.
     pub fn current(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+        self.token_but(None, deadline)
+    }
+
+    /// The token, unless it is the one that was issued when the refused one was.
+    fn token_but(&self, refused: Option<Instant>, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         let mut state = self.lock();
         let asked_at = state.renewals;
         loop {
-            let token = state.token.clone().filter(|token| !token.has_expired());
+            let serves = |token: &Arc<AccessToken>| !token.has_expired() && Some(token.issued) != refused;
+            let token = state.token.clone().filter(serves);
             let failed_lately = state.failure.as_ref().is_some_and(|(_, at)| at.elapsed() < PAUSE);
             let serves = |token: &&Arc<AccessToken>| state.renewing || failed_lately || !token.is_to_be_renewed();
             if let Some(token) = token.as_ref().filter(serves) {
@@ -139,13 +145,8 @@ impl AccessTokens {
 
     /// A token in the place of one that an API refused.
     pub fn instead_of(&self, refused: &AccessToken, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
-        let mut state = self.lock();
-        // Somebody else may have renewed it meanwhile.
-        if state.token.as_ref().is_some_and(|token| token.issued == refused.issued) {
-            state.token = None;
-        }
-        drop(state);
-        self.current(deadline)
+        // Others go on with theirs until there is another: it may be this endpoint alone that refuses it.
+        self.token_but(Some(refused.issued), deadline)
     }
 
     /// The client's secret and the present token.

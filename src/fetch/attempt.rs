@@ -160,7 +160,7 @@ fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadlin
     if reached == Phase::Headers {
         phases.headers = Some(since_connected(connecting.as_ref(), deadline.began()));
     }
-    let evidence = evidence::evidence(call, &request.redactor(), None);
+    let evidence = evidence::evidence(call, &request.redactor(call), None);
     Attempt { phases: Some(Box::new(phases)), evidence: Some(evidence), ..failed }
 }
 
@@ -212,7 +212,7 @@ fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadl
         http_status: Some(status.as_u16()),
         retry_after,
         phases: Some(Box::new(phases)),
-        evidence: Some(evidence::evidence(call, &request.redactor(), Some(&seen))),
+        evidence: Some(evidence::evidence(call, &request.redactor(call), Some(&seen))),
         ..Attempt::failed(outcome, detail)
     }
 }
@@ -260,14 +260,16 @@ impl Reading<'_> {
         let document = self.checked(document)?;
         match (&self.request.settings().pages, &self.ask.gathered) {
             (Some(pages), Some(gathered)) => {
-                let turned = pages::turn(pages, (**gathered).clone(), document, response.headers(), &self.call.url)?;
+                let turned = pages::turn(pages, (**gathered).clone(), document, response.headers(), response.url())?;
                 Ok(match turned {
                     Turned::Next(gathered) => Found::Page(gathered),
                     Turned::Last(document, more) => Found::Document(document, more, None),
                 })
             }
             _ => {
-                let fingerprint = self.call.fingerprint.filter(|_| status == StatusCode::OK);
+                // A redirect may lead elsewhere the next time.
+                let is_itself = status == StatusCode::OK && *response.url() == self.call.url;
+                let fingerprint = self.call.fingerprint.filter(|_| is_itself);
                 let validators = fingerprint.and_then(|request| conditional::validators(request, response.headers()));
                 Ok(Found::Document(document, false, validators))
             }

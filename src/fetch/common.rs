@@ -1,19 +1,17 @@
 //! What endpoints that ask alike have in common, made ready once for all of them.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use reqwest::blocking::Client;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, StatusCode, Url};
-use serde_json::Value;
 use url::Host;
 
 use super::client::{Clients, CredentialsError, Way};
 use super::coding::ACCEPTED;
 use super::connection::Connections;
 use super::credentials::{Credentials, basic_secrets};
-use super::redact::Redactor;
 use super::request::without_userinfo;
 use super::resolver::is_localhost;
 use crate::config::{Field, Proxy, RequestSettings, names_a_secret};
@@ -28,10 +26,8 @@ pub struct Common {
     pub settings: Arc<RequestSettings>,
     /// Those that are the same each time.
     pub headers: HeaderMap,
-    /// What is secret beside the credentials.
-    secrets: Vec<String>,
-    /// Hides those, where there are no credentials.
-    redactor: OnceLock<Arc<Redactor>>,
+    /// What proxies are told.
+    proxy_secrets: Vec<String>,
     /// Whether the last document may be asked for by its version.
     pub is_conditional: bool,
     /// Whether a block uses `last_ok`.
@@ -60,9 +56,7 @@ impl Common {
             Some(auth) => Some(clients.credentials(auth, &way, &settings.user_agent, folder)?),
             None => clients.token(),
         };
-        let headers = headers(settings);
-        let mut secrets = own_secrets(&headers, settings);
-        secrets.extend(proxy_secrets(&way.proxy));
+        let proxy_secrets = proxy_secrets(&way.proxy);
         let public_only = Way { public_only: true, ..way };
         let public_client = if settings.redirects > 0 { Some(clients.get(&public_only, folder)?) } else { None };
         let plain = settings.method == Method::GET && settings.json.is_none() && settings.pages.is_none();
@@ -73,9 +67,8 @@ impl Common {
             public_client,
             connections: clients.connections().clone(),
             credentials,
-            headers,
-            secrets,
-            redactor: OnceLock::new(),
+            headers: headers(settings),
+            proxy_secrets,
             is_conditional: settings.conditional && plain,
             asks_for_last_ok: fields.into_iter().any(Field::asks_for_last_ok),
             settings: Arc::clone(settings),
@@ -93,19 +86,10 @@ impl Common {
         statuses.map_or(status.is_success(), |statuses| statuses.contains(&status.as_u16()))
     }
 
-    /// Hides what is secret.
-    pub fn redactor(&self) -> Arc<Redactor> {
-        match &self.credentials {
-            Some(credentials) if self.secrets.is_empty() => credentials.redactor(),
-            Some(_) => self.redactor_with(&[]),
-            None => Arc::clone(self.redactor.get_or_init(|| Arc::new(Redactor::new(&self.secrets)))),
-        }
-    }
-
-    /// Hides what is secret, and further secrets.
-    pub fn redactor_with(&self, further: &[String]) -> Arc<Redactor> {
-        let of_credentials = self.credentials.as_ref().map(|credentials| credentials.secrets()).unwrap_or_default();
-        Arc::new(Redactor::new(of_credentials.iter().chain(&self.secrets).chain(further)))
+    /// The secrets that its requests are made of, as they are now.
+    pub fn secrets(&self) -> Vec<String> {
+        let of_credentials = self.credentials.as_ref().map(|credentials| credentials.secrets());
+        of_credentials.unwrap_or_default().into_iter().chain(self.proxy_secrets.iter().cloned()).collect()
     }
 }
 
@@ -116,36 +100,6 @@ pub fn is_here(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         Some(Host::Domain(name)) => is_localhost(name),
         None => false,
-    }
-}
-
-/// The values of parameters, headers and members of the body that are named like a secret.
-fn own_secrets(headers: &HeaderMap, settings: &RequestSettings) -> Vec<String> {
-    let parameters = settings.query.iter().filter(|(name, _)| names_a_secret(name));
-    let parameters = parameters.filter_map(|(_, value)| value.fixed().map(str::to_owned));
-    let sensitive = headers.values().filter(|value| value.is_sensitive());
-    let sensitive = sensitive.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let mut secrets: Vec<String> = parameters.chain(sensitive).collect();
-    let body = settings.json.as_ref().and_then(Field::fixed);
-    if let Some(body) = body.and_then(|body| serde_json::from_str(body).ok()) {
-        member_secrets(&body, &mut secrets);
-    }
-    secrets
-}
-
-/// Texts in members of `value` that are named like a secret, at any depth.
-fn member_secrets(value: &Value, secrets: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(text) if names_a_secret(name) => secrets.push(text.clone()),
-                    other => member_secrets(other, secrets),
-                }
-            }
-        }
-        Value::Array(list) => list.iter().for_each(|value| member_secrets(value, secrets)),
-        _ => {}
     }
 }
 

@@ -6,21 +6,23 @@ use std::hash::Hasher;
 use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use siphasher::sip::SipHasher13;
 
+use crate::config::Auth;
 use crate::model::Validators;
 
 /// Longer validators are not remembered.
 const LONGEST: usize = 1024;
 
-/// A fingerprint of a request without its credentials: the same for requests that ask for the same. SipHash-1-3 with a
-/// zero key, so it is the same after a restart.
-pub fn fingerprint(url: &str, headers: &HeaderMap) -> u64 {
+/// A fingerprint of a request without its secrets: the same for requests that ask for the same in the same name, which
+/// `auth` says. SipHash-1-3 with a zero key, so it is the same after a restart.
+pub fn fingerprint(url: &str, headers: &HeaderMap, auth: Option<&Auth>) -> u64 {
     let mut hasher = SipHasher13::new();
     let mut put = |bytes: &[u8]| {
         hasher.write_usize(bytes.len());
         hasher.write(bytes);
     };
     put(url.as_bytes());
-    for (name, value) in headers {
+    put(format!("{auth:?}").as_bytes());
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_sensitive()) {
         put(name.as_str().as_bytes());
         put(value.as_bytes());
     }

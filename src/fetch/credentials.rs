@@ -1,7 +1,7 @@
 //! Who asks: what is put into a request so that an API knows us, and kept out of everything else.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,15 +12,10 @@ use super::access_token::{AccessToken, AccessTokens};
 use super::attempt::Attempt;
 use super::deadline::Deadline;
 use super::live_secret::LiveSecret;
-use super::redact::Redactor;
 use crate::config::{Auth, Secret, SecretError};
 
 /// Credentials, shared by the requests that ask with them.
-pub struct Credentials {
-    kind: Kind,
-    /// Hides the secrets that it was made for.
-    redactor: Mutex<Option<(Vec<String>, Arc<Redactor>)>>,
-}
+pub struct Credentials(Kind);
 
 enum Kind {
     Token { secret: LiveSecret, header: HeaderName, scheme: HeaderValue },
@@ -57,7 +52,7 @@ impl Credentials {
     /// Puts them into `headers`. An access token that is not there yet is asked for first; the one that is used is
     /// answered, so that it can be [renewed](Self::renew).
     pub fn authorize(&self, headers: &mut HeaderMap, deadline: Deadline) -> Result<Option<Arc<AccessToken>>, Attempt> {
-        match &self.kind {
+        match &self.0 {
             Kind::Token { secret, header, scheme } => {
                 headers.insert(header, secret.current().header(scheme));
                 Ok(None)
@@ -77,7 +72,7 @@ impl Credentials {
     /// Puts a new access token in the place of `refused`, and answers whether there was one to be had: not when
     /// `refused` is so new that another would be refused as well.
     pub fn renew(&self, refused: &AccessToken, headers: &mut HeaderMap, deadline: Deadline) -> Result<bool, Attempt> {
-        let Kind::OAuth2(tokens) = &self.kind else { return Ok(false) };
+        let Kind::OAuth2(tokens) = &self.0 else { return Ok(false) };
         if refused.is_newer_than(deadline.began()) {
             return Ok(false);
         }
@@ -87,30 +82,17 @@ impl Credentials {
 
     /// The secrets as they are now.
     pub fn secrets(&self) -> Vec<String> {
-        match &self.kind {
+        match &self.0 {
             Kind::Token { secret, .. } => vec![secret.current().expose().to_owned()],
             Kind::Basic { user, password } => basic_secrets(user, password.current().expose()),
             Kind::OAuth2(tokens) => tokens.secrets(),
-        }
-    }
-
-    /// Hides them.
-    pub fn redactor(&self) -> Arc<Redactor> {
-        let secrets = self.secrets();
-        let mut kept = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some((known, redactor)) if *known == secrets => Arc::clone(redactor),
-            _ => {
-                let redactor = Arc::new(Redactor::new(&secrets));
-                Arc::clone(&kept.insert((secrets, redactor)).1)
-            }
         }
     }
 }
 
 impl From<Kind> for Credentials {
     fn from(kind: Kind) -> Self {
-        Self { kind, redactor: Mutex::default() }
+        Self(kind)
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use reqwest::blocking::Response;
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::coding::Coding;
 use super::guess::guess;
@@ -50,26 +50,32 @@ pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Ar
     for (name, value) in &call.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
         let value = if call.headers[name].is_sensitive() || names_a_secret(name.as_str()) {
-            value.split_once(' ').map_or_else(|| "***".to_owned(), |(scheme, _)| format!("{scheme} ***"))
+            // The scheme is worth seeing, where the header has one.
+            let scheme = value.split_once(' ').filter(|_| *name == AUTHORIZATION).map(|(scheme, _)| scheme);
+            scheme.map_or_else(|| "***".to_owned(), |scheme| format!("{scheme} ***"))
         } else {
             value.into_owned()
         };
         let _ = writeln!(sent, "{name}: {value}");
     }
+    let mut sent = redactor.redact(sent.as_bytes());
     if let Some(json) = &call.json {
-        sent.push('\n');
-        sent.push_str(&json[..json.floor_char_boundary(KEPT)]);
+        let mut json = redactor.redact(&json.as_bytes()[..json.len().min(KEPT + BEHIND)]);
+        json.truncate(json.floor_char_boundary(KEPT));
+        let _ = write!(sent, "\n{json}");
     }
     let answer = seen.map(|seen| answer(redactor, seen));
     let guess = seen.and_then(|seen| guess(seen.status, seen.headers, &answer.as_ref()?.body));
-    Arc::new(Evidence { sent: redactor.redact(sent.trim_end().as_bytes()), answer, guess })
+    Arc::new(Evidence { sent: sent.trim_end().to_owned(), answer, guess })
 }
 
 fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     let mut headers = String::new();
+    // Longer ones are not looked through: that takes many times their size.
+    let begins = |bytes: &[u8]| bytes[..bytes.len().min(KEPT_HEADERS + BEHIND)].to_vec();
     for (name, value) in seen.headers {
-        let value = redactor.redact_header(name.as_str(), value.as_bytes());
-        let name = redactor.redact(name.as_str().as_bytes());
+        let value = redactor.redact_header(name.as_str(), &begins(value.as_bytes()));
+        let name = redactor.redact(&begins(name.as_str().as_bytes()));
         let _ = writeln!(headers, "{name}: {value}");
         if headers.len() > KEPT_HEADERS {
             headers.truncate(headers.floor_char_boundary(KEPT_HEADERS));
@@ -100,6 +106,7 @@ pub fn beginning(mut response: Response, timeout: Duration) -> (Vec<u8>, bool) {
     }
     let (sender, receiver) = mpsc::channel();
     let read = move || {
+        let _waiting = Waiting(&WAITING);
         let mut source = Pieces { response: &mut response, sender: &sender };
         let mut bytes = Vec::new();
         // What was decoded until it broke off is worth as much.
@@ -107,13 +114,21 @@ pub fn beginning(mut response: Response, timeout: Duration) -> (Vec<u8>, bool) {
         let cut = !whole || bytes.len() >= KEPT + BEHIND;
         // The worker may have gone on.
         let _ = sender.send(Piece::End(bytes, cut));
-        WAITING.fetch_sub(1, Ordering::Relaxed);
     };
     if thread::Builder::new().name("evidence".to_owned()).stack_size(STACK).spawn(read).is_err() {
         WAITING.fetch_sub(1, Ordering::Relaxed);
         return (Vec::new(), true);
     }
     collect(&receiver, coding, PATIENCE.min(timeout))
+}
+
+/// Counts a thread until it ends, also by a panic.
+struct Waiting(&'static AtomicUsize);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What the thread has read.

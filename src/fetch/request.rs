@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::blocking;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::attempt::Ask;
@@ -95,11 +96,7 @@ impl Request {
     pub fn new(endpoint: &Endpoint, folder: &Path, clients: &mut Clients) -> Result<Self, CredentialsError> {
         let common = clients.common(endpoint, folder)?;
         let (url, userinfo) = without_userinfo(&endpoint.url);
-        let parameters = url.query_pairs().filter(|(name, _)| names_a_secret(name));
-        let mut secrets: Vec<String> = parameters.map(|(_, value)| value.into_owned()).collect();
-        if let Some((user, password)) = &userinfo {
-            secrets.extend(basic_secrets(user, password));
-        }
+        let secrets = userinfo.as_ref().map(|(user, password)| basic_secrets(user, password)).unwrap_or_default();
         let changing_url = endpoint.changing_url.clone();
         Ok(Self {
             asks_for_last_ok: common.asks_for_last_ok || changing_url.as_ref().is_some_and(Template::asks_for_last_ok),
@@ -148,10 +145,15 @@ impl Request {
         }
         for (name, value) in settings.headers.iter().filter(|(_, value)| value.fixed().is_none()) {
             let value = filled(value, Escape::None)?;
-            headers.insert(name, HeaderValue::from_str(&value).map_err(|error| told(error.to_string()))?);
+            let mut value = HeaderValue::from_str(&value).map_err(|error| told(error.to_string()))?;
+            value.set_sensitive(names_a_secret(name.as_str()));
+            headers.insert(name, value);
         }
         let json = settings.json.as_ref().map(|json| filled(json, Escape::Json)).transpose()?;
-        let fingerprint = self.common.is_conditional.then(|| conditional::fingerprint(url.as_str(), &headers));
+        let fingerprint = self
+            .common
+            .is_conditional
+            .then(|| conditional::fingerprint(url.as_str(), &headers, settings.auth.as_ref()));
         if let Some(remembered) = ask.remembered.as_ref().filter(|known| Some(known.validators.request) == fingerprint)
         {
             conditional::ask(&remembered.validators, &mut headers);
@@ -177,9 +179,37 @@ impl Request {
         self.common.client(public_only).execute(request)
     }
 
-    /// Hides what is secret in a request.
-    pub(super) fn redactor(&self) -> Arc<Redactor> {
-        if self.secrets.is_empty() { self.common.redactor() } else { self.common.redactor_with(&self.secrets) }
+    /// Hides what is secret in `call`, as it was sent, and in what it was made of.
+    pub(super) fn redactor(&self, call: &Call) -> Redactor {
+        let mut secrets = self.common.secrets();
+        secrets.extend(self.secrets.iter().cloned());
+        let parameters = call.url.query_pairs().filter(|(name, _)| names_a_secret(name));
+        secrets.extend(parameters.map(|(_, value)| value.into_owned()));
+        for value in call.headers.values().filter(|value| value.is_sensitive()) {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            secrets.extend(value.split_once(' ').map(|(_, behind_scheme)| behind_scheme.to_owned()));
+            secrets.push(value.into_owned());
+        }
+        if let Some(body) = call.json.as_ref().and_then(|json| serde_json::from_str(json).ok()) {
+            member_secrets(&body, &mut secrets);
+        }
+        Redactor::new(secrets)
+    }
+}
+
+/// Texts in members of `value` that are named like a secret, at any depth.
+fn member_secrets(value: &Value, secrets: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if names_a_secret(name) => secrets.push(text.clone()),
+                    other => member_secrets(other, secrets),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| member_secrets(value, secrets)),
+        _ => {}
     }
 }
 
