@@ -175,3 +175,41 @@ fn a_server_that_closes_every_connection_unheard_is_a_reset_and_not_asked_withou
     let slot = slot("retries = 1", &url);
     assert_eq!((slot.outcome, slot.attempts), (Outcome::Reset, 2));
 }
+
+#[test]
+fn a_page_that_repeats_a_secret_beyond_what_is_looked_at_keeps_no_part_of_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let secret = "Zq7-tok_EN+9/xyz-and-a-good-deal-more-of-it";
+    let token = support::write(folder.path(), "token", secret);
+    let url = server(move |_, mut stream| {
+        request(&mut stream);
+        let page = format!("<html>{}</html>", secret.repeat(200));
+        let _ = stream.write_all(&answer("200 OK", "Connection: close\r\n", page.as_bytes()));
+    });
+    let slot = slot(&format!("retries = 0\ntoken = {{ file = {token:?} }}"), &url);
+    assert_eq!(came_back(&slot), ("<html>***", true));
+}
+
+#[test]
+fn a_key_in_the_place_of_a_users_name_is_hidden() {
+    let url = server(|_, mut stream| {
+        request(&mut stream);
+        let _ = stream.write_all(&answer("401 Unauthorized", "", b"No such API key: sk_live_USERSECRET123"));
+    });
+    let slot = slot("retries = 0", &url.replace("http://", "http://sk_live_USERSECRET123:@"));
+    assert_eq!(came_back(&slot), ("No such API key: ***", false));
+}
+
+#[test]
+fn a_version_that_a_server_names_by_a_secret_is_not_remembered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let token = support::write(folder.path(), "token", "s3cret-t0ken");
+    for (etag, remembered) in [("\"v1\"", true), ("\"s3cret-t0ken\"", false)] {
+        let url = server(move |_, mut stream| {
+            request(&mut stream);
+            let _ = stream.write_all(&answer("200 OK", &format!("ETag: {etag}\r\n"), b"{}"));
+        });
+        let slot = slot(&format!("token = {{ file = {token:?} }}"), &url);
+        assert_eq!((slot.outcome, slot.validators.is_some()), (Outcome::Ok, remembered));
+    }
+}

@@ -271,6 +271,7 @@ impl Reading<'_> {
                 let is_itself = status == StatusCode::OK && *response.url() == self.call.url;
                 let fingerprint = self.call.fingerprint.filter(|_| is_itself);
                 let validators = fingerprint.and_then(|request| conditional::validators(request, response.headers()));
+                let validators = validators.filter(|validators| !self.holds_a_secret(validators));
                 Ok(Found::Document(document, false, validators))
             }
         }
@@ -302,6 +303,13 @@ impl Reading<'_> {
                 Err(fault::of_body(&error))
             }
         }
+    }
+
+    /// Whether a server has put something secret into what would be stored.
+    fn holds_a_secret(&self, validators: &Validators) -> bool {
+        let redactor = self.request.redactor(self.call);
+        let named = [&validators.etag, &validators.last_modified].into_iter().flatten();
+        named.into_iter().any(|text| redactor.redact(text.as_bytes()) != *text)
     }
 
     /// The document, unless it says what the user calls a failure.

@@ -99,7 +99,9 @@ impl From<Kind> for Credentials {
 /// What of HTTP Basic is to be hidden: the password, and what is sent, which is as good as it.
 pub fn basic_secrets(user: &str, password: &str) -> Vec<String> {
     let pair = format!("{user}:{password}");
-    vec![password.to_owned(), BASE64_STANDARD.encode(&pair), pair]
+    // Some APIs take a key as the user's name, and no password.
+    let secret = if password.is_empty() { user } else { password };
+    vec![secret.to_owned(), BASE64_STANDARD.encode(&pair), pair]
 }
 
 /// HTTP Basic (RFC 7617).

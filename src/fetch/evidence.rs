@@ -60,7 +60,7 @@ pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Ar
     }
     let mut sent = redactor.redact(sent.as_bytes());
     if let Some(json) = &call.json {
-        let mut json = redactor.redact(&json.as_bytes()[..json.len().min(KEPT + BEHIND)]);
+        let mut json = redactor.redact_beginning(json.as_bytes(), KEPT + BEHIND);
         json.truncate(json.floor_char_boundary(KEPT));
         let _ = write!(sent, "\n{json}");
     }
@@ -75,7 +75,7 @@ fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     let begins = |bytes: &[u8]| bytes[..bytes.len().min(KEPT_HEADERS + BEHIND)].to_vec();
     for (name, value) in seen.headers {
         let value = redactor.redact_header(name.as_str(), &begins(value.as_bytes()));
-        let name = redactor.redact(&begins(name.as_str().as_bytes()));
+        let name = redactor.redact_beginning(name.as_str().as_bytes(), KEPT_HEADERS + BEHIND);
         let _ = writeln!(headers, "{name}: {value}");
         if headers.len() > KEPT_HEADERS {
             headers.truncate(headers.floor_char_boundary(KEPT_HEADERS));
@@ -83,9 +83,11 @@ fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
             break;
         }
     }
-    let read = &seen.body[..seen.body.len().min(KEPT + BEHIND)];
-    let mut body = if seen.cut { redactor.redact_cut(read) } else { redactor.redact(read) };
-    let cut = seen.cut || read.len() < seen.body.len() || body.len() > KEPT;
+    let looked_at = &seen.body[..seen.body.len().min(KEPT + BEHIND)];
+    let goes_on = seen.cut || looked_at.len() < seen.body.len();
+    // What is hidden makes the text shorter, so that its end may come into what is kept.
+    let mut body = if goes_on { redactor.redact_cut(looked_at) } else { redactor.redact(looked_at) };
+    let cut = goes_on || body.len() > KEPT;
     body.truncate(body.floor_char_boundary(KEPT));
     headers.truncate(headers.trim_end().len());
     Answer { status: seen.status, headers, body, cut }

@@ -61,14 +61,24 @@ impl Redactor {
         self.hide(bytes, true)
     }
 
-    /// A header's value: hidden entirely when its name says that it carries a secret, as `Set-Cookie` does.
+    /// The first `most` of `bytes` at most, as one of the two above.
+    #[must_use]
+    pub fn redact_beginning(&self, bytes: &[u8], most: usize) -> String {
+        if bytes.len() > most { self.redact_cut(&bytes[..most]) } else { self.redact(bytes) }
+    }
+
+    /// A header's value, whole or cut: hidden entirely when its name says that it carries a secret, as `Set-Cookie` does.
     #[must_use]
     pub fn redact_header(&self, name: &str, value: &[u8]) -> String {
         const SECRET: [&str; 4] = ["cookie", "set-cookie", "set-cookie2", "authentication-info"];
         let is_secret = SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret));
         // These speak of access in another sense.
         let speaks_of_origins = name.to_ascii_lowercase().starts_with("access-control-");
-        if is_secret || (names_a_secret(name) && !speaks_of_origins) { HIDDEN.to_owned() } else { self.redact(value) }
+        if is_secret || (names_a_secret(name) && !speaks_of_origins) {
+            HIDDEN.to_owned()
+        } else {
+            self.redact_cut(value)
+        }
     }
 
     fn hide(&self, text: &[u8], cut: bool) -> String {
