@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::dev::MessageResponse;
 use actix::{Message, Recipient};
 
 use crate::fetch::{Ask, Attempt, PreparedJob, Request};
-use crate::model::{ClosedRound, HostPause, JobName, LedgerRow, RoundBegin, RoundId};
+use crate::model::{ClosedRound, HostPause, JobName, LedgerRow, RoundBegin, RoundId, Timestamp};
+pub use crate::schedule::Phase;
 use crate::store::StoreError;
+use crate::store::read::Reader;
 
 /// Scheduler → Fetcher: a round starts.
 #[derive(Message)]
@@ -121,6 +124,71 @@ pub struct Settle {
     /// How long Storage tries.
     pub within: Duration,
 }
+
+/// API → Scheduler: a round of this job is wanted now.
+#[derive(Message)]
+#[rtype(result = "Result<StartedNow, NotStarted>")]
+pub struct StartNow(pub JobName);
+
+/// The round that was asked for runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartedNow {
+    /// Its number.
+    pub round: RoundId,
+    /// Its due: the moment at which it was asked for.
+    pub due: Timestamp,
+}
+
+/// Why no round was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStarted {
+    /// There is no such job.
+    Unknown,
+    /// One runs already.
+    Overlap,
+    /// The daemon is stopping.
+    Stopping,
+}
+
+/// API → Scheduler: what does each job do, and when is it due next? In the order of the config.
+#[derive(Message)]
+#[rtype(result = "Vec<JobState>")]
+pub struct AskJobs;
+
+/// What a job does.
+#[derive(Clone, Debug)]
+pub struct JobState {
+    /// The job.
+    pub job: JobName,
+    /// What it does.
+    pub phase: Phase,
+    /// When it is due next; `None` when its cadence has no more.
+    pub next_due: Option<Timestamp>,
+}
+
+/// API → Fetcher: are you there? Answers the attempts in flight.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct AskBusy;
+
+/// API → Storage: does the database take what is written?
+#[derive(Message)]
+#[rtype(result = "StorageState")]
+pub struct AskStorage;
+
+/// How writing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, MessageResponse)]
+pub struct StorageState {
+    /// Entries that wait because the database refuses.
+    pub waiting: usize,
+    /// It failed for good: the process is about to end.
+    pub failed: bool,
+}
+
+/// API → file readers: a question to the file, asked on a connection that only reads.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Question(pub Box<dyn FnOnce(Result<&Reader, StoreError>) + Send>);
 
 /// What ends the process: going on would lose data or do harm.
 #[derive(Debug, thiserror::Error)]

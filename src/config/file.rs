@@ -24,8 +24,10 @@ pub struct File {
 /// `[server]`.
 #[derive(Debug, Default)]
 pub struct ServerKeys {
-    pub listen: Option<Located<String>>,
+    /// `false` is `None` inside.
+    pub listen: Option<Located<Option<String>>>,
     pub token: Option<Located<SecretSource>>,
+    pub hosts: Option<Located<Vec<String>>>,
 }
 
 /// `[[job]]`.
@@ -70,7 +72,11 @@ pub fn read(text: &Text<'_>) -> File {
 }
 
 fn server(section: Section<'_, '_>) -> ServerKeys {
-    let keys = ServerKeys { listen: section.take("listen", value::text), token: secret(&section, "token") };
+    let keys = ServerKeys {
+        listen: section.take("listen", value::text_or_false),
+        token: secret(&section, "token"),
+        hosts: section.take("hosts", value::texts),
+    };
     section.finish();
     keys
 }

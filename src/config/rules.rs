@@ -1,7 +1,6 @@
 //! The rules of a config: defaults are filled in, ranges and combinations checked, the nearest key wins.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +8,10 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use url::Url;
 
-use super::file::{EndpointKeys, File, JobKeys, ServerKeys};
+use super::file::{EndpointKeys, File, JobKeys};
 use super::request_keys::RequestKeys;
 use super::section::{Located, Place, Text};
-use super::settings::{Endpoint, Job, RequestSettings, Server, Settings};
+use super::settings::{Endpoint, Job, RequestSettings, Settings};
 use crate::model::JobName;
 use crate::schedule::{Cadence, CronError, jitter_of};
 
@@ -48,7 +47,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         }
     }
 
-    fn missing(&self, place: &Place, problem: &str) {
+    pub(super) fn missing(&self, place: &Place, problem: &str) {
         if self.is_read(place) {
             self.text.mistake(place, problem);
         }
@@ -96,25 +95,6 @@ impl<'a, 'i> Rules<'a, 'i> {
             self.text.mistake(place, format!("from {least} to 366 days"));
         }
         Some(*value)
-    }
-
-    fn server(&self, keys: ServerKeys) -> Server {
-        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787));
-        let token = keys.token.map(|token| token.value);
-        let Some(Located { value, place }) = keys.listen else { return Server { listen: default, token } };
-        match value.parse::<SocketAddr>() {
-            Ok(listen) => {
-                if !listen.ip().is_loopback() && token.is_none() {
-                    self.text.mistake(&place, "elsewhere than on loopback a `token` is required beside `listen`");
-                }
-                Server { listen, token }
-            }
-            Err(_) => {
-                self.text
-                    .mistake(&place, format!("{value:?} is not an address with a port, such as \"127.0.0.1:8787\""));
-                Server { listen: default, token }
-            }
-        }
     }
 
     fn jobs(&self, defaults: &RequestKeys, jobs: Vec<JobKeys>) -> Vec<Job> {

@@ -38,13 +38,26 @@ pub struct Settings {
     pub jobs: Vec<Job>,
 }
 
-/// Where the HTTP API will listen.
+/// The HTTP API.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// The address; loopback unless there is a token.
-    pub listen: SocketAddr,
+    /// Where it listens; on loopback unless there is a token.
+    pub listen: Listen,
     /// What callers have to show.
     pub token: Option<SecretSource>,
+    /// Names that it is called by beside its address, in lower case, without a port.
+    pub hosts: Vec<String>,
+}
+
+/// Where the HTTP API listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// At the default address, which nobody asked for: where it is taken, the daemon goes on without the API.
+    Default(SocketAddr),
+    /// At the address that stands in the config, or not at all.
+    At(SocketAddr),
 }
 
 /// One job.

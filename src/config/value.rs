@@ -14,6 +14,14 @@ pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
+/// A text, or `false` for none.
+pub fn text_or_false(value: &DeValue<'_>) -> Result<Option<String>, String> {
+    if value.as_bool() == Some(false) {
+        return Ok(None);
+    }
+    text(value).map(Some).map_err(|problem| format!("{problem}; `false` turns it off"))
+}
+
 /// A list of texts.
 pub fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let list = value.as_array().ok_or_else(|| format!("expected a list of texts, found {}", described(value)))?;

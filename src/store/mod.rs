@@ -9,6 +9,7 @@ mod memory;
 mod open;
 pub mod queue;
 pub mod read;
+mod rounds;
 pub mod why;
 mod write;
 

@@ -28,8 +28,11 @@ impl Home {
         home
     }
 
+    /// Without an HTTP API unless the config has one: many daemons run at the same time.
     pub fn configure(&self, config: &str) {
-        std::fs::write(self.folder.path().join("config.toml"), config).expect("the config is written");
+        let server = if config.contains("[server]") { "" } else { "\n[server]\nlisten = false\n" };
+        std::fs::write(self.folder.path().join("config.toml"), format!("{config}{server}"))
+            .expect("the config is written");
     }
 
     pub fn database(&self) -> PathBuf {
