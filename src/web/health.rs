@@ -1,7 +1,8 @@
 //! For those who watch: is it alive, does it store, what does it count?
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use serde::Serialize;
@@ -14,15 +15,15 @@ use super::problem::Problem;
 /// The text format of Prometheus.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// How often somebody should look again who hears that it is not ready.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How it is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or `degraded`.
+    /// `ok`; what is not is a problem.
     #[schema(example = "ok")]
     status: &'static str,
-    /// Why rounds are not stored at this moment.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<String>,
 }
 
 /// Whether the daemon is alive: it answers. Takes no token.
@@ -31,7 +32,7 @@ pub struct Health {
     responses((status = 200, description = "It is", body = Health))
 )]
 pub async fn healthz(_: Query<Nothing>) -> HttpResponse {
-    answer(StatusCode::OK, &Health { status: "ok", reasons: Vec::new() })
+    well()
 }
 
 /// Whether rounds are fetched and stored at this moment. Takes no token.
@@ -41,20 +42,18 @@ pub async fn healthz(_: Query<Nothing>) -> HttpResponse {
     get, path = "/readyz", tag = "health", security(()),
     responses(
         (status = 200, description = "They are", body = Health),
-        (status = 503, description = "They are not, and why", body = Health),
+        (status = 503, description = "They are not, and why", content_type = "application/problem+json", body = Problem),
     )
 )]
-pub async fn readyz(api: Data<Api>, _: Query<Nothing>) -> HttpResponse {
-    let reasons = api.obstacles().await;
-    if reasons.is_empty() {
-        answer(StatusCode::OK, &Health { status: "ok", reasons })
-    } else {
-        answer(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "degraded", reasons })
-    }
+pub async fn readyz(api: Data<Api>, _: Query<Nothing>) -> Result<HttpResponse, Problem> {
+    let obstacles = api.obstacles().await;
+    if obstacles.is_empty() { Ok(well()) } else { Err(Problem::unavailable(obstacles.join("; "), LOOK_AGAIN)) }
 }
 
-fn answer(status: StatusCode, health: &Health) -> HttpResponse {
-    HttpResponse::build(status).insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store"))).json(health)
+fn well() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .json(Health { status: "ok" })
 }
 
 /// What is counted and measured, in the text format of Prometheus.

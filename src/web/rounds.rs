@@ -16,6 +16,9 @@ use crate::store::read::Reader;
 /// What to ask instead of a page that is too large.
 const FEWER: &str = "ask for fewer slots at once, with `limit` and `position`";
 
+/// The largest position that can be asked for: no job has so many endpoints.
+const LAST_POSITION: u32 = 1_000_000;
+
 /// A page of rounds.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Rounds {
@@ -136,7 +139,7 @@ pub fn known_job(reader: &Reader, job: &str) -> Result<(), Problem> {
 pub struct Slots {
     /// From this position on.
     #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 0, default = 0)]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 1_000_000, default = 0)]
     position: Position,
     /// At most so many; all of them when it is not there.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
@@ -152,7 +155,8 @@ impl TryFrom<String> for Position {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| "`position` is a whole number from 0".to_owned())
+        let position = text.parse().ok().filter(|position| *position <= LAST_POSITION);
+        position.map(Self).ok_or_else(|| format!("`position` is a whole number from 0 to {LAST_POSITION}"))
     }
 }
 

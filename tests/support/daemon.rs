@@ -103,6 +103,12 @@ impl Daemon {
             .unwrap_or_else(|seen| panic!("no {message:?} in {seen:#?}"))
     }
 
+    /// The next log line whose message starts so.
+    pub fn wait_for_start(&self, message: &str) -> Value {
+        self.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message)))
+            .unwrap_or_else(|seen| panic!("no {message:?} in {seen:#?}"))
+    }
+
     /// The next `count` rounds of `job` that were stored.
     pub fn wait_for_rounds(&self, job: &str, count: usize) -> Vec<Value> {
         let stored = |line: &Value| line["message"] == "round stored" && line["job"] == job;
