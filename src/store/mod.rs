@@ -4,6 +4,7 @@
 mod error;
 mod evidence;
 mod file_identity;
+pub mod history;
 mod lock;
 mod memory;
 mod open;
