@@ -49,19 +49,20 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
 }
 
 /// The answer to one request. A connection that was kept alive may be closed by the server at the moment at which it is
-/// used again: that says nothing about this request, so it is sent once more, as long as it was not sent through a
-/// connection of its own (RFC 9110, section 9.2.2).
+/// used again: that says nothing about this request, so it is sent once more, unless it is certain that it was sent
+/// through a connection of its own (RFC 9110, section 9.2.2).
 fn send(request: &Request, call: &Call, url: &Url, public_only: bool, deadline: Deadline) -> Result<Response, Attempt> {
     let mut sent_again = 0;
     loop {
         let began = Instant::now();
+        let asking = request.common.connections.ask(url);
         let error = match request.send(call, url, deadline.left(), public_only) {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
         let own = request.common.connections.newest(url, began);
         let failed = fault::of_request(error, own.as_ref());
-        let stale = failed.outcome == Outcome::Reset && own.is_none() && call.method.is_idempotent();
+        let stale = failed.outcome == Outcome::Reset && call.method.is_idempotent() && asking.may_have_shared();
         if !stale || sent_again == MOST_STALE || deadline.left().is_zero() {
             return Err(failed);
         }

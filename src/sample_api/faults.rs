@@ -44,6 +44,8 @@ pub(super) const TRUNCATED_CHUNKED: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n";
 pub(super) const GARBAGE: &[u8] = b"\x16\x03\x01\x00\xff\x00SSH-2.0-nothing\r\n\xde\xad\xbe\xef\r\n\r\n";
 pub(super) const HTTP09: &[u8] = b"<html><body>An answer without a status line.</body></html>\n";
+pub(super) const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+    Content-Length: 11\r\n\r\n{\"ok\":true}";
 pub(super) const HTTP10: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{\"ok\":true}";
 pub(super) const TWO_LENGTHS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
     Content-Length: 11\r\nContent-Length: 13\r\n\r\n{\"ok\":true}\r\n";

@@ -133,6 +133,7 @@ pub const MODES: &[Mode] = &[
     raw("/early-hints", "ok", "a 103 before the answer", bad::EARLY_HINTS, After::Keep),
     call("/many-1xx", "ok", "1000 interim responses before the answer", bad::many_1xx),
     raw("/http10", "ok", "HTTP/1.0 without a length, read to the end", bad::HTTP10, After::Close),
+    raw("/ok-then-close", "ok", "a whole answer, then FIN without having said so", bad::WHOLE, After::Close),
 
     // Lists in pages: four of three items each, or ?pages=N and ?items=N
     call("/pages-link", "ok", "the next page in Link headers, by ?page=N", pages::link),
