@@ -161,6 +161,8 @@ impl Clients {
             .timeout(None)
             // Followed by our own rule, if at all.
             .redirect(Policy::none())
+            // What is sent again is decided in one place, `redirect`.
+            .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
             .dns_resolver(Arc::new(resolver))

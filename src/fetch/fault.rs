@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use h2::Reason;
+
 use super::attempt::Attempt;
 use super::connection::Connecting;
 use super::resolver::BlockedAddress;
@@ -16,6 +18,21 @@ const OUR_SIDE: [i32; 6] = [24, 23, 12, 105, 99, 11];
 pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Attempt {
     let (outcome, detail) = classified(&error.without_url(), connecting);
     Attempt::failed(outcome, detail)
+}
+
+/// Whether an HTTP/2 server has said that it did not process the request (RFC 9113, section 8.7): it refused the stream,
+/// or closed the connection in order before it came to it. The library fails only the streams behind the last that the
+/// server names so; those before are cut off with the connection, as any other.
+pub fn was_not_processed(error: &reqwest::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| is_refused_stream(error) || is_orderly_close(error))
+}
+
+fn is_refused_stream(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
+}
+
+fn is_orderly_close(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }
 
 fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outcome, Detail) {
@@ -76,6 +93,9 @@ fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
             ErrorKind::UnexpectedEof => return Outcome::Truncated,
             _ => {}
         }
+    }
+    if find::<h2::Error>(error).is_some_and(|error| is_refused_stream(error) || is_orderly_close(error)) {
+        return Outcome::Reset;
     }
     match find::<hyper::Error>(error) {
         // The connection was closed before the first byte of an answer.

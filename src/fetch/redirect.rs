@@ -17,7 +17,7 @@ use super::request::{Call, Request};
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
-/// So often a request is sent again because its connection had been closed meanwhile.
+/// So often a request is sent again because its connection had been closed meanwhile, or was being closed.
 const MOST_STALE: u32 = 3;
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
@@ -50,7 +50,7 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
 
 /// The answer to one request. A connection that was kept alive may be closed by the server at the moment at which it is
 /// used again: that says nothing about this request, so it is sent once more, as long as it was not sent through a
-/// connection of its own (RFC 9110, section 9.2.2).
+/// connection of its own (RFC 9110, section 9.2.2). So is what an HTTP/2 server says that it did not process.
 fn send(request: &Request, call: &Call, url: &Url, public_only: bool, deadline: Deadline) -> Result<Response, Attempt> {
     let mut sent_again = 0;
     loop {
@@ -60,9 +60,10 @@ fn send(request: &Request, call: &Call, url: &Url, public_only: bool, deadline: 
             Err(error) => error,
         };
         let own = request.common.connections.newest(url, began);
+        let unprocessed = fault::was_not_processed(&error);
         let failed = fault::of_request(error, own.as_ref());
         let stale = failed.outcome == Outcome::Reset && own.is_none() && call.method.is_idempotent();
-        if !stale || sent_again == MOST_STALE || deadline.left().is_zero() {
+        if !(stale || unprocessed) || sent_again == MOST_STALE || deadline.left().is_zero() {
             return Err(failed);
         }
         sent_again += 1;
