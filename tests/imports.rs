@@ -21,9 +21,10 @@ const MODULES: [(&str, &[&str]); 11] = [
 ];
 
 /// A library, and the modules that may use it.
-const LIBRARIES: [(&str, &[&str]); 5] = [
+const LIBRARIES: [(&str, &[&str]); 6] = [
     ("reqwest", &["fetch"]),
     ("hyper", &["fetch"]),
+    ("h2", &["fetch"]),
     ("rusqlite", &["store"]),
     ("actix", &["actors", "app"]),
     ("clap", &["cli", "telemetry"]),
