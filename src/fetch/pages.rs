@@ -170,9 +170,11 @@ fn same_origin(url: &Url, next: &str) -> Result<Target, Refusal> {
     Ok(Target::Url(next))
 }
 
-/// The target of the first `rel=next` (RFC 8288, section 3).
+/// The target of the first `rel=next` (RFC 8288, section 3). A line that is not ASCII is read as well: passed over, it
+/// would make the page look like the last.
 fn linked(headers: &HeaderMap) -> Option<String> {
-    headers.get_all(LINK).iter().filter_map(|line| line.to_str().ok()).find_map(next_link)
+    let mut lines = headers.get_all(LINK).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    lines.find_map(|line| next_link(&line))
 }
 
 /// The first target with the relation `next` in one `Link` header.
