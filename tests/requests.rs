@@ -1,5 +1,8 @@
 //! What is sent: each request key does what it says, the nearest one wins.
 
+#[path = "support/canned.rs"]
+mod canned;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -165,4 +168,32 @@ fn a_certificate_file_that_is_none_is_said_before_anything_runs() {
     };
     assert!(format!("{:?}", error.source).contains("absent.pem"), "{error:?}");
     assert_eq!(error.to_string(), "job \"j\", endpoint \"https://127.0.0.1:1/\"");
+}
+
+#[test]
+fn a_redirect_is_followed_with_the_method_that_it_asks_for() {
+    for (status, method, followed) in [
+        (303, "POST", "GET"),
+        (303, "PUT", "GET"),
+        (303, "GET", "GET"),
+        (302, "POST", "GET"),
+        (301, "POST", "GET"),
+        (301, "PUT", "PUT"),
+        (302, "PUT", "PUT"),
+        (307, "POST", "POST"),
+        (308, "POST", "POST"),
+    ] {
+        let server = canned::canned(move |request| match request.split(' ').nth(1) {
+            Some("/") => canned::answer(&format!("{status} Over there"), "Location: /there\r\n", ""),
+            _ => canned::answer("200 OK", "", "{}"),
+        });
+        let json = if method == "GET" { "" } else { "json = { range = \"1d\" }\n" };
+        let attempt = fetch("", &format!("redirects = 1\nmethod = {method:?}\n{json}"), "", &server.url("/"));
+        assert_eq!(attempt.outcome, Outcome::Ok, "{status} to {method}: {attempt:?}");
+        let requests = server.requests();
+        assert!(requests[1].starts_with(&format!("{followed} /there ")), "{status} to {method}: {requests:?}");
+        let described = requests[1].to_ascii_lowercase().contains("content-type: ");
+        let has_body = requests[1].ends_with("{\"range\":\"1d\"}");
+        assert_eq!((has_body, described), (followed != "GET", followed != "GET"), "{status} to {method}: {requests:?}");
+    }
 }

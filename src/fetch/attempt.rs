@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
+use reqwest::header::{HeaderMap, LOCATION, TRANSFER_ENCODING};
 use serde_json::Value;
 
 use super::body::{self, End};
@@ -133,7 +133,14 @@ enum Unanswered {
 
 /// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
 fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Unanswered> {
-    let ask = |call: &Call| redirect::follow(request, call, deadline).map_err(Unanswered::Asked);
+    let ask = |call: &mut Call| {
+        let response = redirect::follow(request, call, deadline).map_err(Unanswered::Asked)?;
+        // A server that does not understand the condition would say so in each round.
+        if response.status() == StatusCode::PRECONDITION_FAILED && call.ask_for_the_whole() {
+            return redirect::follow(request, call, deadline).map_err(Unanswered::Asked);
+        }
+        Ok(response)
+    };
     let Some(credentials) = &request.common.credentials else { return ask(call) };
     let token = credentials.authorize(&mut call.headers, deadline).map_err(Unanswered::NotAsked)?;
     let response = ask(call)?;
@@ -202,7 +209,7 @@ fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadl
         answered - connecting.and_then(|connecting| connecting.ended).unwrap_or(deadline.began()).min(answered);
     phases.headers = Some(headers);
     phases.body = reading.begun.then(|| answered.elapsed());
-    let retry_after = asked_pause(&response);
+    let retry_after = retry::asked_pause(status, response.headers());
     let head = response.headers().clone();
     if !reading.begun {
         (reading.bytes, reading.cut) = evidence::beginning(response, deadline.left());
@@ -243,8 +250,7 @@ impl Reading<'_> {
             return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
         }
         if status == StatusCode::NOT_MODIFIED
-            && let Some(remembered) = &self.ask.remembered
-            && Some(remembered.validators.request) == self.call.fingerprint
+            && let Some(remembered) = self.ask.remembered.as_ref().filter(|_| self.call.is_conditional)
         {
             return Ok(Found::Document(self.checked(remembered.document.clone())?, false, None));
         }
@@ -341,10 +347,4 @@ fn head_size(headers: &HeaderMap) -> usize {
 
 fn named(status: StatusCode) -> String {
     format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
-}
-
-fn asked_pause(response: &Response) -> Option<Duration> {
-    let asks = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    let value = response.headers().get(RETRY_AFTER).filter(|_| asks)?;
-    retry::retry_after(value.to_str().ok()?, SystemTime::now())
 }

@@ -1,6 +1,7 @@
 //! Redirects, by a rule of our own: only as many as are asked for, only within one origin, so that credentials never
 //! cross to another, and never from a public address to one that is not.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -22,12 +23,13 @@ const MOST_STALE: u32 = 3;
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
 /// answer like any other when none are wanted, and a failure when they are.
+/// Where it says so, what was sent as POST is followed by GET (see [`Call::redirected`]).
 pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Response, Attempt> {
-    let (mut url, mut public_only) = (call.url.clone(), false);
+    let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
     let mut hops = 0;
     loop {
         check_literal(&url, public_only)?;
-        let response = send(request, call, &url, public_only, deadline)?;
+        let response = send(request, &call, &url, public_only, deadline)?;
         let Some(location) = location(&response).filter(|_| request.settings().redirects > 0) else {
             return Ok(response);
         };
@@ -43,6 +45,9 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
             return Err(refused("to another origin".to_owned()));
         }
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
+        if let Some(redirected) = call.redirected(response.status()) {
+            call = Cow::Owned(redirected);
+        }
         url = next;
         hops += 1;
     }
