@@ -197,3 +197,32 @@ fn a_redirect_is_followed_with_the_method_that_it_asks_for() {
         assert_eq!((has_body, described), (followed != "GET", followed != "GET"), "{status} to {method}: {requests:?}");
     }
 }
+
+#[test]
+fn a_part_that_nobody_asked_for_is_no_document() {
+    let part = |range: &str| canned::always(canned::answer("206 Partial Content", range, "{\"a\":1}"));
+    for (range, keys, outcome) in [
+        ("Content-Range: bytes 0-6/7\r\n", "", Outcome::Ok),
+        ("", "", Outcome::Ok),
+        ("Content-Range: bytes 0-6/700\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: bytes 7-13/14\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: bytes 0-6/*\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: 0-24/66\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: s3cret\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: 0-24/66\r\n", "success = [200, 206]", Outcome::Ok),
+        ("Content-Range: bytes 0-6/700\r\n", "headers = { Range = \"bytes=0-6\" }", Outcome::Ok),
+    ] {
+        let attempt = fetch("", keys, "", &part(range).url("/"));
+        assert_eq!((attempt.outcome, attempt.http_status), (outcome, Some(206)), "{range}, {keys}: {attempt:?}");
+        if outcome != Outcome::Ok {
+            let detail = attempt.detail.expect("a detail");
+            assert_eq!(detail.as_str(), "206 Partial Content: a part of the document, which was not asked for");
+        }
+    }
+}
+
+#[test]
+fn the_first_retry_after_that_can_be_understood_counts() {
+    let server = canned::always(canned::answer("429 Slow down", "Retry-After: soon\r\nRetry-After: 7\r\n", ""));
+    assert_eq!(fetch("", "", "", &server.url("/")).retry_after, Some(Duration::from_secs(7)));
+}

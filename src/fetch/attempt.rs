@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::{HeaderMap, LOCATION, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
 use serde_json::Value;
 
 use super::body::{self, End};
@@ -259,6 +259,10 @@ impl Reading<'_> {
             let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
             return Err((outcome, Detail::new(named(status))));
         }
+        if status == StatusCode::PARTIAL_CONTENT && self.is_an_unwanted_part(response.headers()) {
+            let detail = format!("{}: a part of the document, which was not asked for", named(status));
+            return Err((Outcome::HttpStatus, Detail::new(detail)));
+        }
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
             return Err((Outcome::EmptyBody, Detail::new(named(status))));
         }
@@ -311,6 +315,13 @@ impl Reading<'_> {
         }
     }
 
+    /// Whether an answer with status 206 is less than the whole, and neither `Range` nor `success` asks for such.
+    fn is_an_unwanted_part(&self, headers: &HeaderMap) -> bool {
+        let success = self.request.settings().success.as_ref();
+        let is_wanted = self.call.headers.contains_key(RANGE) || success.is_some_and(|wanted| wanted.contains(&206));
+        !is_wanted && headers.get(CONTENT_RANGE).is_some_and(|range| !is_whole(range))
+    }
+
     /// Whether a server has put something secret into what would be stored.
     fn holds_a_secret(&self, validators: &Validators) -> bool {
         let redactor = self.request.redactor(self.call);
@@ -338,6 +349,16 @@ fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
         (Some(found), Some(equals)) => tree(equals).is_some_and(|equals| equals == *found),
         (Some(found), None) => !matches!(found, Value::Null | Value::Bool(false)),
     }
+}
+
+/// Whether a `Content-Range` (RFC 9110, section 14.4) is from the first to the last of all.
+fn is_whole(range: &HeaderValue) -> bool {
+    let parsed = range.to_str().ok().and_then(|text| {
+        let (range, all) = text.trim().rsplit(' ').next()?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, all.parse::<u64>().ok()?))
+    });
+    parsed.is_some_and(|(first, last, all)| first == 0 && last.checked_add(1) == Some(all))
 }
 
 /// The bytes of the header lines, each with its colon, space and line end.
