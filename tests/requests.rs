@@ -226,3 +226,21 @@ fn the_first_retry_after_that_can_be_understood_counts() {
     let server = canned::always(canned::answer("429 Slow down", "Retry-After: soon\r\nRetry-After: 7\r\n", ""));
     assert_eq!(fetch("", "", "", &server.url("/")).retry_after, Some(Duration::from_secs(7)));
 }
+
+#[test]
+fn a_proxy_that_does_not_connect_is_named_as_the_cause() {
+    for (answer, told) in [
+        ("HTTP/1.1 407 Authenticate\r\n\r\n", "the proxy answered 407 Proxy Authentication Required"),
+        (
+            "HTTP/1.1 403 Forbidden\r\n\r\n",
+            "the proxy refused to connect there: what it answered to CONNECT was not 200",
+        ),
+        ("", "the proxy closed the connection instead of answering CONNECT"),
+    ] {
+        let proxy = canned::always(answer);
+        let attempt = fetch("", &format!("proxy = {:?}", proxy.url("")), "", "https://api.example.com/");
+        assert_eq!((attempt.outcome, attempt.http_status), (Outcome::Connect, None), "{attempt:?}");
+        assert_eq!(attempt.detail.expect("a detail").as_str(), told);
+        assert!(proxy.requests()[0].starts_with("CONNECT api.example.com:443 "), "{:?}", proxy.requests());
+    }
+}

@@ -47,7 +47,8 @@ fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outco
     } else if let Some(tls) = find::<rustls::Error>(error) {
         return (Outcome::Tls, Detail::new(tls.to_string()));
     } else if error.is_connect() {
-        of_connect(error)
+        let detail = by_proxy(error).map_or_else(|| innermost(error), Detail::new);
+        return (of_connect(error), detail);
     } else {
         of_exchange(error)
     };
@@ -74,6 +75,17 @@ pub fn of_body(error: &io::Error) -> (Outcome, Detail) {
     // What does not come from the connection comes from the decoder behind it.
     let outcome = if find::<hyper::Error>(error).is_some() { of_exchange(error) } else { Outcome::Encoding };
     (outcome, innermost(error))
+}
+
+/// What a proxy did instead of connecting. The library keeps the status to itself, but for 407, and its error's type as
+/// well, so its words are what there is.
+fn by_proxy(error: &reqwest::Error) -> Option<&'static str> {
+    chain(error).find_map(|cause| match cause.to_string().strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some("the proxy answered 407 Proxy Authentication Required"),
+        "unsuccessful" => Some("the proxy refused to connect there: what it answered to CONNECT was not 200"),
+        "unexpected end of file" => Some("the proxy closed the connection instead of answering CONNECT"),
+        _ => None,
+    })
 }
 
 fn of_connect(error: &reqwest::Error) -> Outcome {
