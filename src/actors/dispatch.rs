@@ -209,7 +209,9 @@ impl Dispatch {
                         kept += load.kept();
                     }
                     self.in_flight += 1;
-                    self.wake_for_held(&order.request.host, now);
+                    let host = &order.request.host;
+                    self.release(host, self.hosts.room(host, now.monotonic).min(1));
+                    self.wake_for_held(host, now);
                     orders.push(*order);
                 }
                 Some(Next::Held) => {}
