@@ -95,9 +95,12 @@ fn a_304_that_nobody_asked_for_is_a_failure() {
 
 #[test]
 fn a_server_that_fails_the_condition_is_asked_for_the_whole_at_once() {
-    let server = canned::canned(|request| match request.to_ascii_lowercase().contains("if-none-match: ") {
-        true => canned::answer("412 Precondition Failed", "", ""),
-        false => canned::answer("200 OK", "ETag: \"v1\"\r\n", "{\"a\":1}"),
+    let server = canned::canned(|request| {
+        if request.to_ascii_lowercase().contains("if-none-match: ") {
+            canned::answer("412 Precondition Failed", "", "")
+        } else {
+            canned::answer("200 OK", "ETag: \"v1\"\r\n", "{\"a\":1}")
+        }
     });
     let url = server.url("/");
     let home = Home::new(&format!(

@@ -307,3 +307,21 @@ fn what_a_host_with_a_rate_did_not_use_is_not_saved_up() {
     hall.clock.advance(SECOND * 10);
     assert_eq!(hall.start(&jobs[0], SECOND * 50).len(), 21, "20 ms of it, and the one that is due");
 }
+
+#[test]
+fn a_free_worker_is_not_kept_from_a_host_that_is_behind_its_rate() {
+    let jobs = jobs(&[
+        ("rate = \"1000/s\"", &["http://a/1", "http://a/2", "http://a/3", "http://a/4"]),
+        ("", &["http://b/1", "http://b/2", "http://b/3"]),
+    ]);
+    let mut hall = Hall::new(4);
+    assert_eq!(hall.start(&jobs[0], SECOND * 50).len(), 1);
+    let others = hall.start(&jobs[1], SECOND * 50);
+    assert_eq!(others.len(), 3);
+    let (_, orders) = hall.next_tick();
+    assert!(orders.is_empty(), "all workers are busy");
+    hall.clock.advance(Duration::from_millis(10));
+    for order in &others[..2] {
+        assert_eq!(hall.ends(order, ok()).len(), 1);
+    }
+}

@@ -23,6 +23,15 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
+/// GOAWAY without an error, by which no request was processed, or the first may have been.
+const LEFT_BEFORE: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const LEFT_AFTER: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+/// The head of a 200, and data that are not the last.
+const CUT: [u8; 20] = [0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88, 0, 0, 1, 0, 0, 0, 0, 0, 1, b'1'];
+
+/// What every request is answered with, also one for an access token.
+const ANSWER: &str = r#"{"access_token":"t","token_type":"bearer"}"#;
+
 /// How often each path was asked for.
 type Counts = Arc<Mutex<HashMap<String, usize>>>;
 
@@ -35,12 +44,11 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        Self::leaving(0, 0)
+        Self::leaving(0, &[])
     }
 
-    /// One that closes the first `connections` in order at their first request, of which it names `last` as the last
-    /// that it may have processed: 1 is the request itself, 0 the one before.
-    fn leaving(connections: usize, last: u8) -> Self {
+    /// One that answers the first request on the first `connections` with these frames (RFC 9113), and closes them.
+    fn leaving(connections: usize, frames: &'static [u8]) -> Self {
         let certificate = include_bytes!("../src/sample_api/certificates/good.pem");
         let certificates =
             CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>().expect("certificates");
@@ -54,7 +62,7 @@ impl Server {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let counts = Counts::default();
         let counted = Arc::clone(&counts);
-        std::thread::spawn(move || runtime.block_on(accept(listener, acceptor, counted, (connections, last))));
+        std::thread::spawn(move || runtime.block_on(accept(listener, acceptor, counted, (connections, frames))));
         Self { port, counts, folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
@@ -72,8 +80,12 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, counts: Counts, leaving: (usize, u8)) {
-    let (mut left, last) = leaving;
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    counts: Counts,
+    (mut left, frames): (usize, &'static [u8]),
+) {
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, counts, leaves) = (acceptor.clone(), Arc::clone(&counts), left > 0);
         left = left.saturating_sub(1);
@@ -81,7 +93,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, counts: Counts, le
             let Ok(mut stream) = acceptor.accept(stream).await else { return };
             if leaves {
                 *counts.lock().expect("the counts").entry("left".to_owned()).or_default() += 1;
-                let _ = leave(&mut stream, last).await;
+                let _ = leave(&mut stream, frames).await;
             } else if let Ok(connection) = h2::server::handshake(stream).await {
                 serve(connection, &counts).await;
             }
@@ -89,8 +101,8 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, counts: Counts, le
     }
 }
 
-/// Waits for a request, and says in frames of its own (RFC 9113, section 6.8) that no further ones are taken.
-async fn leave(stream: &mut TlsStream<TcpStream>, last: u8) -> std::io::Result<()> {
+/// Waits for a request, and answers it with `frames` and the end of the connection.
+async fn leave(stream: &mut TlsStream<TcpStream>, frames: &[u8]) -> std::io::Result<()> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const PREFACE: usize = 24;
     const HEADERS: u8 = 1;
@@ -102,8 +114,7 @@ async fn leave(stream: &mut TlsStream<TcpStream>, last: u8) -> std::io::Result<(
         let size = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         stream.read_exact(&mut vec![0; size as usize]).await?;
     }
-    let no_error = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0];
-    stream.write_all(&no_error).await?;
+    stream.write_all(frames).await?;
     stream.shutdown().await?;
     tokio::io::copy(stream, &mut tokio::io::sink()).await.map(drop)
 }
@@ -132,7 +143,7 @@ async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: 
 fn answer(respond: &mut SendResponse<Bytes>, status: u16) {
     let answer = http::Response::builder().status(status).body(()).expect("an answer");
     if let Ok(mut body) = respond.send_response(answer, false) {
-        let _ = body.send_data("{\"ok\":true}".into(), true);
+        let _ = body.send_data(ANSWER.into(), true);
     }
 }
 
@@ -142,7 +153,7 @@ fn http_2_is_spoken_with_servers_that_offer_it() {
     let urls: Vec<String> = (0..50).map(|number| server.url(&format!("/some/{number}"))).collect();
     let slots = round(&server.keys(""), &urls);
     assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{:?}", slots[0]);
-    assert_eq!(text(&slots[0]), "{\"ok\":true}");
+    assert_eq!(text(&slots[0]), ANSWER);
     let missing = slot(&server.keys(""), &server.url("/missing"));
     assert_eq!((missing.outcome, missing.http_status), (Outcome::HttpStatus, Some(404)));
 }
@@ -160,7 +171,7 @@ fn a_request_that_a_server_did_not_process_is_sent_again_whatever_its_method() {
 #[test]
 fn a_request_that_a_server_had_not_come_to_when_it_left_is_sent_again_whatever_its_method() {
     for method in ["GET", "POST"] {
-        let server = Server::leaving(3, 0);
+        let server = Server::leaving(3, &LEFT_BEFORE);
         let slot = slot(&server.keys(&format!("method = {method:?}")), &server.url("/some"));
         assert_eq!((slot.outcome, slot.attempts), (Outcome::Ok, 1), "{method}: {slot:?}");
         assert_eq!((server.count("left"), server.count("/some")), (3, 1));
@@ -169,7 +180,7 @@ fn a_request_that_a_server_had_not_come_to_when_it_left_is_sent_again_whatever_i
 
 #[test]
 fn a_request_that_a_server_may_have_processed_before_it_left_is_a_reset() {
-    let server = Server::leaving(1, 1);
+    let server = Server::leaving(1, &LEFT_AFTER);
     let slot = slot(&server.keys("method = \"POST\""), &server.url("/some"));
     assert_eq!((slot.outcome, slot.attempts), (Outcome::Reset, 1), "{slot:?}");
     assert_eq!((server.count("left"), server.count("/some")), (1, 0), "it is not done twice");
@@ -178,7 +189,7 @@ fn a_request_that_a_server_may_have_processed_before_it_left_is_a_reset() {
 #[test]
 fn a_server_that_never_processes_anything_is_a_reset_which_may_pass() {
     let refusing = Server::start();
-    let leaving = Server::leaving(usize::MAX, 0);
+    let leaving = Server::leaving(usize::MAX, &LEFT_BEFORE);
     for (server, path, counted, told) in [
         (&refusing, "/refused/999", "/refused/999", "refused stream"),
         (&leaving, "/some", "left", "not a result of an error"),
@@ -191,4 +202,22 @@ fn a_server_that_never_processes_anything_is_a_reset_which_may_pass() {
     }
     let broken = slot(&refusing.keys(""), &refusing.url("/broken"));
     assert_eq!((broken.outcome, refusing.count("/broken")), (Outcome::Protocol, 1), "{broken:?}");
+}
+
+#[test]
+fn a_body_that_is_cut_off_with_its_connection_is_a_reset() {
+    let server = Server::leaving(1, &CUT);
+    let slot = slot(&server.keys(""), &server.url("/some"));
+    assert_eq!((slot.outcome, slot.http_status), (Outcome::Reset, Some(200)), "{slot:?}");
+}
+
+#[test]
+fn a_request_for_an_access_token_that_was_not_processed_is_sent_again() {
+    let server = Server::start();
+    let secret = support::write(server.folder.path(), "secret", "s3cret");
+    let token_url = server.url("/refused/1");
+    let oauth2 = format!("token_url = {token_url:?}, client_id = \"me\", client_secret = {{ file = {secret:?} }}");
+    let slot = slot(&server.keys(&format!("oauth2 = {{ {oauth2} }}")), &server.url("/some"));
+    assert_eq!((slot.outcome, slot.attempts), (Outcome::Ok, 1), "{slot:?}");
+    assert_eq!(server.count("/refused/1"), 2);
 }

@@ -245,13 +245,15 @@ impl AccessTokens {
     }
 
     /// Sends `request`, once more where the server says that it did not process it.
-    fn execute(&self, request: &Request) -> reqwest::Result<Response> {
-        // Its body is in memory, so there is always a copy.
-        let copy =
-            || request.try_clone().unwrap_or_else(|| Request::new(request.method().clone(), request.url().clone()));
-        match self.client.execute(copy()) {
-            Err(error) if fault::was_not_processed(&error) => self.client.execute(copy()),
-            result => result,
+    fn execute(&self, mut request: Request, deadline: Deadline) -> reqwest::Result<Response> {
+        *request.timeout_mut() = Some(deadline.left());
+        let again = request.try_clone();
+        match (self.client.execute(request), again) {
+            (Err(error), Some(mut again)) if fault::was_not_processed(&error) => {
+                *again.timeout_mut() = Some(deadline.left());
+                self.client.execute(again)
+            }
+            (result, _) => result,
         }
     }
 
@@ -259,9 +261,8 @@ impl AccessTokens {
     fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<(HttpResponse, Option<Duration>), Attempt> {
         redirect::check_literal(&self.settings.token_url, false).map_err(told)?;
         let mut request = Request::try_from(request).map_err(|error| told(fault::of_request(error, None)))?;
-        *request.timeout_mut() = Some(deadline.left());
         request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
-        let mut response = self.execute(&request).map_err(|error| told(fault::of_request(error, None)))?;
+        let mut response = self.execute(request, deadline).map_err(|error| told(fault::of_request(error, None)))?;
         let status = response.status();
         let pause = retry::asked_pause(status, response.headers());
         let body = match read(&mut response) {
@@ -304,9 +305,8 @@ fn tolerated(mut body: Vec<u8>) -> Vec<u8> {
     members.retain(|name, value| {
         matches!(name.as_str(), "access_token" | "token_type" | "expires_in") && !value.is_null()
     });
-    match members.entry("token_type").or_insert_with(|| "bearer".into()) {
-        Value::String(kind) => *kind = kind.trim().to_ascii_lowercase(),
-        _ => {}
+    if let Value::String(kind) = members.entry("token_type").or_insert_with(|| "bearer".into()) {
+        *kind = kind.trim().to_ascii_lowercase();
     }
     let written = match members.get("expires_in") {
         Some(Value::String(text)) => text.trim().parse::<f64>().ok(),

@@ -123,9 +123,10 @@ fn is_our_side(error: &reqwest::Error) -> bool {
     })
 }
 
-/// The deepest I/O error's kind: outer ones only wrap it.
+/// The deepest I/O error's kind: outer ones only wrap it. HTTP/2's errors do not name one as their cause.
 fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind)
+    let of_http2 = |cause: &'_ (dyn Error + 'static)| cause.downcast_ref::<h2::Error>()?.get_io().map(io::Error::kind);
+    chain(error).filter_map(|cause| cause.downcast_ref().map(io::Error::kind).or_else(|| of_http2(cause))).last()
 }
 
 fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {

@@ -49,8 +49,8 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 #[must_use]
 pub fn asked_pause(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     let asks = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    let lines = headers.get_all(RETRY_AFTER).iter().filter(|_| asks).filter_map(|line| line.to_str().ok());
-    lines.filter_map(|line| retry_after(line, SystemTime::now())).next()
+    let mut lines = headers.get_all(RETRY_AFTER).iter().filter(|_| asks).filter_map(|line| line.to_str().ok());
+    lines.find_map(|line| retry_after(line, SystemTime::now()))
 }
 
 #[cfg(test)]
