@@ -275,3 +275,16 @@ fn a_place_that_was_kept_for_a_round_that_closed_is_free_for_another() {
     hall.ends(&next[0], ok());
     assert_eq!(outcomes(&hall.closed()[0]), [Outcome::Ok]);
 }
+
+#[test]
+fn slots_that_wait_for_a_host_keep_their_order_when_it_asks_for_a_pause() {
+    let jobs = jobs(&[("max_per_host = 1\nretries = 0", &["http://a/1", "http://a/2", "http://a/3", "http://a/4"])]);
+    let mut hall = Hall::new(16);
+    let first = hall.start(&jobs[0], SECOND * 30);
+    assert!(hall.ends(&first[0], busy(1)).is_empty());
+    let mut orders = hall.next_tick().1;
+    for position in 1..4 {
+        assert_eq!(orders.iter().map(|order| order.position).collect::<Vec<_>>(), [position]);
+        orders = hall.ends(&orders[0], ok());
+    }
+}
