@@ -325,3 +325,16 @@ fn a_free_worker_is_not_kept_from_a_host_that_is_behind_its_rate() {
         assert_eq!(hall.ends(order, ok()).len(), 1);
     }
 }
+
+#[test]
+fn slots_that_wait_for_a_host_keep_their_order_when_it_asks_for_a_pause() {
+    let jobs = jobs(&[("max_per_host = 1\nretries = 0", &["http://a/1", "http://a/2", "http://a/3", "http://a/4"])]);
+    let mut hall = Hall::new(16);
+    let first = hall.start(&jobs[0], SECOND * 30);
+    assert!(hall.ends(&first[0], busy(1)).is_empty());
+    let mut orders = hall.next_tick().1;
+    for position in 1..4 {
+        assert_eq!(orders.iter().map(|order| order.position).collect::<Vec<_>>(), [position]);
+        orders = hall.ends(&orders[0], ok());
+    }
+}

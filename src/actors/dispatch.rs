@@ -181,12 +181,13 @@ impl Dispatch {
         }
     }
 
-    /// Makes `count` of the slots ready that wait for `host`, fairly between the rounds.
+    /// Makes `count` of the slots ready that wait for `host`, first those of the round with the fewest in flight.
     fn release(&mut self, host: &str, count: usize) {
-        for _ in 0..count {
+        let mut left = count;
+        while left > 0 {
             let waiting = self.rounds.iter_mut().filter(|running| running.held(host) > 0);
             let Some(running) = waiting.min_by_key(|running| running.in_flight) else { break };
-            running.release(host);
+            left -= running.release(host, left);
         }
     }
 

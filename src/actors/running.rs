@@ -144,16 +144,15 @@ impl Running {
         self.held.keys().cloned()
     }
 
-    /// A slot that waited for `host` is ready again.
-    pub(super) fn release(&mut self, host: &str) {
-        if let Some(held) = self.held.get_mut(host)
-            && let Some(position) = held.pop_front()
-        {
-            if held.is_empty() {
-                self.held.remove(host);
-            }
-            self.make_ready(position);
+    /// The first `count` slots that wait for `host` are ready again, in their order; answers how many there were.
+    pub(super) fn release(&mut self, host: &str, count: usize) -> usize {
+        let Some(held) = self.held.get_mut(host) else { return 0 };
+        let released: Vec<u32> = held.drain(..count.min(held.len())).collect();
+        if held.is_empty() {
+            self.held.remove(host);
         }
+        released.iter().rev().for_each(|&position| self.make_ready(position));
+        released.len()
     }
 
     /// Takes the slot that is ready first, of those that timed out lately or of the others.
@@ -244,6 +243,8 @@ impl Running {
 
 impl Progress {
     fn finish(&mut self, attempt: Attempt, request: &Request, now: Moment) {
+        // The pages of a slot that failed would take their memory until the round closes.
+        self.gathered = None;
         self.done = Some(Slot {
             outcome: attempt.outcome,
             http_status: attempt.http_status,
@@ -275,5 +276,32 @@ impl Progress {
             self.finish(attempt, request, now);
         }
         self.done.unwrap_or_else(|| Slot::untried(Outcome::Panic, "a slot without an end", now.wall))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::config::Settings;
+    use crate::fetch::Clients;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn a_slot_that_has_ended_keeps_no_pages() {
+        let text = "[[job]]\nname = \"a\"\nevery = \"1m\"\npages = { link = true }\nretries = 0\nendpoints = [\"http://a.example/\"]";
+        let settings = Settings::parse(Path::new("config.toml"), text).expect("a valid config");
+        let job = PreparedJob::new(&settings.jobs[0], Path::new("."), &mut Clients::default()).expect("requests");
+        let pages = job.requests[0].settings().pages.clone().expect("pages");
+        let now = ManualClock::at(Timestamp::from_micros(0)).now();
+        let begin = RoundBegin { id: RoundId(1), due: now.wall, started: now.wall, layout: Arc::clone(&job.layout) };
+        let start = StartRound { begin, job: Arc::new(job), deadline: Duration::from_secs(9), closed: None };
+        let mut running = Running::new(start, VecDeque::from([0]), now);
+        let failed = Attempt::failed(Outcome::NotJson, Detail::new(""));
+        let attempt = Attempt { gathered: Some(Box::new(Gathered::none(&pages))), ..failed };
+        assert!(running.answered(0, attempt, now).is_some());
+        assert!(running.slots[0].gathered.is_none());
     }
 }

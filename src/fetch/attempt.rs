@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
-use serde_json::Value;
 
 use super::body::{self, End};
 use super::coding::Coding;
@@ -16,7 +15,7 @@ use super::evidence::{self, Seen};
 use super::pages::{self, Gathered, Turned};
 use super::request::{Call, Request};
 use super::tree::tree;
-use super::{conditional, fault, json, redirect, retry};
+use super::{conditional, fault, json, pointer, redirect, retry};
 use crate::config::{ErrorIf, Moments};
 use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
 
@@ -268,6 +267,10 @@ impl Reading<'_> {
         }
         let document = self.document(response)?;
         let document = self.checked(document)?;
+        if self.ask.gathered.is_some() {
+            // The pages are kept, and joined: there is no room for the last one twice.
+            self.cut |= evidence::shorten(&mut self.bytes);
+        }
         match (&self.request.settings().pages, &self.ask.gathered) {
             (Some(pages), Some(gathered)) => {
                 let turned = pages::turn(pages, (**gathered).clone(), document, response.headers(), response.url())?;
@@ -342,12 +345,10 @@ impl Reading<'_> {
 
 /// Whether `document` says what `rule` calls a failure.
 fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
-    // Only a number beyond f64 and the 128th level do not parse; what has them is data.
-    let Some(document) = tree(document.text()) else { return false };
-    match (document.pointer(&rule.pointer), &rule.equals) {
-        (None, _) => false,
-        (Some(found), Some(equals)) => tree(equals).is_some_and(|equals| equals == *found),
-        (Some(found), None) => !matches!(found, Value::Null | Value::Bool(false)),
+    let Some(found) = pointer::find(document.text(), &rule.pointer) else { return false };
+    match &rule.equals {
+        None => !matches!(found, "null" | "false"),
+        Some(equals) => tree(equals).is_some_and(|equals| tree(found) == Some(equals)),
     }
 }
 
