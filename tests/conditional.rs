@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "support/canned.rs"]
+mod canned;
 #[path = "support/daemon.rs"]
 mod daemon;
 
@@ -89,4 +91,34 @@ fn a_304_that_nobody_asked_for_is_a_failure() {
     assert_eq!(home.number("SELECT count(*) FROM observations WHERE outcome = 'http_status' AND http_status = 304"), {
         home.number("SELECT count(*) FROM observations")
     });
+}
+
+#[test]
+fn a_server_that_fails_the_condition_is_asked_for_the_whole_at_once() {
+    let server = canned::canned(|request| {
+        if request.to_ascii_lowercase().contains("if-none-match: ") {
+            canned::answer("412 Precondition Failed", "", "")
+        } else {
+            canned::answer("200 OK", "ETag: \"v1\"\r\n", "{\"a\":1}")
+        }
+    });
+    let url = server.url("/");
+    let home = Home::new(&format!(
+        "[[job]]\nname = \"job\"\nevery = \"200ms\"\nretries = 0\nendpoints = [{{ name = \"e\", url = {url:?} }}]\n"
+    ));
+    run_rounds(&home, 3);
+    assert_eq!(home.number("SELECT count(*) FROM observations WHERE outcome <> 'ok' OR http_status <> 200"), 0);
+    assert!(server.requests().len() >= 5, "the first round asks once, each other twice");
+}
+
+#[test]
+fn a_412_that_no_condition_of_ours_has_caused_is_an_answer() {
+    let server = canned::always(canned::answer("412 Precondition Failed", "", ""));
+    let url = server.url("/");
+    let home = Home::new(&format!(
+        "[[job]]\nname = \"job\"\nevery = \"10s\"\nrun_on_start = true\nendpoints = [{{ name = \"e\", url = {url:?} }}]\n"
+    ));
+    run_rounds(&home, 1);
+    assert_eq!(home.number("SELECT http_status FROM observations"), 412);
+    assert_eq!(server.requests().len(), 1);
 }

@@ -545,3 +545,20 @@ fn a_proxy_of_the_environment_is_not_asked_for_what_listens_on_this_machine() {
     assert!(output.status.success() && output.stdout.ends_with(b"null\n]\n"), "the API's null is a document");
     assert!(String::from_utf8_lossy(&output.stdout).contains("users"));
 }
+
+#[test]
+fn a_healthy_endpoint_of_a_server_that_closes_its_connections_without_a_word_succeeds_each_time() {
+    let api = sample_api();
+    let urls: Vec<String> = (0..2_000)
+        .map(|number| match number % 4 {
+            0 => api.url("/close"),
+            1 => api.url("/ok-then-close"),
+            _ => api.url("/healthy"),
+        })
+        .collect();
+    let ran = fetch(&["--retries", "0", "--workers", "16"], &urls);
+    let vector: Vec<Value> = serde_json::from_str(&ran.stdout).expect("an array");
+    let healthy = vector.iter().enumerate().filter(|(number, _)| number % 4 > 1);
+    let lost: Vec<usize> = healthy.filter(|(_, document)| document.is_null()).map(|(number, _)| number).collect();
+    assert_eq!((vector.len(), lost), (2_000, vec![]));
+}

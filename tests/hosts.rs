@@ -275,3 +275,66 @@ fn a_place_that_was_kept_for_a_round_that_closed_is_free_for_another() {
     hall.ends(&next[0], ok());
     assert_eq!(outcomes(&hall.closed()[0]), [Outcome::Ok]);
 }
+
+#[test]
+fn a_rate_beyond_what_timers_can_tell_apart_is_kept_on_average_and_in_small_bursts() {
+    for (rate, per_second) in [("1000/s", 1_000), ("5000/s", 5_000)] {
+        let urls: Vec<String> = (0..per_second).map(|number| format!("http://a/{number}")).collect();
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let jobs = jobs(&[(&format!("rate = {rate:?}"), &urls)]);
+        let mut hall = Hall::new(per_second);
+        let mut sent = hall.start(&jobs[0], SECOND * 50).len();
+        assert_eq!(sent, 1, "no burst to begin with");
+        // A timer that is up to 3 ms late, and never before a full millisecond.
+        for late in [1, 2, 3].into_iter().cycle().take(500) {
+            hall.clock.advance(Duration::from_millis(late));
+            hall.dispatch.tick(hall.clock.now());
+            let orders = hall.dispatch.orders(hall.clock.now()).len();
+            assert!(orders <= per_second * 3 / 1_000 + 1, "{orders} at once");
+            sent += orders;
+        }
+        assert_eq!(sent, per_second * 999 / 1_000 + 1, "after 999 ms, {rate}");
+    }
+}
+
+#[test]
+fn what_a_host_with_a_rate_did_not_use_is_not_saved_up() {
+    let urls: Vec<String> = (0..500).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let jobs = jobs(&[("rate = \"1000/s\"", &urls), ("rate = \"1000/s\"", &urls[..1])]);
+    let mut hall = Hall::new(500);
+    hall.start(&jobs[1], SECOND * 50);
+    hall.clock.advance(SECOND * 10);
+    assert_eq!(hall.start(&jobs[0], SECOND * 50).len(), 21, "20 ms of it, and the one that is due");
+}
+
+#[test]
+fn a_free_worker_is_not_kept_from_a_host_that_is_behind_its_rate() {
+    let jobs = jobs(&[
+        ("rate = \"1000/s\"", &["http://a/1", "http://a/2", "http://a/3", "http://a/4"]),
+        ("", &["http://b/1", "http://b/2", "http://b/3"]),
+    ]);
+    let mut hall = Hall::new(4);
+    assert_eq!(hall.start(&jobs[0], SECOND * 50).len(), 1);
+    let others = hall.start(&jobs[1], SECOND * 50);
+    assert_eq!(others.len(), 3);
+    let (_, orders) = hall.next_tick();
+    assert!(orders.is_empty(), "all workers are busy");
+    hall.clock.advance(Duration::from_millis(10));
+    for order in &others[..2] {
+        assert_eq!(hall.ends(order, ok()).len(), 1);
+    }
+}
+
+#[test]
+fn slots_that_wait_for_a_host_keep_their_order_when_it_asks_for_a_pause() {
+    let jobs = jobs(&[("max_per_host = 1\nretries = 0", &["http://a/1", "http://a/2", "http://a/3", "http://a/4"])]);
+    let mut hall = Hall::new(16);
+    let first = hall.start(&jobs[0], SECOND * 30);
+    assert!(hall.ends(&first[0], busy(1)).is_empty());
+    let mut orders = hall.next_tick().1;
+    for position in 1..4 {
+        assert_eq!(orders.iter().map(|order| order.position).collect::<Vec<_>>(), [position]);
+        orders = hall.ends(&orders[0], ok());
+    }
+}

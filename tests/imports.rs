@@ -23,9 +23,10 @@ const MODULES: [(&str, &[&str]); 12] = [
 ];
 
 /// A library, and the modules that may use it.
-const LIBRARIES: [(&str, &[&str]); 7] = [
+const LIBRARIES: [(&str, &[&str]); 8] = [
     ("reqwest", &["fetch"]),
     ("hyper", &["fetch"]),
+    ("h2", &["fetch"]),
     ("rusqlite", &["store"]),
     ("actix", &["actors", "web", "app"]),
     ("actix_web", &["web"]),

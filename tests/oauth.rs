@@ -2,15 +2,18 @@
 
 mod support;
 
+#[path = "support/canned.rs"]
+mod canned;
 #[path = "support/daemon.rs"]
 mod daemon;
 #[path = "support/once.rs"]
 mod once;
 
+use canned::always;
 use daemon::Home;
 use gatherd::model::Outcome;
 use gatherd::sample_api::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET, SampleApi};
-use once::{detail, round, slot};
+use once::{detail, round, round_of, slot};
 use support::{sample_api, write};
 
 /// The `oauth2` key, and a folder with the client's secret.
@@ -41,6 +44,22 @@ fn all_endpoints_share_one_token_that_is_asked_for_once() {
     }
     let head = api.last_request("/oauth-token").expect("a request").to_ascii_lowercase();
     assert!(head.contains("user-agent: gatherd/") && head.contains("content-type: application/x-www-form-urlencoded"));
+}
+
+#[test]
+fn endpoints_with_other_timeouts_and_names_share_the_token_too() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let further = ["", "connect_timeout = \"1s\"", "user_agent = \"other/1\"", "timeout = \"5s\"", "redirects = 3"];
+    let urls = guarded(&api, further.len());
+    let endpoint = |(url, further): (&String, &&str)| {
+        let comma = if further.is_empty() { "" } else { ", " };
+        format!("{{ url = {url:?}{comma}{further} }}")
+    };
+    let endpoints: Vec<String> = urls.iter().zip(&further).map(endpoint).collect();
+    let slots = round_of(&format!("{keys}\nendpoints = [{}]", endpoints.join(", ")));
+    assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{slots:?}");
+    assert_eq!(api.requests_to("/oauth-token"), 1);
 }
 
 #[test]
@@ -133,16 +152,75 @@ fn answers_of_token_endpoints_that_differ_a_little_from_the_rfc_are_understood()
         r#"{"access_token":"t","expires_in":3599.5}"#,
         r#"{"access_token":"t","token_type":"Bearer","expires_in":null,"scope":"a b","further":{"x":[1]}}"#,
         r#"{"access_token":"t","token_type":"Bearer","expires_in":-1}"#,
+        r#"{"access_token":"t","token_type":null,"scope":["read","write"],"refresh_token":null}"#,
+        "\u{feff}{\"access_token\":\"t\",\"token_type\":\"BEARER\"}",
     ] {
-        let server = httpmock::MockServer::start();
-        let mock = server.mock(|when, then| {
-            when.method(httpmock::Method::POST).path("/token");
-            then.status(200).header("content-type", "application/json").body(answer);
-        });
+        for (status, content_type) in
+            [("200 OK", "application/json"), ("201 Created", "application/json"), ("200 OK", "text/plain")]
+        {
+            let headers = format!("Content-Type: {content_type}\r\n");
+            let server = always(canned::answer(status, &headers, answer));
+            let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+            let slot = slot(&keys, &api.url("/echo"));
+            assert_eq!(slot.outcome, Outcome::Ok, "{status}, {content_type}, {answer}: {slot:?}");
+            assert!(once::text(&slot).contains("\"authorization\":\"Bearer t\""), "{answer}");
+            assert_eq!(server.requests().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_used_is_refused_with_the_reason() {
+    let api = sample_api();
+    for (answer, told) in [
+        (r#"{"access_token":"","token_type":"bearer"}"#, "access token: the access_token is empty"),
+        (
+            r#"{"access_token":"t","token_type":"mac"}"#,
+            "access token: its token_type is mac, and only bearer can be used",
+        ),
+        (
+            r#"{"access_token":"t","token_type":"s3cret"}"#,
+            "access token: its token_type is not bearer, which alone can be used",
+        ),
+    ] {
+        let server = always(canned::answer("200 OK", "", answer));
         let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
         let slot = slot(&keys, &api.url("/echo"));
-        assert_eq!(slot.outcome, Outcome::Ok, "{answer}: {slot:?}");
-        assert!(once::text(&slot).contains("\"authorization\":\"Bearer t\""), "{answer}");
-        mock.assert_calls(1);
+        assert_eq!((slot.outcome, detail(&slot)), (Outcome::NotJson, told), "{slot:?}");
     }
+    assert_eq!(api.requests(), 0);
+}
+
+#[test]
+fn a_token_endpoint_that_asks_for_a_pause_is_left_alone_by_all_who_share_the_token() {
+    let api = sample_api();
+    for (status, outcome) in [("429 Too Many Requests", 429), ("503 Service Unavailable", 503)] {
+        let server = always(canned::answer(status, "Retry-After: 60\r\n", "busy"));
+        let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+        let slots = round(&format!("max_per_host = 1\n{keys}"), &guarded(&api, 5));
+        for slot in &slots {
+            assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(outcome)), "{slot:?}");
+            assert_eq!(detail(slot), format!("access token: {status}"));
+        }
+        assert_eq!(server.requests().len(), 1, "nobody asks again meanwhile");
+    }
+}
+
+#[test]
+fn a_token_endpoint_is_asked_again_when_the_pause_that_it_asked_for_is_over() {
+    let api = sample_api();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = canned::canned(move |_| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => canned::answer("503 Service Unavailable", "Retry-After: 1\r\n", ""),
+        _ => canned::answer("200 OK", "", r#"{"access_token":"t","token_type":"bearer"}"#),
+    });
+    let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+    let url = api.url("/echo");
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 8);
+    daemon.stop();
+    assert!(home.number("SELECT count(*) FROM observations WHERE outcome = 'http_status'") > 1);
+    assert!(home.number("SELECT count(*) FROM observations WHERE outcome = 'ok'") > 0);
+    assert_eq!(server.requests().len(), 2);
 }

@@ -167,10 +167,16 @@ fn a_content_coding_is_one_in_whatever_case_and_decodes_to_its_last_byte() {
         answer("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", &one),
         answer("Content-Encoding: identity\r\n", b"{\"a\":1}"),
         answer("Content-Encoding: s3cret\r\n", b"{\"a\":1}"),
+        answer("Content-Encoding:\r\n", b"{\"a\":1}"),
+        answer("Content-Encoding: none\r\n", b"{\"a\":1}"),
+        answer("Content-Encoding: UTF-8\r\n", b"{\"a\":1}"),
+        answer("Content-Encoding: utf-8, gzip\r\n", &one),
+        answer("Content-Encoding: utf-8\r\n", &one),
     ];
     let entries = why(&[], &urls);
     let outcomes: Vec<&str> = entries.iter().map(|entry| entry["outcome"].as_str().unwrap()).collect();
-    assert_eq!(outcomes, ["ok", "ok", "encoding", "encoding", "encoding", "ok", "encoding"], "{entries:#?}");
+    assert_eq!(outcomes[..7], ["ok", "ok", "encoding", "encoding", "encoding", "ok", "encoding"], "{entries:#?}");
+    assert_eq!(outcomes[7..], ["ok", "ok", "ok", "ok", "invalid_utf8"], "mistaken for a coding: {entries:#?}");
     assert_eq!(entries[1]["body"]["a"], 1);
     assert!(!entries[6].to_string().contains("s3cret"));
 }

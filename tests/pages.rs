@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "support/canned.rs"]
+mod canned;
 #[path = "support/once.rs"]
 mod once;
 
@@ -112,4 +114,15 @@ fn an_answer_that_has_only_one_page_is_a_list_of_one() {
     let api = sample_api();
     let slot = slot("pages = { link = true }", &api.url("/null"));
     assert_eq!(text(&slot), "[null]");
+}
+
+#[test]
+fn a_link_that_is_not_ascii_leads_on_as_any_other() {
+    let server = canned::canned(|request| match request.split(' ').nth(1) {
+        Some("/") => canned::answer("200 OK", "Link: </2?q=\u{fc}>; rel=\"next\"; title=\"n\u{e4}chste\"\r\n", "1"),
+        _ => canned::answer("200 OK", "", "2"),
+    });
+    let slot = slot("pages = { link = true }", &server.url("/"));
+    assert_eq!((slot.outcome, text(&slot)), (Outcome::Ok, "[1,2]"));
+    assert!(server.requests()[1].starts_with("GET /2?q=%C3%BC "), "{:?}", server.requests());
 }

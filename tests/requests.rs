@@ -1,5 +1,8 @@
 //! What is sent: each request key does what it says, the nearest one wins.
 
+#[path = "support/canned.rs"]
+mod canned;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -165,4 +168,79 @@ fn a_certificate_file_that_is_none_is_said_before_anything_runs() {
     };
     assert!(format!("{:?}", error.source).contains("absent.pem"), "{error:?}");
     assert_eq!(error.to_string(), "job \"j\", endpoint \"https://127.0.0.1:1/\"");
+}
+
+#[test]
+fn a_redirect_is_followed_with_the_method_that_it_asks_for() {
+    for (status, method, followed) in [
+        (303, "POST", "GET"),
+        (303, "PUT", "GET"),
+        (303, "GET", "GET"),
+        (302, "POST", "GET"),
+        (301, "POST", "GET"),
+        (301, "PUT", "PUT"),
+        (302, "PUT", "PUT"),
+        (307, "POST", "POST"),
+        (308, "POST", "POST"),
+    ] {
+        let server = canned::canned(move |request| match request.split(' ').nth(1) {
+            Some("/") => canned::answer(&format!("{status} Over there"), "Location: /there\r\n", ""),
+            _ => canned::answer("200 OK", "", "{}"),
+        });
+        let json = if method == "GET" { "" } else { "json = { range = \"1d\" }\n" };
+        let attempt = fetch("", &format!("redirects = 1\nmethod = {method:?}\n{json}"), "", &server.url("/"));
+        assert_eq!(attempt.outcome, Outcome::Ok, "{status} to {method}: {attempt:?}");
+        let requests = server.requests();
+        assert!(requests[1].starts_with(&format!("{followed} /there ")), "{status} to {method}: {requests:?}");
+        let described = requests[1].to_ascii_lowercase().contains("content-type: ");
+        let has_body = requests[1].ends_with("{\"range\":\"1d\"}");
+        assert_eq!((has_body, described), (followed != "GET", followed != "GET"), "{status} to {method}: {requests:?}");
+    }
+}
+
+#[test]
+fn a_part_that_nobody_asked_for_is_no_document() {
+    let part = |range: &str| canned::always(canned::answer("206 Partial Content", range, "{\"a\":1}"));
+    for (range, keys, outcome) in [
+        ("Content-Range: bytes 0-6/7\r\n", "", Outcome::Ok),
+        ("", "", Outcome::Ok),
+        ("Content-Range: bytes 0-6/700\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: bytes 7-13/14\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: bytes 0-6/*\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: 0-24/66\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: s3cret\r\n", "", Outcome::HttpStatus),
+        ("Content-Range: 0-24/66\r\n", "success = [200, 206]", Outcome::Ok),
+        ("Content-Range: bytes 0-6/700\r\n", "headers = { Range = \"bytes=0-6\" }", Outcome::Ok),
+    ] {
+        let attempt = fetch("", keys, "", &part(range).url("/"));
+        assert_eq!((attempt.outcome, attempt.http_status), (outcome, Some(206)), "{range}, {keys}: {attempt:?}");
+        if outcome != Outcome::Ok {
+            let detail = attempt.detail.expect("a detail");
+            assert_eq!(detail.as_str(), "206 Partial Content: a part of the document, which was not asked for");
+        }
+    }
+}
+
+#[test]
+fn the_first_retry_after_that_can_be_understood_counts() {
+    let server = canned::always(canned::answer("429 Slow down", "Retry-After: soon\r\nRetry-After: 7\r\n", ""));
+    assert_eq!(fetch("", "", "", &server.url("/")).retry_after, Some(Duration::from_secs(7)));
+}
+
+#[test]
+fn a_proxy_that_does_not_connect_is_named_as_the_cause() {
+    for (answer, told) in [
+        ("HTTP/1.1 407 Authenticate\r\n\r\n", "the proxy answered 407 Proxy Authentication Required"),
+        (
+            "HTTP/1.1 403 Forbidden\r\n\r\n",
+            "the proxy refused to connect there: what it answered to CONNECT was not 200",
+        ),
+        ("", "the proxy closed the connection instead of answering CONNECT"),
+    ] {
+        let proxy = canned::always(answer);
+        let attempt = fetch("", &format!("proxy = {:?}", proxy.url("")), "", "https://api.example.com/");
+        assert_eq!((attempt.outcome, attempt.http_status), (Outcome::Connect, None), "{attempt:?}");
+        assert_eq!(attempt.detail.expect("a detail").as_str(), told);
+        assert!(proxy.requests()[0].starts_with("CONNECT api.example.com:443 "), "{:?}", proxy.requests());
+    }
 }

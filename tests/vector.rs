@@ -135,7 +135,7 @@ fn slots_that_a_worker_was_never_free_for_say_so() {
 }
 
 #[test]
-fn what_hung_in_the_last_round_goes_last_in_the_next() {
+fn what_hung_in_the_last_round_goes_last_in_the_next_where_there_is_one_worker() {
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let job = job("job", 4, 0);
     let mut dispatch = Dispatch::new(1, []);
@@ -148,6 +148,32 @@ fn what_hung_in_the_last_round_goes_last_in_the_next() {
             fetched(&mut dispatch, &orders[0], if hangs { Outcome::Timeout } else { Outcome::Ok }, &clock);
         }
         assert_eq!(finished(&mut dispatch).len(), 1);
+    }
+}
+
+#[test]
+fn what_hung_in_the_last_round_goes_first_in_half_of_the_pool_when_that_round_had_time_and_last_when_not() {
+    for (took, expected) in [(20, [5, 6, 0, 1]), (40, [0, 1, 2, 3])] {
+        let clock = ManualClock::at(Timestamp::from_micros(0));
+        let job = job("job", 8, 0);
+        let mut dispatch = Dispatch::new(4, []);
+        dispatch.start(start(1, &job, Duration::from_mins(1)), clock.now());
+        clock.advance(Duration::from_secs(took));
+        let mut open = dispatch.orders(clock.now());
+        while let Some(order) = open.pop() {
+            let hangs = order.position >= 5;
+            fetched(&mut dispatch, &order, if hangs { Outcome::Timeout } else { Outcome::Ok }, &clock);
+            open.extend(dispatch.orders(clock.now()));
+        }
+        assert_eq!(finished(&mut dispatch).len(), 1);
+        dispatch.start(start(2, &job, Duration::from_mins(1)), clock.now());
+        let mut orders = dispatch.orders(clock.now());
+        assert_eq!(orders.iter().map(|order| order.position).collect::<Vec<_>>(), expected);
+        // One of the others leaves its worker to the next of its kind while two of those that hang are in flight.
+        let healthy = orders.remove(3);
+        fetched(&mut dispatch, &healthy, Outcome::Ok, &clock);
+        let next: Vec<u32> = dispatch.orders(clock.now()).iter().map(|order| order.position).collect();
+        assert_eq!(next, [if took == 20 { 2 } else { 4 }]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the Fetcher decides: which slot goes to the pool next, when one is tried again, when a round closes. Pure:
 //! monotonic times and answers go in, orders and closed rounds come out.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub use super::running::Order;
 use super::running::{Next, Running};
 use crate::clock::Moment;
 use crate::fetch::{PreparedJob, retry};
-use crate::model::{Cause, ClosedRound, HostPause, JobName, Memory, Outcome, RoundStatus, Slot};
+use crate::model::{Cause, ClosedRound, HostPause, JobName, Memory, Outcome, RoundId, RoundStatus, Slot};
 
 /// So many workers are kept for each job that is not using them, however wide another job's round is.
 const KEPT_FOR_A_JOB: usize = 4;
@@ -34,6 +34,8 @@ pub struct Finished {
 pub struct Dispatch {
     workers: usize,
     in_flight: usize,
+    /// Slots in flight that had timed out lately.
+    hung_in_flight: HashSet<(RoundId, u32)>,
     loads: HashMap<JobName, Load>,
     rounds: Vec<Running>,
     hosts: Hosts,
@@ -52,8 +54,10 @@ pub struct Dispatch {
 struct Load {
     endpoints: usize,
     in_flight: usize,
-    /// Positions that timed out in the last round: they go last in the next, so that they delay nobody.
+    /// Positions that timed out in the last round.
     hung: HashSet<u32>,
+    /// The last round had half of its time to spare.
+    had_time: bool,
 }
 
 impl Load {
@@ -71,6 +75,7 @@ impl Dispatch {
         Self {
             workers: workers.max(1),
             in_flight: 0,
+            hung_in_flight: HashSet::new(),
             loads,
             rounds: Vec::new(),
             hosts: Hosts::default(),
@@ -115,9 +120,7 @@ impl Dispatch {
         start.job.requests.iter().for_each(|request| self.hosts.limit(request));
         let load = self.loads.entry(start.begin.layout.job.clone()).or_default();
         load.endpoints = slots;
-        let all = 0..u32::try_from(slots).unwrap_or(u32::MAX);
-        let (last, first): (VecDeque<u32>, VecDeque<u32>) = all.partition(|position| load.hung.contains(position));
-        self.rounds.push(Running::new(start, first.into_iter().chain(last).collect(), now));
+        self.rounds.push(Running::new(start, &load.hung, now));
         self.close_finished(now);
     }
 
@@ -125,6 +128,7 @@ impl Dispatch {
     pub fn fetched(&mut self, fetched: SlotFetched, now: Moment) {
         let SlotFetched { job, round, position, host, attempt } = fetched;
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.hung_in_flight.remove(&(round, position));
         if let Some(load) = self.loads.get_mut(&job) {
             load.in_flight = load.in_flight.saturating_sub(1);
             if attempt.outcome == Outcome::Timeout {
@@ -177,12 +181,13 @@ impl Dispatch {
         }
     }
 
-    /// Makes `count` of the slots ready that wait for `host`, fairly between the rounds.
+    /// Makes `count` of the slots ready that wait for `host`, first those of the round with the fewest in flight.
     fn release(&mut self, host: &str, count: usize) {
-        for _ in 0..count {
+        let mut left = count;
+        while left > 0 {
             let waiting = self.rounds.iter_mut().filter(|running| running.held(host) > 0);
             let Some(running) = waiting.min_by_key(|running| running.in_flight) else { break };
-            running.release(host);
+            left -= running.release(host, left);
         }
     }
 
@@ -200,16 +205,21 @@ impl Dispatch {
         let mut orders = Vec::new();
         let mut kept: usize = self.loads.values().map(Load::kept).sum();
         while self.in_flight < self.workers {
-            let Some(index) = self.next_round(kept) else { break };
-            match self.rounds[index].next(&mut self.hosts, &self.memories, now) {
+            let Some((index, hung)) = self.next_round(kept, now.monotonic) else { break };
+            match self.rounds[index].next(hung, &mut self.hosts, &self.memories, now) {
                 Some(Next::Order(order)) => {
+                    if hung {
+                        self.hung_in_flight.insert((order.round, order.position));
+                    }
                     if let Some(load) = self.loads.get_mut(&order.job) {
                         kept -= load.kept();
                         load.in_flight += 1;
                         kept += load.kept();
                     }
                     self.in_flight += 1;
-                    self.wake_for_held(&order.request.host, now);
+                    let host = &order.request.host;
+                    self.release(host, self.hosts.room(host, now.monotonic).min(1));
+                    self.wake_for_held(host, now);
                     orders.push(*order);
                 }
                 Some(Next::Held) => {}
@@ -254,22 +264,29 @@ impl Dispatch {
         self.rounds.is_empty()
     }
 
-    /// The round that gets the next worker: of those with a slot ready, the one with the fewest in flight (max-min
-    /// fairness), as long as enough workers stay free for the other jobs, for which `kept` are kept together.
-    fn next_round(&self, kept: usize) -> Option<usize> {
+    /// The round that gets the next worker, and whether it is for a slot that timed out lately: of those with a slot
+    /// ready, the one with the fewest in flight (max-min fairness), as long as enough workers stay free for the other
+    /// jobs, for which `kept` are kept together.
+    fn next_round(&self, kept: usize, now: Duration) -> Option<(usize, bool)> {
+        let ready = self.rounds.iter().enumerate();
+        let ready = ready.filter_map(|(index, running)| Some((index, running, self.may_ask(running, kept, now)?)));
+        ready.min_by_key(|(_, running, _)| running.in_flight).map(|(index, _, hung)| (index, hung))
+    }
+
+    /// Whether `running` may have a worker, and for which of its slots: one that timed out lately or another.
+    fn may_ask(&self, running: &Running, kept: usize, now: Duration) -> Option<bool> {
+        let load = self.loads.get(&running.begin.layout.job)?;
         let free = self.workers - self.in_flight;
         let most = if self.workers > 1 { self.workers.div_ceil(KEPT_AT_MOST) } else { 0 };
-        let may = |running: &Running| {
-            let Some(next) = running.front() else { return false };
-            let load = self.loads.get(&running.begin.layout.job);
-            if self.loads.len() > 1 && load.is_some_and(|load| load.hung.contains(&next)) {
-                // What hung lately never takes from what is kept, or many jobs that hang would take it all.
-                return free > most;
-            }
-            load.is_some_and(|load| load.kept() > 0) || free > kept.min(most)
-        };
-        let ready = self.rounds.iter().enumerate().filter(|(_, running)| may(running));
-        ready.min_by_key(|(_, running)| running.in_flight).map(|(index, _)| index)
+        // What hung lately never takes from what is kept, or many jobs that hang would take it all.
+        let hung_may = running.is_ready(true) && (self.loads.len() == 1 || free > most);
+        // What takes longest is asked first, so that the round ends soonest; in half of the pool, so that nobody waits
+        // for it long; and last when time is short, so that the others come to their turn.
+        if hung_may && load.had_time && running.has_time(now) && self.hung_in_flight.len() < self.workers / 2 {
+            return Some(true);
+        }
+        let others_may = running.is_ready(false) && (load.kept() > 0 || free > kept.min(most));
+        if others_may { Some(false) } else { (hung_may && !running.is_ready(false)).then_some(true) }
     }
 
     fn close_finished(&mut self, now: Moment) {
@@ -291,11 +308,13 @@ impl Dispatch {
         for host in hosts {
             self.release(&host, self.hosts.room(&host, now.monotonic));
         }
+        let had_time = running.has_time(now.monotonic);
         let slots = running.end(now);
         if let Some(load) = self.loads.get_mut(&running.begin.layout.job)
             && !running.stopping
         {
             load.hung = hung(&slots);
+            load.had_time = had_time;
         }
         let (status, cause) = if running.stopping && !untouched {
             (RoundStatus::Interrupted, Some(Cause::Stopped))

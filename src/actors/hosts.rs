@@ -10,6 +10,10 @@ use crate::clock::Moment;
 use crate::fetch::Request;
 use crate::model::HostPause;
 
+/// What a rate may be made up for at once, because timers are late and no finer than a millisecond: 20 ms of it, and for
+/// rates below 50/s one request that much early.
+const CATCH_UP: Duration = Duration::from_millis(20);
+
 /// All hosts that have a limit or a pause.
 #[derive(Debug, Default)]
 pub struct Hosts {
@@ -43,6 +47,27 @@ pub enum Permit {
     At(Duration),
     /// When the pause that the host asked for is over, at this time.
     AfterPause(Duration),
+}
+
+impl Host {
+    /// The moment that the spacing counts from when a request is sent now: this one, or the one at which it could have
+    /// been sent if that is only a little ago. A timer that is late does not lower the rate.
+    fn turn(&self, now: Duration) -> Duration {
+        if self.spacing < CATCH_UP {
+            self.next.max(now.saturating_sub(CATCH_UP))
+        } else if now.saturating_sub(self.next) < CATCH_UP {
+            self.next
+        } else {
+            now
+        }
+    }
+
+    /// How many requests the rate lets go now.
+    fn due(&self, now: Duration) -> usize {
+        let Some(behind) = now.checked_sub(self.turn(now)) else { return 0 };
+        let further = behind.as_nanos() / self.spacing.as_nanos().max(1);
+        usize::try_from(further).unwrap_or(usize::MAX).saturating_add(1)
+    }
 }
 
 impl Hosts {
@@ -86,11 +111,7 @@ impl Hosts {
     pub fn began(&mut self, host: &str, now: Duration) {
         if let Some(host) = self.hosts.get_mut(host) {
             host.in_flight += 1;
-            // From now on, or from when it could have been sent if that is only a little ago: a timer that is late does
-            // not lower the rate.
-            let late = now.saturating_sub(host.next);
-            let from = if late < host.spacing.min(Duration::from_millis(20)) { host.next } else { now };
-            host.next = from + host.spacing;
+            host.next = host.turn(now) + host.spacing;
         }
     }
 
@@ -106,7 +127,7 @@ impl Hosts {
     pub fn room(&self, host: &str, now: Duration) -> usize {
         let Some(host) = self.hosts.get(host) else { return usize::MAX };
         let free = host.most.map_or(usize::MAX, |most| most.saturating_sub(host.in_flight));
-        let by_rate = if host.spacing.is_zero() { usize::MAX } else { usize::from(host.next <= now) };
+        let by_rate = if host.spacing.is_zero() { usize::MAX } else { host.due(now) };
         if host.paused > now { 0 } else { free.min(by_rate) }
     }
 

@@ -1,7 +1,7 @@
 //! One running round: which slots are ready, which wait for what, and what each has come to.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(super) struct Running {
     pub(super) closed: Option<Recipient<RoundClosed>>,
     /// Ready to be sent, in order.
     waiting: VecDeque<u32>,
+    /// Ready as well, but they timed out lately.
+    hung: VecDeque<u32>,
     /// Ready, but for their host.
     held: HashMap<Arc<str>, VecDeque<u32>>,
     /// To be sent again at a time.
@@ -60,6 +62,8 @@ pub(super) struct Running {
 /// How far a slot has come.
 #[derive(Default)]
 struct Progress {
+    /// It timed out lately, in this round or the last.
+    hung: bool,
     /// Requests made.
     attempts: u32,
     /// Those of them for the present page.
@@ -72,9 +76,15 @@ struct Progress {
 }
 
 impl Running {
-    /// A round whose slots are ready in the order of `waiting`.
-    pub(super) fn new(start: StartRound, waiting: VecDeque<u32>, now: Moment) -> Self {
+    /// A round whose slots are ready; those of `hung` timed out lately.
+    pub(super) fn new(start: StartRound, hung: &HashSet<u32>, now: Moment) -> Self {
         let slots = start.job.requests.len();
+        let all = 0..u32::try_from(slots).unwrap_or(u32::MAX);
+        let (hung, waiting): (VecDeque<u32>, VecDeque<u32>) = all.partition(|position| hung.contains(position));
+        let mut progress: Vec<Progress> = (0..slots).map(|_| Progress::default()).collect();
+        for &position in &hung {
+            progress[position as usize].hung = true;
+        }
         Self {
             begin: start.begin,
             job: start.job,
@@ -82,18 +92,24 @@ impl Running {
             closes: now.monotonic + start.deadline,
             closed: start.closed,
             waiting,
+            hung,
             held: HashMap::new(),
             retries: BinaryHeap::new(),
-            slots: (0..slots).map(|_| Progress::default()).collect(),
+            slots: progress,
             open: slots,
             in_flight: 0,
             stopping: false,
         }
     }
 
-    /// The slot that is ready first.
-    pub(super) fn front(&self) -> Option<u32> {
-        self.waiting.front().copied()
+    /// Whether a slot is ready, of those that timed out lately or of the others.
+    pub(super) fn is_ready(&self, hung: bool) -> bool {
+        !if hung { &self.hung } else { &self.waiting }.is_empty()
+    }
+
+    /// Whether half of its time is left.
+    pub(super) fn has_time(&self, now: Duration) -> bool {
+        now.saturating_sub(self.started) <= self.closes.saturating_sub(self.started) / 2
     }
 
     /// When a pause of a slot ends, or the round.
@@ -108,13 +124,14 @@ impl Running {
                 break;
             }
             self.retries.pop();
-            // Behind a slot that hangs, and may have to wait for a worker, one that was merely refused waits too.
-            if self.slots[position as usize].last.as_ref().is_some_and(|last| last.outcome == Outcome::Timeout) {
-                self.waiting.push_back(position);
-            } else {
-                self.waiting.push_front(position);
-            }
+            self.make_ready(position);
         }
+    }
+
+    /// A slot that was asked already goes before those that were not.
+    fn make_ready(&mut self, position: u32) {
+        let hung = self.slots[position as usize].hung;
+        if hung { &mut self.hung } else { &mut self.waiting }.push_front(position);
     }
 
     /// How many slots wait for `host`.
@@ -127,21 +144,20 @@ impl Running {
         self.held.keys().cloned()
     }
 
-    /// A slot that waited for `host` is ready again.
-    pub(super) fn release(&mut self, host: &str) {
-        if let Some(held) = self.held.get_mut(host)
-            && let Some(position) = held.pop_front()
-        {
-            if held.is_empty() {
-                self.held.remove(host);
-            }
-            self.waiting.push_front(position);
+    /// The first `count` slots that wait for `host` are ready again, in their order; answers how many there were.
+    pub(super) fn release(&mut self, host: &str, count: usize) -> usize {
+        let Some(held) = self.held.get_mut(host) else { return 0 };
+        let released: Vec<u32> = held.drain(..count.min(held.len())).collect();
+        if held.is_empty() {
+            self.held.remove(host);
         }
+        released.iter().rev().for_each(|&position| self.make_ready(position));
+        released.len()
     }
 
-    /// Takes the slot that is ready first.
-    pub(super) fn next(&mut self, hosts: &mut Hosts, memories: &Memories, now: Moment) -> Option<Next> {
-        let position = self.waiting.pop_front()?;
+    /// Takes the slot that is ready first, of those that timed out lately or of the others.
+    pub(super) fn next(&mut self, hung: bool, hosts: &mut Hosts, memories: &Memories, now: Moment) -> Option<Next> {
+        let position = if hung { &mut self.hung } else { &mut self.waiting }.pop_front()?;
         let request = Arc::clone(&self.job.requests[position as usize]);
         match hosts.permit(&request.host, now.monotonic) {
             Permit::Now => {
@@ -194,10 +210,12 @@ impl Running {
         let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
         slot.in_flight = false;
         slot.gathered = attempt.gathered.take();
+        slot.hung |= attempt.outcome == Outcome::Timeout;
         if attempt.is_to_be_continued() {
             slot.tries = 0;
             slot.last = None;
-            self.waiting.push_front(position);
+            let hung = slot.hung;
+            if hung { &mut self.hung } else { &mut self.waiting }.push_front(position);
             return None;
         }
         let tries_left = slot.tries <= request.settings().retries && !self.stopping;
@@ -225,6 +243,8 @@ impl Running {
 
 impl Progress {
     fn finish(&mut self, attempt: Attempt, request: &Request, now: Moment) {
+        // The pages of a slot that failed would take their memory until the round closes.
+        self.gathered = None;
         self.done = Some(Slot {
             outcome: attempt.outcome,
             http_status: attempt.http_status,
@@ -256,5 +276,32 @@ impl Progress {
             self.finish(attempt, request, now);
         }
         self.done.unwrap_or_else(|| Slot::untried(Outcome::Panic, "a slot without an end", now.wall))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::config::Settings;
+    use crate::fetch::Clients;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn a_slot_that_has_ended_keeps_no_pages() {
+        let text = "[[job]]\nname = \"a\"\nevery = \"1m\"\npages = { link = true }\nretries = 0\nendpoints = [\"http://a.example/\"]";
+        let settings = Settings::parse(Path::new("config.toml"), text).expect("a valid config");
+        let job = PreparedJob::new(&settings.jobs[0], Path::new("."), &mut Clients::default()).expect("requests");
+        let pages = job.requests[0].settings().pages.clone().expect("pages");
+        let now = ManualClock::at(Timestamp::from_micros(0)).now();
+        let begin = RoundBegin { id: RoundId(1), due: now.wall, started: now.wall, layout: Arc::clone(&job.layout) };
+        let start = StartRound { begin, job: Arc::new(job), deadline: Duration::from_secs(9), closed: None };
+        let mut running = Running::new(start, VecDeque::from([0]), now);
+        let failed = Attempt::failed(Outcome::NotJson, Detail::new(""));
+        let attempt = Attempt { gathered: Some(Box::new(Gathered::none(&pages))), ..failed };
+        assert!(running.answered(0, attempt, now).is_some());
+        assert!(running.slots[0].gathered.is_none());
     }
 }

@@ -12,8 +12,8 @@ use super::messages::{FetchSlot, SlotFetched};
 use crate::fetch::{Ask, Attempt, Request, attempt};
 use crate::model::{Detail, Outcome};
 
-/// A worker's stack: the TLS handshake runs on the client's own thread, and what walks down a document (`error_if`, the
-/// guess) goes no deeper than 128 levels.
+/// A worker's stack: the TLS handshake runs on the client's own thread, and what looks into a document (`error_if`, the
+/// guess) goes no deeper than 16 levels.
 const STACK: usize = 256 * 1024;
 
 /// What a worker does with a request: [`attempt`], or a test's stand-in for it.

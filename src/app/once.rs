@@ -115,7 +115,11 @@ pub fn fetch_rounds(
         let (collected, mut closed) = mpsc::unbounded_channel();
         let (fatal, mut fatally) = mpsc::unbounded_channel();
         let pool = FetchWorker::start_fetching(workers, &Alive::default())?;
-        let dispatch = Dispatch::new(workers, []);
+        let mut dispatch = Dispatch::new(workers, []);
+        // The strictest limit for a host counts for all jobs, also for those that start before the one that has it.
+        for start in &starts {
+            dispatch.expect(&start.job, Vec::new());
+        }
         let ended = dispatch.ended();
         let collector = Collector(collected).start().recipient();
         let fetcher = Fetcher::new(dispatch, pool, collector, Arc::clone(&clock), fatal).start();

@@ -1,10 +1,17 @@
 //! Secrets: where they come from, and a value that is never shown.
 
 use std::fmt;
+use std::fs::{File, FileType, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
+use rustix::fs::OFlags;
 use secrecy::{ExposeSecret, SecretString};
+
+/// The largest file that a secret is read from, in bytes.
+const LARGEST_FILE: u64 = 64 * 1024;
 
 /// Where a secret is found. The secret itself never stands in a config.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,8 +46,19 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
+    /// Reading it could wait for ever, or never end.
+    #[error("{path} is {kind}: a secret is read from a regular file, so write it into one")]
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+    /// No header could carry what is in it.
+    #[error("{0} holds more than 64 KiB, which is no secret: the file should hold the secret and nothing else")]
+    TooLarge(PathBuf),
     /// Nothing there.
     #[error("{0} holds an empty secret")]
     Empty(SecretSource),
@@ -83,10 +101,37 @@ impl SecretSource {
     }
 }
 
+/// The text of the regular file at `path`. Nothing that is there instead makes it wait.
 fn read_file(path: &Path) -> Result<String, SecretError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.trim_end().to_owned()),
-        Err(source) => Err(SecretError::Unreadable { path: path.to_owned(), source }),
+    let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
+    let file = open(path).map_err(unreadable)?;
+    let kind = file.metadata().map_err(unreadable)?.file_type();
+    if !kind.is_file() {
+        return Err(SecretError::NotAFile { path: path.to_owned(), kind: named(kind) });
+    }
+    let mut text = String::new();
+    // Without the bound, a file that somebody writes to meanwhile could go on.
+    let size = file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if size as u64 > LARGEST_FILE {
+        return Err(SecretError::TooLarge(path.to_owned()));
+    }
+    text.truncate(text.trim_end().len());
+    Ok(text)
+}
+
+/// Opens without waiting for whoever writes to a pipe (POSIX, `open`), and without taking over a terminal.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+fn named(kind: FileType) -> &'static str {
+    if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_dir() {
+        "a folder"
+    } else {
+        "a device"
     }
 }
 
@@ -155,5 +200,26 @@ mod tests {
             let error = SecretSource::File("token".into()).read(folder.path()).expect_err("refused");
             assert!(error.to_string().contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_read_from_a_regular_file_of_64_kib_at_most_and_nothing_else_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let refused =
+            |path: &Path| SecretSource::File(path.to_owned()).read(folder.path()).expect_err("refused").to_string();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
+        for (path, kind) in
+            [(pipe.as_path(), "a named pipe"), ("/dev/zero".as_ref(), "a device"), ("".as_ref(), "a folder")]
+        {
+            let error = refused(path);
+            assert!(error.contains(kind) && error.contains("regular file"), "{error}");
+            assert!(error.contains(&*folder.path().join(path).to_string_lossy()), "{error}");
+        }
+        let file = folder.path().join("token");
+        std::fs::write(&file, "a".repeat(64 * 1024)).expect("written");
+        assert!(SecretSource::File(file.clone()).read(folder.path()).is_ok());
+        std::fs::write(&file, "a".repeat(64 * 1024 + 1)).expect("written");
+        assert!(refused(&file).contains("more than 64 KiB"));
     }
 }

@@ -111,7 +111,8 @@ pub struct RequestSettings {
     pub max_body: u64,
     /// Further attempts after the first, for outcomes that may pass.
     pub retries: u32,
-    /// Redirects that are followed, within the URL's own origin.
+    /// Redirects that are followed, within the URL's own origin. By the same method, but for a 303, and a 301 or 302 that
+    /// answers POST: these are followed by GET without a body.
     pub redirects: u32,
     /// Who asks.
     pub auth: Option<Auth>,

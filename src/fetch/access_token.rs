@@ -4,10 +4,11 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use oauth2::basic::{BasicClient, BasicErrorResponseType};
+use oauth2::basic::{BasicClient, BasicErrorResponseType, BasicTokenType};
 use oauth2::{
     AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse, TokenUrl,
 };
+use reqwest::StatusCode;
 use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{HeaderValue, USER_AGENT};
 use serde_json::Value;
@@ -17,7 +18,7 @@ use super::body::{self, End};
 use super::coding::Coding;
 use super::deadline::Deadline;
 use super::live_secret::LiveSecret;
-use super::{fault, redirect};
+use super::{fault, redirect, retry};
 use crate::config::{OAuth2, Secret};
 use crate::model::{Detail, Outcome};
 
@@ -46,8 +47,33 @@ struct State {
     token: Option<Arc<AccessToken>>,
     renewing: bool,
     renewals: u64,
-    /// Why the last renewal failed, and when.
-    failure: Option<(Attempt, Instant)>,
+    failure: Option<Failure>,
+}
+
+/// Why the last renewal failed.
+struct Failure {
+    attempt: Attempt,
+    at: Instant,
+    /// The pause that the token endpoint asked for.
+    pause: Option<Duration>,
+}
+
+impl Failure {
+    fn new(mut attempt: Attempt) -> Self {
+        // It is the token endpoint that is to be left alone, not the host that the token is for.
+        let pause = attempt.retry_after.take();
+        Self { attempt, at: Instant::now(), pause }
+    }
+
+    /// Whether the token endpoint wants to be left alone.
+    fn holds(&self) -> bool {
+        self.pause.is_some_and(|pause| self.at.elapsed() < pause)
+    }
+
+    /// Whether it is too early for another renewal ahead of time.
+    fn is_recent(&self) -> bool {
+        self.at.elapsed() < PAUSE.max(self.pause.unwrap_or_default())
+    }
 }
 
 /// One access token.
@@ -114,10 +140,13 @@ impl AccessTokens {
         loop {
             let serves = |token: &Arc<AccessToken>| !token.has_expired() && Some(token.issued) != refused;
             let token = state.token.clone().filter(serves);
-            let failed_lately = state.failure.as_ref().is_some_and(|(_, at)| at.elapsed() < PAUSE);
+            let failed_lately = state.failure.as_ref().is_some_and(Failure::is_recent);
             let serves = |token: &&Arc<AccessToken>| state.renewing || failed_lately || !token.is_to_be_renewed();
             if let Some(token) = token.as_ref().filter(serves) {
                 return Ok(Arc::clone(token));
+            }
+            if let Some(failure) = state.failure.as_ref().filter(|failure| failure.holds()) {
+                return Err(failure.attempt.clone());
             }
             if !state.renewing {
                 state.renewing = true;
@@ -136,9 +165,9 @@ impl AccessTokens {
             state = self.renewed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             // All who waited for a renewal that failed fail with it, instead of one after the other.
             if state.renewals > asked_at
-                && let Some((failure, _)) = &state.failure
+                && let Some(failure) = &state.failure
             {
-                return Err(failure.clone());
+                return Err(failure.attempt.clone());
             }
         }
     }
@@ -161,13 +190,20 @@ impl AccessTokens {
 
     fn renew(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         let renewal = Renewal(self);
-        let result = self.fetch(deadline).map(Arc::new);
+        let result = self.fetch(deadline).map(Arc::new).map_err(Failure::new);
         let mut state = self.lock();
         state.renewals += 1;
-        match &result {
-            Ok(token) => (state.token, state.failure) = (Some(Arc::clone(token)), None),
-            Err(failure) => state.failure = Some((failure.clone(), Instant::now())),
-        }
+        let result = match result {
+            Ok(token) => {
+                (state.token, state.failure) = (Some(Arc::clone(&token)), None);
+                Ok(token)
+            }
+            Err(failure) => {
+                let attempt = failure.attempt.clone();
+                state.failure = Some(failure);
+                Err(attempt)
+            }
+        };
         drop(state);
         drop(renewal);
         result
@@ -187,29 +223,58 @@ impl AccessTokens {
         for (name, value) in parameters {
             request = request.add_extra_param(name, value);
         }
-        let status = std::cell::Cell::new(None);
+        let told = std::cell::Cell::new((StatusCode::OK, None));
         let send = |request: HttpRequest| {
-            let answer = self.send(request, deadline).map_err(Refused)?;
-            status.set(Some(answer.status()));
+            let (answer, pause) = self.send(request, deadline).map_err(Refused)?;
+            told.set((answer.status(), pause));
             Ok(answer)
         };
-        let answer = request.request(&send).map_err(|error| failure(error, status.get()))?;
-        let token = Secret::new(answer.access_token().secret().as_str());
-        let unfit = || failed(Outcome::NotJson, "it has a control character");
-        Ok(AccessToken::new(token.ok_or_else(unfit)?, answer.expires_in()))
+        let answer = request.request(&send).map_err(|error| {
+            let (status, pause) = told.get();
+            Attempt { retry_after: pause, ..failure(error, status) }
+        })?;
+        let unfit = |why| failed(Outcome::NotJson, why);
+        match answer.token_type() {
+            BasicTokenType::Bearer => {}
+            BasicTokenType::Mac => return Err(unfit("its token_type is mac, and only bearer can be used")),
+            BasicTokenType::Extension(_) => return Err(unfit("its token_type is not bearer, which alone can be used")),
+        }
+        let token = Some(answer.access_token().secret().as_str()).filter(|token| !token.is_empty());
+        let token = Secret::new(token.ok_or_else(|| unfit("the access_token is empty"))?);
+        Ok(AccessToken::new(token.ok_or_else(|| unfit("it has a control character"))?, answer.expires_in()))
     }
 
-    fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<HttpResponse, Attempt> {
+    /// Sends `request`, once more where the server says that it did not process it.
+    fn execute(&self, mut request: Request, deadline: Deadline) -> reqwest::Result<Response> {
+        *request.timeout_mut() = Some(deadline.left());
+        let again = request.try_clone();
+        match (self.client.execute(request), again) {
+            (Err(error), Some(mut again)) if fault::was_not_processed(&error) => {
+                *again.timeout_mut() = Some(deadline.left());
+                self.client.execute(again)
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// The answer as the library can read it, and the pause that it asks for.
+    fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<(HttpResponse, Option<Duration>), Attempt> {
         redirect::check_literal(&self.settings.token_url, false).map_err(told)?;
         let mut request = Request::try_from(request).map_err(|error| told(fault::of_request(error, None)))?;
-        *request.timeout_mut() = Some(deadline.left());
         request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
-        let mut response = self.client.execute(request).map_err(|error| told(fault::of_request(error, None)))?;
-        let body = read(&mut response).map_err(|(outcome, detail)| failed(outcome, detail.as_str()))?;
+        let mut response = self.execute(request, deadline).map_err(|error| told(fault::of_request(error, None)))?;
+        let status = response.status();
+        let pause = retry::asked_pause(status, response.headers());
+        let body = match read(&mut response) {
+            Ok(body) => body,
+            // A refusal counts more than what its body looks like.
+            Err(_) if !status.is_success() => Vec::new(),
+            Err((outcome, detail)) => return Err(failed(outcome, detail.as_str())),
+        };
+        // Without headers: the library would refuse JSON that is called something else, and any success but 200.
         let mut answer = HttpResponse::new(tolerated(body));
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = response.headers().clone();
-        Ok(answer)
+        *answer.status_mut() = if status.is_success() { StatusCode::OK } else { status };
+        Ok((answer, pause))
     }
 }
 
@@ -226,14 +291,23 @@ fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
     }
 }
 
-/// The answer as RFC 6749 has it, where it is known to differ: an `expires_in` in quotes (older Azure), or one that is not
-/// whole; a `token_type` that is left out.
-fn tolerated(body: Vec<u8>) -> Vec<u8> {
+/// The answer as RFC 6749 has it, where it is known to differ: a byte order mark; an `expires_in` in quotes (older Azure),
+/// or one that is not whole; a `token_type` that is left out or has capitals. What is of no use here, such as a `scope`
+/// that is a list, is left out.
+fn tolerated(mut body: Vec<u8>) -> Vec<u8> {
+    if body.starts_with(b"\xEF\xBB\xBF") {
+        body.drain(..3);
+    }
     let Ok(Value::Object(mut members)) = serde_json::from_slice(&body) else { return body };
     if !members.contains_key("access_token") {
         return body;
     }
-    members.entry("token_type").or_insert_with(|| "Bearer".into());
+    members.retain(|name, value| {
+        matches!(name.as_str(), "access_token" | "token_type" | "expires_in") && !value.is_null()
+    });
+    if let Value::String(kind) = members.entry("token_type").or_insert_with(|| "bearer".into()) {
+        *kind = kind.trim().to_ascii_lowercase();
+    }
     let written = match members.get("expires_in") {
         Some(Value::String(text)) => text.trim().parse::<f64>().ok(),
         Some(Value::Number(number)) => number.as_f64(),
@@ -272,10 +346,7 @@ fn depth(bytes: &[u8]) -> usize {
 struct Refused(Attempt);
 
 /// What the server says in words of its own is not repeated: it may hold what it was sent.
-fn failure(
-    error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>,
-    status: Option<reqwest::StatusCode>,
-) -> Attempt {
+fn failure(error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>, status: StatusCode) -> Attempt {
     let word = match error {
         RequestTokenError::Request(Refused(attempt)) => return attempt,
         RequestTokenError::ServerResponse(answer) => match answer.error() {
@@ -284,15 +355,13 @@ fn failure(
         },
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => None,
     };
-    match status {
-        Some(status) if !status.is_success() => {
-            let word = word.map(|word| format!(", {word}")).unwrap_or_default();
-            let reason = status.canonical_reason().unwrap_or_default();
-            let detail = format!("{} {reason}{word}", status.as_u16());
-            Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
-        }
-        _ => failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)"),
+    if status.is_success() {
+        return failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)");
     }
+    let word = word.map(|word| format!(", {word}")).unwrap_or_default();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let detail = format!("{} {reason}{word}", status.as_u16());
+    Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
 }
 
 fn told(mut failed: Attempt) -> Attempt {

@@ -32,25 +32,36 @@ pub fn is_public(address: IpAddr) -> bool {
         IpAddr::V6(address) => {
             let documentation = address.segments()[..2] == [0x2001, 0xDB8];
             let here = address.is_loopback() || address.is_unicast_link_local() || address.is_unique_local();
-            !(here || documentation || address.is_unspecified() || address.is_multicast())
+            let translated = address.segments()[..3] == [0x64, 0xFF9B, 1];
+            !(here || documentation || translated || address.is_unspecified() || address.is_multicast())
         }
     })
 }
 
-/// The address, and the IPv4 address inside of it: mapped and compatible (RFC 4291), 6to4 (RFC 3056), NAT64 (RFC 6052).
+/// The address, and the IPv4 addresses that may be inside of it: mapped and compatible (RFC 4291), translated (SIIT, RFC
+/// 2765), 6to4 (RFC 3056), a Teredo client's, which is inverted (RFC 4380), and NAT64 (RFC 6052).
 fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let join = |high: u16, low: u16| u32::from(high) << 16 | u32::from(low);
     let inner = match address {
-        IpAddr::V4(_) => None,
+        IpAddr::V4(_) => Vec::new(),
         IpAddr::V6(address) => match address.segments() {
             [0, 0, 0, 0, 0, 0 | 0xFFFF, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => {
-                Some((high, low))
+                vec![join(high, low)]
             }
-            [0x2002, high, low, ..] => Some((high, low)),
-            _ => None,
+            [0, 0, 0, 0, 0xFFFF, 0, high, low] | [0x2002, high, low, ..] => vec![join(high, low)],
+            [0x2001, 0, .., high, low] => vec![!join(high, low)],
+            [0x64, 0xFF9B, 1, ..] => translated_locally(address.octets()).to_vec(),
+            _ => Vec::new(),
         },
     };
-    let inner = inner.map(|(high, low)| IpAddr::from((u32::from(high) << 16 | u32::from(low)).to_be_bytes()));
-    std::iter::once(address).chain(inner)
+    std::iter::once(address).chain(inner.into_iter().map(|inner| Ipv4Addr::from_bits(inner).into()))
+}
+
+/// What an address of `64:ff9b:1::/48` (RFC 8215) may stand for: a network takes a part of that prefix, and behind it the
+/// IPv4 address begins, its octets around the one that is kept zero (RFC 6052, section 2.2).
+fn translated_locally(octets: [u8; 16]) -> [u32; 4] {
+    let four = |at: [usize; 4]| u32::from_be_bytes(at.map(|at| octets[at]));
+    [four([6, 7, 9, 10]), four([7, 9, 10, 11]), four([9, 10, 11, 12]), four([12, 13, 14, 15])]
 }
 
 #[cfg(test)]
@@ -75,6 +86,13 @@ mod tests {
             "::169.254.169.254",
             "64:ff9b::a9fe:a9fe",
             "2002:a9fe:a9fe::1",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "64:ff9b:1:a9:fe:a9fe::",
+            "64:ff9b:1:0:a9:fea9:fe00:0",
+            "2001:0:4136:e378:8000:63bf:5601:5601",
+            "2001::5601:5601",
         ] {
             assert!(is_blocked(address(blocked)), "{blocked}");
             assert!(
@@ -82,7 +100,18 @@ mod tests {
                 "{blocked}"
             );
         }
-        for fine in ["127.0.0.1", "10.0.0.1", "8.8.8.8", "100.100.100.201", "::1", "fd00::1", "2606:4700::1"] {
+        for fine in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "8.8.8.8",
+            "100.100.100.201",
+            "::1",
+            "fd00::1",
+            "2606:4700::1",
+            "2001:0:4136:e378:8000:63bf:a9fe:a9fe",
+            "2001:db8::5601:5601",
+            "2002:808:808::1",
+        ] {
             assert!(!is_blocked(address(fine)), "{fine}");
         }
     }

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
-use serde_json::Value;
+use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
 
 use super::body::{self, End};
 use super::coding::Coding;
@@ -16,7 +15,7 @@ use super::evidence::{self, Seen};
 use super::pages::{self, Gathered, Turned};
 use super::request::{Call, Request};
 use super::tree::tree;
-use super::{conditional, fault, json, redirect, retry};
+use super::{conditional, fault, json, pointer, redirect, retry};
 use crate::config::{ErrorIf, Moments};
 use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
 
@@ -133,7 +132,14 @@ enum Unanswered {
 
 /// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
 fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Unanswered> {
-    let ask = |call: &Call| redirect::follow(request, call, deadline).map_err(Unanswered::Asked);
+    let ask = |call: &mut Call| {
+        let response = redirect::follow(request, call, deadline).map_err(Unanswered::Asked)?;
+        // A server that does not understand the condition would say so in each round.
+        if response.status() == StatusCode::PRECONDITION_FAILED && call.ask_for_the_whole() {
+            return redirect::follow(request, call, deadline).map_err(Unanswered::Asked);
+        }
+        Ok(response)
+    };
     let Some(credentials) = &request.common.credentials else { return ask(call) };
     let token = credentials.authorize(&mut call.headers, deadline).map_err(Unanswered::NotAsked)?;
     let response = ask(call)?;
@@ -202,7 +208,7 @@ fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadl
         answered - connecting.and_then(|connecting| connecting.ended).unwrap_or(deadline.began()).min(answered);
     phases.headers = Some(headers);
     phases.body = reading.begun.then(|| answered.elapsed());
-    let retry_after = asked_pause(&response);
+    let retry_after = retry::asked_pause(status, response.headers());
     let head = response.headers().clone();
     if !reading.begun {
         (reading.bytes, reading.cut) = evidence::beginning(response, deadline.left());
@@ -243,8 +249,7 @@ impl Reading<'_> {
             return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
         }
         if status == StatusCode::NOT_MODIFIED
-            && let Some(remembered) = &self.ask.remembered
-            && Some(remembered.validators.request) == self.call.fingerprint
+            && let Some(remembered) = self.ask.remembered.as_ref().filter(|_| self.call.is_conditional)
         {
             return Ok(Found::Document(self.checked(remembered.document.clone())?, false, None));
         }
@@ -253,11 +258,19 @@ impl Reading<'_> {
             let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
             return Err((outcome, Detail::new(named(status))));
         }
+        if status == StatusCode::PARTIAL_CONTENT && self.is_an_unwanted_part(response.headers()) {
+            let detail = format!("{}: a part of the document, which was not asked for", named(status));
+            return Err((Outcome::HttpStatus, Detail::new(detail)));
+        }
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
             return Err((Outcome::EmptyBody, Detail::new(named(status))));
         }
         let document = self.document(response)?;
         let document = self.checked(document)?;
+        if self.ask.gathered.is_some() {
+            // The pages are kept, and joined: there is no room for the last one twice.
+            self.cut |= evidence::shorten(&mut self.bytes);
+        }
         match (&self.request.settings().pages, &self.ask.gathered) {
             (Some(pages), Some(gathered)) => {
                 let turned = pages::turn(pages, (**gathered).clone(), document, response.headers(), response.url())?;
@@ -305,6 +318,13 @@ impl Reading<'_> {
         }
     }
 
+    /// Whether an answer with status 206 is less than the whole, and neither `Range` nor `success` asks for such.
+    fn is_an_unwanted_part(&self, headers: &HeaderMap) -> bool {
+        let success = self.request.settings().success.as_ref();
+        let is_wanted = self.call.headers.contains_key(RANGE) || success.is_some_and(|wanted| wanted.contains(&206));
+        !is_wanted && headers.get(CONTENT_RANGE).is_some_and(|range| !is_whole(range))
+    }
+
     /// Whether a server has put something secret into what would be stored.
     fn holds_a_secret(&self, validators: &Validators) -> bool {
         let redactor = self.request.redactor(self.call);
@@ -325,13 +345,21 @@ impl Reading<'_> {
 
 /// Whether `document` says what `rule` calls a failure.
 fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
-    // Only a number beyond f64 and the 128th level do not parse; what has them is data.
-    let Some(document) = tree(document.text()) else { return false };
-    match (document.pointer(&rule.pointer), &rule.equals) {
-        (None, _) => false,
-        (Some(found), Some(equals)) => tree(equals).is_some_and(|equals| equals == *found),
-        (Some(found), None) => !matches!(found, Value::Null | Value::Bool(false)),
+    let Some(found) = pointer::find(document.text(), &rule.pointer) else { return false };
+    match &rule.equals {
+        None => !matches!(found, "null" | "false"),
+        Some(equals) => tree(equals).is_some_and(|equals| tree(found) == Some(equals)),
     }
+}
+
+/// Whether a `Content-Range` (RFC 9110, section 14.4) is from the first to the last of all.
+fn is_whole(range: &HeaderValue) -> bool {
+    let parsed = range.to_str().ok().and_then(|text| {
+        let (range, all) = text.trim().rsplit(' ').next()?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, all.parse::<u64>().ok()?))
+    });
+    parsed.is_some_and(|(first, last, all)| first == 0 && last.checked_add(1) == Some(all))
 }
 
 /// The bytes of the header lines, each with its colon, space and line end.
@@ -341,10 +369,4 @@ fn head_size(headers: &HeaderMap) -> usize {
 
 fn named(status: StatusCode) -> String {
     format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
-}
-
-fn asked_pause(response: &Response) -> Option<Duration> {
-    let asks = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    let value = response.headers().get(RETRY_AFTER).filter(|_| asks)?;
-    retry::retry_after(value.to_str().ok()?, SystemTime::now())
 }

@@ -22,7 +22,8 @@ use crate::config::{Auth, Endpoint, Identity, Proxy, Secret, SecretError};
 #[derive(Default)]
 pub struct Clients {
     by_way: HashMap<Way, Client>,
-    credentials: HashMap<(Auth, Way, HeaderValue), Arc<Credentials>>,
+    /// By what they are and what their token endpoint is connected to with, for however long and by whatever name.
+    credentials: HashMap<(Auth, Way), Arc<Credentials>>,
     /// What endpoints without credentials of their own ask with.
     token: Option<Arc<Credentials>>,
     /// What endpoints have in common that ask alike, by where their settings are, which are held by it.
@@ -126,7 +127,8 @@ impl Clients {
         Ok(client)
     }
 
-    /// The credentials of `auth`; an access token for them is asked for in this way, by this name.
+    /// The credentials of `auth`. An access token for them is asked for in this way, by this name; those who wait for
+    /// connections for another time, or call themselves differently, share it.
     pub(super) fn credentials(
         &mut self,
         auth: &Auth,
@@ -134,7 +136,7 @@ impl Clients {
         user_agent: &HeaderValue,
         folder: &Path,
     ) -> Result<Arc<Credentials>, CredentialsError> {
-        let key = (auth.clone(), way.clone(), user_agent.clone());
+        let key = (auth.clone(), Way { connect_timeout: Duration::ZERO, ..way.clone() });
         if let Some(credentials) = self.credentials.get(&key) {
             return Ok(Arc::clone(credentials));
         }
@@ -161,6 +163,8 @@ impl Clients {
             .timeout(None)
             // Followed by our own rule, if at all.
             .redirect(Policy::none())
+            // What is sent again is decided in one place, `redirect`.
+            .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
             .dns_resolver(Arc::new(resolver))

@@ -16,6 +16,11 @@ pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
 const NAMES: [&str; 10] =
     ["aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "gzip", "identity", "x-gzip", "zstd"];
 
+/// What servers write where there is no coding: `identity`, which is never to be sent, nothing at all, or a character set,
+/// which is something else. curl fails on the mistaken ones, browsers pass over them. They are passed over here, because
+/// it is safe: the bytes have to be one JSON document as they came, which nothing coded is.
+const NO_CODING: [&str; 5] = ["", "identity", "none", "utf-8", "utf8"];
+
 /// The largest window of zstd, 8 MiB (RFC 9659), as a power of two.
 const ZSTD_WINDOW: u32 = 23;
 /// What is read at once.
@@ -45,7 +50,7 @@ impl Coding {
         let lines = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let names: Vec<String> = lines
             .flat_map(|line| line.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>())
-            .filter(|name| !name.is_empty() && name != "identity")
+            .filter(|name| !NO_CODING.contains(&name.as_str()))
             .collect();
         match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             [] => Ok(Self::Identity),

@@ -14,7 +14,7 @@ use super::connection::Connections;
 use super::credentials::{Credentials, basic_secrets};
 use super::request::without_userinfo;
 use super::resolver::is_localhost;
-use crate::config::{Field, Proxy, RequestSettings, names_a_secret};
+use crate::config::{Auth, Field, Proxy, RequestSettings, names_a_secret};
 
 /// See the module.
 pub struct Common {
@@ -43,17 +43,24 @@ impl Common {
         clients: &mut Clients,
     ) -> Result<Self, CredentialsError> {
         // The environment's proxies are for the world outside: what listens on this machine is asked directly.
-        let direct = here && settings.proxy == Proxy::Environment;
+        let proxy = |here: bool| match &settings.proxy {
+            Proxy::Environment if here => Proxy::None,
+            proxy => proxy.clone(),
+        };
         let way = Way {
             connect_timeout: settings.connect_timeout,
             public_only: false,
             ca_file: settings.ca_file.clone(),
             identity: settings.identity.clone(),
-            proxy: if direct { Proxy::None } else { settings.proxy.clone() },
+            proxy: proxy(here),
         };
         let client = clients.get(&way, folder)?;
         let credentials = match &settings.auth {
-            Some(auth) => Some(clients.credentials(auth, &way, &settings.user_agent, folder)?),
+            Some(auth) => {
+                let here = if let Auth::OAuth2(oauth2) = auth { is_here(&oauth2.token_url) } else { here };
+                let way = Way { proxy: proxy(here), ..way.clone() };
+                Some(clients.credentials(auth, &way, &settings.user_agent, folder)?)
+            }
             None => clients.token(),
         };
         let proxy_secrets = proxy_secrets(&way.proxy);

@@ -40,6 +40,12 @@ pub fn ask(validators: &Validators, headers: &mut HeaderMap) {
     set(IF_MODIFIED_SINCE, &validators.last_modified);
 }
 
+/// Asks for the document in any case.
+pub fn forget(headers: &mut HeaderMap) {
+    headers.remove(IF_NONE_MATCH);
+    headers.remove(IF_MODIFIED_SINCE);
+}
+
 /// What an answer names its version by, if it does.
 pub fn validators(request: u64, headers: &HeaderMap) -> Option<Validators> {
     let text = |name: HeaderName| {

@@ -3,7 +3,7 @@
 //!
 //! All of it happens in one task of the library's runtime, so a task-local value carries the observation from the
 //! connector through the resolver and the TLS library. It is kept by server, the newest connection of each: attempts
-//! that connect to one server at the same time share it.
+//! that connect to one server at the same time share it, and cannot tell whose it is.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -35,15 +35,65 @@ struct Trace {
     ended: Option<Instant>,
 }
 
-/// The newest connection to each server.
+/// The newest connection to each server, and who asks it.
 #[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<Mutex<HashMap<String, Arc<Mutex<Trace>>>>>);
+pub struct Connections(Arc<Mutex<HashMap<String, Server>>>);
+
+/// What is known of a server.
+#[derive(Debug, Default)]
+struct Server {
+    newest: Option<Arc<Mutex<Trace>>>,
+    /// Requests that it is asked now.
+    asking: usize,
+    /// Requests that it was asked ever.
+    asked: u64,
+}
+
+/// A request to a server, from its beginning until it is dropped.
+#[derive(Debug)]
+pub struct Asking {
+    connections: Connections,
+    server: String,
+    began: Instant,
+    /// What `Server::asked` was, where nobody else asked.
+    alone: Option<u64>,
+}
+
+impl Asking {
+    /// Whether the request went through a connection that was there before, or may have: of requests to one server at
+    /// the same time, nobody knows who made the connection and who got it.
+    pub fn may_have_shared(&self) -> bool {
+        let servers = lock(&self.connections.0);
+        let Some(server) = servers.get(&self.server) else { return true };
+        let connected = server.newest.as_ref().is_some_and(|trace| lock(trace).began >= self.began);
+        !connected || self.alone != Some(server.asked)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(server) = lock(&self.connections.0).get_mut(&self.server) {
+            server.asking = server.asking.saturating_sub(1);
+        }
+    }
+}
 
 impl Connections {
+    /// A request to the server of `url` begins.
+    pub fn ask(&self, url: &Url) -> Asking {
+        let name = server(url.as_str()).unwrap_or_default();
+        let mut servers = lock(&self.0);
+        let server = entry(&mut servers, name.clone());
+        server.asking += 1;
+        server.asked += 1;
+        let alone = (server.asking == 1).then_some(server.asked);
+        Asking { connections: self.clone(), server: name, began: Instant::now(), alone }
+    }
+
     /// How far the newest connection to the server of `url` came that was begun after `since`, with the times of its
     /// phases; `None` when there is none: one that stood already was used.
     pub fn newest(&self, url: &Url, since: Instant) -> Option<Connecting> {
-        let trace = *lock(lock(&self.0).get(&server(url.as_str())?)?);
+        let trace = *lock(lock(&self.0).get(&server(url.as_str())?)?.newest.as_ref()?);
         (trace.began >= since).then(|| trace.connecting())
     }
 
@@ -52,14 +102,17 @@ impl Connections {
         let trace = Trace { began: now, lookup: None, found: None, handshake: None, ended: None };
         let trace = Arc::new(Mutex::new(trace));
         if let Some(server) = server {
-            let mut newest = lock(&self.0);
-            if newest.len() >= MOST_SERVERS && !newest.contains_key(&server) {
-                newest.clear();
-            }
-            newest.insert(server, Arc::clone(&trace));
+            entry(&mut lock(&self.0), server).newest = Some(Arc::clone(&trace));
         }
         trace
     }
+}
+
+fn entry(servers: &mut HashMap<String, Server>, name: String) -> &mut Server {
+    if servers.len() >= MOST_SERVERS && !servers.contains_key(&name) {
+        servers.retain(|_, server| server.asking > 0);
+    }
+    servers.entry(name).or_default()
 }
 
 /// What is known of a connection.

@@ -93,6 +93,14 @@ fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     Answer { status: seen.status, headers, body, cut }
 }
 
+/// Drops what of a body is not looked at; answers whether there was any.
+pub fn shorten(body: &mut Vec<u8>) -> bool {
+    let goes_on = body.len() > KEPT + BEHIND;
+    body.truncate(KEPT + BEHIND);
+    body.shrink_to_fit();
+    goes_on
+}
+
 /// The beginning of a body that nobody needs, and whether it goes on: what comes at once. It is read on a thread of its
 /// own, because a server that announces a body and stalls would hold the worker until the timeout, although it is known
 /// already how the attempt ended.

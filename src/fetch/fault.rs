@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use h2::Reason;
+
 use super::attempt::Attempt;
 use super::connection::Connecting;
 use super::resolver::BlockedAddress;
@@ -18,6 +20,21 @@ pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Att
     Attempt::failed(outcome, detail)
 }
 
+/// Whether an HTTP/2 server has said that it did not process the request (RFC 9113, section 8.7): it refused the stream,
+/// or closed the connection in order before it came to it. The library fails only the streams behind the last that the
+/// server names so; those before are cut off with the connection, as any other.
+pub fn was_not_processed(error: &reqwest::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| is_refused_stream(error) || is_orderly_close(error))
+}
+
+fn is_refused_stream(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
+}
+
+fn is_orderly_close(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
+}
+
 fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outcome, Detail) {
     let outcome = if is_our_side(error) {
         Outcome::Resource
@@ -30,7 +47,8 @@ fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outco
     } else if let Some(tls) = find::<rustls::Error>(error) {
         return (Outcome::Tls, Detail::new(tls.to_string()));
     } else if error.is_connect() {
-        of_connect(error)
+        let detail = by_proxy(error).map_or_else(|| innermost(error), Detail::new);
+        return (of_connect(error), detail);
     } else {
         of_exchange(error)
     };
@@ -59,6 +77,17 @@ pub fn of_body(error: &io::Error) -> (Outcome, Detail) {
     (outcome, innermost(error))
 }
 
+/// What a proxy did instead of connecting. The library keeps the status to itself, but for 407, and its error's type as
+/// well, so its words are what there is.
+fn by_proxy(error: &reqwest::Error) -> Option<&'static str> {
+    chain(error).find_map(|cause| match cause.to_string().strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some("the proxy answered 407 Proxy Authentication Required"),
+        "unsuccessful" => Some("the proxy refused to connect there: what it answered to CONNECT was not 200"),
+        "unexpected end of file" => Some("the proxy closed the connection instead of answering CONNECT"),
+        _ => None,
+    })
+}
+
 fn of_connect(error: &reqwest::Error) -> Outcome {
     match io_kind(error) {
         // The handshake of TLS is part of connecting, and all that can be cut off in it.
@@ -77,6 +106,9 @@ fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
             _ => {}
         }
     }
+    if find::<h2::Error>(error).is_some_and(|error| is_refused_stream(error) || is_orderly_close(error)) {
+        return Outcome::Reset;
+    }
     match find::<hyper::Error>(error) {
         // The connection was closed before the first byte of an answer.
         Some(hyper) if hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed() => Outcome::Reset,
@@ -91,9 +123,10 @@ fn is_our_side(error: &reqwest::Error) -> bool {
     })
 }
 
-/// The deepest I/O error's kind: outer ones only wrap it.
+/// The deepest I/O error's kind: outer ones only wrap it. HTTP/2's errors do not name one as their cause.
 fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind)
+    let of_http2 = |cause: &'_ (dyn Error + 'static)| cause.downcast_ref::<h2::Error>()?.get_io().map(io::Error::kind);
+    chain(error).filter_map(|cause| cause.downcast_ref().map(io::Error::kind).or_else(|| of_http2(cause))).last()
 }
 
 fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {

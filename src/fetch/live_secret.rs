@@ -92,6 +92,8 @@ impl State {
                 if secret.expose() != self.secret.expose() {
                     tracing::info!(source = %source, "the secret changed and was read again");
                     self.secret = Arc::new(secret);
+                } else if self.complaint.is_some() {
+                    tracing::info!(source = %source, "the secret can be read again");
                 }
                 (self.stamp, self.complaint) = (stamp, None);
             }
@@ -139,5 +141,25 @@ mod tests {
         assert_eq!(live.current().expose(), "third");
         fs::write(&file, "fourth").expect("written");
         assert_eq!(live.current().expose(), "fourth");
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_file_and_never_ends_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("token");
+        fs::write(&file, "first").expect("written");
+        let live = LiveSecret::of(&SecretSource::File("token".into()), folder.path()).expect("read");
+        fs::remove_file(&file).expect("removed");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).expect("a pipe");
+        assert_eq!(live.current().expose(), "first");
+        let complaint = live.state.lock().expect("unpoisoned").complaint.clone();
+        assert!(complaint.is_some_and(|it| it.contains("named pipe")));
+        fs::remove_file(&file).expect("removed");
+        std::os::unix::fs::symlink("/dev/zero", &file).expect("linked");
+        assert_eq!(live.current().expose(), "first");
+        fs::remove_file(&file).expect("removed");
+        fs::write(&file, "second").expect("written");
+        assert_eq!(live.current().expose(), "second");
+        assert_eq!(live.state.lock().expect("unpoisoned").complaint, None);
     }
 }

@@ -120,8 +120,9 @@ fn next(pages: &Pages, gathered: &Gathered, page: &Document, headers: &HeaderMap
             cursor.map(|cursor| Target::Parameter(parameter.clone(), cursor))
         }
         Next::Counter { parameter, first, step } => {
-            let items = items(page, pages.items.as_deref().unwrap_or_default())?;
-            if items.is_empty() {
+            let mut is_empty = true;
+            each_item(page, pages.items.as_deref().unwrap_or_default(), |_| is_empty = false)?;
+            if is_empty {
                 return Ok(End::Empty);
             }
             let number = first.saturating_add(step.saturating_mul(gathered.asked.len() as u64));
@@ -170,9 +171,11 @@ fn same_origin(url: &Url, next: &str) -> Result<Target, Refusal> {
     Ok(Target::Url(next))
 }
 
-/// The target of the first `rel=next` (RFC 8288, section 3).
+/// The target of the first `rel=next` (RFC 8288, section 3). A line that is not ASCII is read as well: passed over, it
+/// would make the page look like the last.
 fn linked(headers: &HeaderMap) -> Option<String> {
-    headers.get_all(LINK).iter().filter_map(|line| line.to_str().ok()).find_map(next_link)
+    let mut lines = headers.get_all(LINK).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    lines.find_map(|line| next_link(&line))
 }
 
 /// The first target with the relation `next` in one `Link` header.
@@ -219,25 +222,35 @@ fn split_outside_quotes(text: &str, sign: char) -> (&str, Option<&str>) {
     (text, None)
 }
 
-fn items<'t>(page: &'t Document, at: &str) -> Result<Vec<&'t str>, Refusal> {
+/// Shows the text of each item of a page; null stands for none.
+fn each_item<'t>(page: &'t Document, at: &str, see: impl FnMut(&'t str)) -> Result<(), Refusal> {
     let found = pointer::find(page.text(), at);
     if found == Some("null") {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let missing = || (Outcome::NotJson, Detail::new(format!("pages: no list of items at {at:?}")));
-    found.and_then(pointer::elements).ok_or_else(missing)
+    found.and_then(|found| pointer::each_element(found, see)).ok_or_else(missing)
 }
 
 /// The array of the pages, or of the items in them.
 fn join(pages: &Pages, parts: &[Document]) -> Result<Document, Refusal> {
-    let mut all = Vec::new();
+    let most: usize = parts.iter().map(|part| part.text().len() + 1).sum();
+    let mut all = String::with_capacity(most + 2);
+    let mut add = |text: &str| {
+        all.push(if all.is_empty() { '[' } else { ',' });
+        all.push_str(text);
+    };
     for part in parts {
         match &pages.items {
-            Some(at) => all.extend(items(part, at)?),
-            None => all.push(part.text()),
+            Some(at) => each_item(part, at, &mut add)?,
+            None => add(part.text()),
         }
     }
-    json::document(format!("[{}]", all.join(",")).as_bytes())
+    if all.is_empty() {
+        all.push('[');
+    }
+    all.push(']');
+    json::document(all.as_bytes())
 }
 
 #[cfg(test)]

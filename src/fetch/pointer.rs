@@ -1,13 +1,16 @@
 //! JSON pointers (RFC 6901) into the text of a document: what they point at is found as it was sent, to the digit.
+//!
+//! Nothing is built on the way: a list of the elements would be many times as large as a text whose elements are small.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A key, which may have escapes in it.
-#[derive(Deserialize, PartialEq, Eq, Hash)]
+#[derive(Deserialize)]
 struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
 
 /// The text of what `pointer` points at. Of a key that is there twice the last one counts, as in most parsers.
@@ -15,22 +18,88 @@ pub fn find<'t>(document: &'t str, pointer: &str) -> Option<&'t str> {
     let mut found = document.trim_ascii();
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
-        found = if found.starts_with('{') {
-            let members: HashMap<Key<'t>, &'t RawValue> = serde_json::from_str(found).ok()?;
-            members.get(&Key(Cow::Owned(token)))?.get()
+        let mut next = None;
+        if found.starts_with('{') {
+            each_member(found, |key, value| {
+                if key == token {
+                    next = Some(value);
+                }
+            })?;
         } else {
             let leading_zero = token.len() > 1 && token.starts_with('0');
             let index = token.parse::<usize>().ok().filter(|_| !leading_zero && !token.starts_with('+'))?;
-            elements(found)?.get(index)?
-        };
+            let mut at = 0;
+            each_element(found, |element| {
+                if at == index {
+                    next = Some(element);
+                }
+                at += 1;
+            })?;
+        }
+        found = next?;
     }
     Some(found)
 }
 
-/// The texts of an array's elements; `None` when `text` is no array.
-pub fn elements(text: &str) -> Option<Vec<&str>> {
-    let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-    Some(elements.into_iter().map(RawValue::get).collect())
+/// Shows the text of each of an array's elements; `None` when `text` is no array.
+pub fn each_element<'t>(text: &'t str, see: impl FnMut(&'t str)) -> Option<()> {
+    Elements(see).deserialize(&mut serde_json::Deserializer::from_str(text)).ok()
+}
+
+/// Shows the key of each of an object's members, without escapes, and the text of its value; `None` when `text` is no
+/// object.
+pub fn each_member<'t>(text: &'t str, see: impl FnMut(&str, &'t str)) -> Option<()> {
+    Members(see).deserialize(&mut serde_json::Deserializer::from_str(text)).ok()
+}
+
+struct Elements<F>(F);
+
+impl<'de, F: FnMut(&'de str)> DeserializeSeed<'de> for Elements<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element::<&RawValue>()? {
+            (self.0)(element.get());
+        }
+        Ok(())
+    }
+}
+
+struct Members<F>(F);
+
+impl<'de, F: FnMut(&str, &'de str)> DeserializeSeed<'de> for Members<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, F: FnMut(&str, &'de str)> Visitor<'de> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        while let Some((Key(key), value)) = members.next_entry::<Key<'de>, &RawValue>()? {
+            (self.0)(&key, value.get());
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -57,7 +126,20 @@ mod tests {
             assert_eq!(find(document, pointer), expected, "{pointer}");
         }
         assert_eq!(find(document, ""), Some(document.trim()));
-        assert_eq!(elements("[1 ,[2], \"3\"]"), Some(vec!["1", "[2]", "\"3\""]));
-        assert_eq!(elements("{}"), None);
+    }
+
+    #[test]
+    fn elements_and_members_are_shown_as_they_were_sent() {
+        let mut seen = Vec::new();
+        assert_eq!(each_element("[1 ,[2], \"3\"]", |element| seen.push(element)), Some(()));
+        assert_eq!(seen, ["1", "[2]", "\"3\""]);
+        assert_eq!(each_element("{}", |_| ()), None);
+        let mut seen = Vec::new();
+        assert_eq!(
+            each_member(r#"{"\u0061": 1.0, "b": {"c": 2} }"#, |key, value| seen.push(format!("{key} {value}"))),
+            Some(())
+        );
+        assert_eq!(seen, ["a 1.0", r#"b {"c": 2}"#]);
+        assert_eq!(each_member("[]", |_, _| ()), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Redirects, by a rule of our own: only as many as are asked for, only within one origin, so that credentials never
 //! cross to another, and never from a public address to one that is not.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -17,17 +18,18 @@ use super::request::{Call, Request};
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
-/// So often a request is sent again because its connection had been closed meanwhile.
+/// So often a request is sent again because its connection had been closed meanwhile, or was being closed.
 const MOST_STALE: u32 = 3;
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
 /// answer like any other when none are wanted, and a failure when they are.
+/// Where it says so, what was sent as POST is followed by GET (see [`Call::redirected`]).
 pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Response, Attempt> {
-    let (mut url, mut public_only) = (call.url.clone(), false);
+    let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
     let mut hops = 0;
     loop {
         check_literal(&url, public_only)?;
-        let response = send(request, call, &url, public_only, deadline)?;
+        let response = send(request, &call, &url, public_only, deadline)?;
         let Some(location) = location(&response).filter(|_| request.settings().redirects > 0) else {
             return Ok(response);
         };
@@ -43,26 +45,31 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
             return Err(refused("to another origin".to_owned()));
         }
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
+        if let Some(redirected) = call.redirected(response.status()) {
+            call = Cow::Owned(redirected);
+        }
         url = next;
         hops += 1;
     }
 }
 
 /// The answer to one request. A connection that was kept alive may be closed by the server at the moment at which it is
-/// used again: that says nothing about this request, so it is sent once more, as long as it was not sent through a
-/// connection of its own (RFC 9110, section 9.2.2).
+/// used again: that says nothing about this request, so it is sent once more, unless it is certain that it was sent
+/// through a connection of its own (RFC 9110, section 9.2.2). So is what an HTTP/2 server says that it did not process.
 fn send(request: &Request, call: &Call, url: &Url, public_only: bool, deadline: Deadline) -> Result<Response, Attempt> {
     let mut sent_again = 0;
     loop {
         let began = Instant::now();
+        let asking = request.common.connections.ask(url);
         let error = match request.send(call, url, deadline.left(), public_only) {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
         let own = request.common.connections.newest(url, began);
+        let unprocessed = fault::was_not_processed(&error);
         let failed = fault::of_request(error, own.as_ref());
-        let stale = failed.outcome == Outcome::Reset && own.is_none() && call.method.is_idempotent();
-        if !stale || sent_again == MOST_STALE || deadline.left().is_zero() {
+        let stale = failed.outcome == Outcome::Reset && call.method.is_idempotent() && asking.may_have_shared();
+        if !(stale || unprocessed) || sent_again == MOST_STALE || deadline.left().is_zero() {
             return Err(failed);
         }
         sent_again += 1;

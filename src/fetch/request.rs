@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use reqwest::blocking;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE};
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 use url::form_urlencoded;
 
@@ -40,6 +41,7 @@ pub struct Request {
 }
 
 /// What one attempt sends.
+#[derive(Clone)]
 pub struct Call {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -47,6 +49,36 @@ pub struct Call {
     pub(super) json: Option<String>,
     /// What validators belong to; `None` where there can be none.
     pub(super) fingerprint: Option<u64>,
+    /// Whether it asks for the document only if that is another than the remembered one.
+    pub(super) is_conditional: bool,
+}
+
+impl Call {
+    /// What is sent instead where an answer with this status leads, if not the same: after 303 a GET, unless it is one
+    /// or HEAD; after 301 and 302 a GET in the place of a POST only, as curl and browsers have it (RFC 9110, section
+    /// 15.4). Without a body, and without the headers that describe one.
+    pub(super) fn redirected(&self, status: StatusCode) -> Option<Self> {
+        let by_get = match status {
+            StatusCode::SEE_OTHER => ![Method::GET, Method::HEAD].contains(&self.method),
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            _ => false,
+        };
+        by_get.then(|| {
+            let mut call = Self { method: Method::GET, json: None, ..self.clone() };
+            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+                call.headers.remove(name);
+            }
+            call
+        })
+    }
+
+    /// The same without the condition; answers whether there was one.
+    pub(super) fn ask_for_the_whole(&mut self) -> bool {
+        if self.is_conditional {
+            conditional::forget(&mut self.headers);
+        }
+        std::mem::take(&mut self.is_conditional)
+    }
 }
 
 /// A job with its requests ready.
@@ -154,11 +186,12 @@ impl Request {
             .common
             .is_conditional
             .then(|| conditional::fingerprint(url.as_str(), &headers, settings.auth.as_ref()));
-        if let Some(remembered) = ask.remembered.as_ref().filter(|known| Some(known.validators.request) == fingerprint)
-        {
+        let remembered = ask.remembered.as_ref().filter(|known| Some(known.validators.request) == fingerprint);
+        if let Some(remembered) = remembered {
             conditional::ask(&remembered.validators, &mut headers);
         }
-        Ok(Call { method: settings.method.clone(), url, headers, json, fingerprint })
+        let is_conditional = remembered.is_some();
+        Ok(Call { method: settings.method.clone(), url, headers, json, fingerprint, is_conditional })
     }
 
     /// Sends `call` to `url` and waits for the head of the answer; all of it has to come within `timeout`.

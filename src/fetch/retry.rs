@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
 use crate::model::Outcome;
 
 /// The upper bound of the first pause; it doubles with each attempt.
@@ -42,9 +45,31 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(asked.min(LONGEST_RETRY_AFTER)).filter(|asked| !asked.is_zero())
 }
 
+/// The pause that an answer asks for, by the first of its `Retry-After` lines that can be understood.
+#[must_use]
+pub fn asked_pause(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    let asks = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let mut lines = headers.get_all(RETRY_AFTER).iter().filter(|_| asks).filter_map(|line| line.to_str().ok());
+    lines.find_map(|line| retry_after(line, SystemTime::now()))
+}
+
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn the_first_retry_after_that_can_be_understood_counts() {
+        let mut headers = HeaderMap::new();
+        for line in [b"soon".as_slice(), b"\xff", b"-1", b"7", b"9"] {
+            headers.append(RETRY_AFTER, HeaderValue::from_bytes(line).expect("a value"));
+        }
+        let seven = Some(Duration::from_secs(7));
+        assert_eq!(asked_pause(StatusCode::TOO_MANY_REQUESTS, &headers), seven);
+        assert_eq!(asked_pause(StatusCode::SERVICE_UNAVAILABLE, &headers), seven);
+        assert_eq!(asked_pause(StatusCode::FORBIDDEN, &headers), None);
+    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {

@@ -44,6 +44,8 @@ pub(super) const TRUNCATED_CHUNKED: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"ok\":true}\r\n";
 pub(super) const GARBAGE: &[u8] = b"\x16\x03\x01\x00\xff\x00SSH-2.0-nothing\r\n\xde\xad\xbe\xef\r\n\r\n";
 pub(super) const HTTP09: &[u8] = b"<html><body>An answer without a status line.</body></html>\n";
+pub(super) const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+    Content-Length: 11\r\n\r\n{\"ok\":true}";
 pub(super) const HTTP10: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{\"ok\":true}";
 pub(super) const TWO_LENGTHS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
     Content-Length: 11\r\nContent-Length: 13\r\n\r\n{\"ok\":true}\r\n";
@@ -59,6 +61,9 @@ pub(super) const NO_REASON: &[u8] = ok!("HTTP/1.1 200", "Content-Length: 11\r\n"
 pub(super) const FUTURE_VERSION: &[u8] = ok!("HTTP/9.9 200 OK", "Content-Length: 11\r\n");
 pub(super) const LOCATION_200: &[u8] =
     ok!("HTTP/1.1 200 OK", "Location: http://169.254.169.254/\r\nContent-Length: 11\r\n");
+pub(super) const PART: &[u8] =
+    ok!("HTTP/1.1 206 Partial Content", "Content-Range: bytes 0-10/1100\r\nContent-Length: 11\r\n");
+pub(super) const CHARSET_AS_CODING: &[u8] = ok!("HTTP/1.1 200 OK", "Content-Encoding: utf-8\r\nContent-Length: 11\r\n");
 pub(super) const REDIRECT_NOWHERE: &[u8] = ok!("HTTP/1.1 302 Found", "Content-Length: 11\r\n");
 pub(super) const NUL_HEADER: &[u8] = ok!("HTTP/1.1 200 OK", "X-Nul: a\0b\r\nContent-Length: 11\r\n");
 pub(super) const FOLDED_HEADER: &[u8] = ok!("HTTP/1.1 200 OK", "X-Folded: one\r\n two\r\nContent-Length: 11\r\n");

@@ -133,6 +133,7 @@ pub const MODES: &[Mode] = &[
     raw("/early-hints", "ok", "a 103 before the answer", bad::EARLY_HINTS, After::Keep),
     call("/many-1xx", "ok", "1000 interim responses before the answer", bad::many_1xx),
     raw("/http10", "ok", "HTTP/1.0 without a length, read to the end", bad::HTTP10, After::Close),
+    raw("/ok-then-close", "ok", "a whole answer, then FIN without having said so", bad::WHOLE, After::Close),
 
     // Lists in pages: four of three items each, or ?pages=N and ?items=N
     call("/pages-link", "ok", "the next page in Link headers, by ?page=N", pages::link),
@@ -176,6 +177,7 @@ pub const MODES: &[Mode] = &[
     call("/wait-once?after=1", "http_status", "503 with Retry-After once, then healthy; each path and query counts for itself", doc::wait_once),
     call("/flaky", "http_status", "503 twice, then healthy; each path and query counts for itself", doc::flaky),
     call("/status/418", "http_status", "/status/CODE: any status; ?after=VALUE adds Retry-After", doc::status),
+    raw("/part", "http_status", "206 with a part that nobody asked for", bad::PART, After::Keep),
     raw("/switching-protocols", "http_status", "101, and a WebSocket begins", bad::SWITCHING_PROTOCOLS, After::Hang),
     html("/no-content", "empty_body", "204", 204, b""),
     json("/empty", "empty_body", "200 with a Content-Length of 0", b""),
@@ -248,6 +250,7 @@ pub const MODES: &[Mode] = &[
     call("/deflate-raw", "ok", "compressed with deflate, without zlib's frame", code::deflate_raw),
     call("/br", "ok", "compressed with brotli", code::brotli),
     call("/zstd", "ok", "compressed with zstd", code::zstd),
+    raw("/charset-as-coding", "ok", "a character set where a coding belongs", bad::CHARSET_AS_CODING, After::Keep),
     call("/gzip-broken", "encoding", "gzip with a block that does not exist", code::gzip_broken),
     call("/gzip-checksum", "encoding", "gzip with a wrong checksum", code::gzip_checksum),
     call("/gzip-truncated", "encoding", "half a gzip file", code::gzip_truncated),

@@ -11,7 +11,12 @@ use gatherd::model::{Detail, Slot};
 
 /// The slots of one round of a job with these keys; relative files are looked for in the current folder.
 pub fn round(keys: &str, urls: &[String]) -> Vec<Slot> {
-    let text = format!("[[job]]\nname = \"job\"\nevery = \"1m\"\n{keys}\nendpoints = {urls:?}\n");
+    round_of(&format!("{keys}\nendpoints = {urls:?}"))
+}
+
+/// The slots of one round of a job with these keys, its endpoints included.
+pub fn round_of(keys: &str) -> Vec<Slot> {
+    let text = format!("[[job]]\nname = \"job\"\nevery = \"1m\"\n{keys}\n");
     let settings = Settings::parse(Path::new("config.toml"), &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let job = &settings.jobs[0];
     let deadline = Duration::from_secs(30);

@@ -356,3 +356,17 @@ fn whatever_comes_is_looked_at_without_a_panic() {
     assert_eq!(guess(404, &HeaderMap::new(), &long), Some(Guess::ErrorDocument));
     assert_eq!(guess(200, &HeaderMap::new(), &"[".repeat(100_000)), None);
 }
+
+#[test]
+fn a_body_of_any_depth_is_looked_at_on_a_small_stack() {
+    let looked_at = || {
+        for depth in [16, 17, 100, 127, 1000, 100_000] {
+            let list = "[".repeat(depth) + &"]".repeat(depth);
+            let table = "{\"error\":".repeat(depth) + "1" + &"}".repeat(depth);
+            assert_eq!(guess(500, &HeaderMap::new(), &list), None, "{depth}");
+            assert_eq!(guess(500, &HeaderMap::new(), &table), Some(Guess::ErrorDocument), "{depth}");
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(64 * 1024).spawn(looked_at).expect("a thread");
+    thread.join().expect("no panic");
+}
