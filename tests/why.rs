@@ -225,8 +225,8 @@ fn what_strangers_sent_is_cut_and_made_harmless() {
       x-19: vvvv
       … (10 more, see --json)
 
-      �[31mred
-      �backwards
+      \u{1b}[31mred
+      \u{202e}backwards
       wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww
       wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww
       wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww
