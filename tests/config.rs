@@ -132,7 +132,7 @@ endpoints = ["https://example.com/"]
     config.toml:29: job "analytics": endpoints[6]: expected a URL in quotes or { name = "…", url = "…" }
     config.toml:30: job "analytics": endpoints[7]: not a URL: it has to begin with http:// or https://; right would be "https://host/path"
     config.toml:34: job "analytics": name: a job of this name stands on line 16 already
-    config.toml:35: job "analytics": cron: not a cron pattern: Component error: Number out of bounds; right would be "*/5 * * * *"
+    config.toml:35: job "analytics": cron: "61" is no minute of a cron pattern: 0 to 59, * for all, and combined with `,` `-` `/`; right would be "*/5 * * * *"
     config.toml:36: job "analytics": timezone: "Mars/Base" is not a time zone of the IANA database, such as "Europe/Berlin"
     config.toml:37: job "analytics": endpoints: expected a list of URLs, each in quotes or as { name = "…", url = "…" }
     config.toml:39: job[3]: `name` is missing: its history is kept under it
@@ -255,8 +255,8 @@ fn a_cron_pattern_and_its_zone_have_to_make_sense() {
     insta::assert_snapshot!(told.concat(), @r#"
     config.toml:3: job "a": cron: a cron pattern has 5 fields (minute hour day month weekday) or 6 (second first), this one has 4; right would be "*/5 * * * *"
     config.toml:3: job "a": cron: a cron pattern has 5 fields (minute hour day month weekday) or 6 (second first), this one has 7; right would be "*/5 * * * *"
-    config.toml:3: job "a": cron: not a cron pattern: Component error: Number out of bounds; right would be "*/5 * * * *"
-    config.toml:3: job "a": cron: not a cron pattern: Pattern contains illegal characters: CronPattern contains illegal character 'E' in part 'EVERY'; right would be "*/5 * * * *"
+    config.toml:3: job "a": cron: "25" is no hour of a cron pattern: 0 to 23, * for all, and combined with `,` `-` `/`; right would be "*/5 * * * *"
+    config.toml:3: job "a": cron: "every" is no minute of a cron pattern: 0 to 59, * for all, and combined with `,` `-` `/`; right would be "*/5 * * * *"
     config.toml:3: job "a": cron: no date ever matches this cron pattern; right would be "*/5 * * * *"
     config.toml:4: job "a": timezone: "europe/berlin" is not a time zone; did you mean "Europe/Berlin"?
     config.toml:4: job "a": timezone: "CEST" is not a time zone; did you mean "CET"?
@@ -336,6 +336,7 @@ endpoints = ["https://example.com/"]
     insta::assert_snapshot!(shown, @r#"
     config.toml: right
     database  [folder]/data/gatherd.db
+      MISSING  the folder [folder]/data; gatherd run would refuse
     workers   8
 
     job "hourly"  every 1h, 2 endpoints
@@ -398,17 +399,17 @@ fn secrets_are_found_or_not_and_never_shown() {
     assert!(!ran.stdout.contains("s3cret"), "{}", ran.stdout);
     let told = ran.stdout.split_once("\nsecrets\n").expect("secrets").1;
     let told = told.replace(&format!("{}/", credentials.display()), "[credentials]/");
-    insta::assert_snapshot!(told, @r"
+    insta::assert_snapshot!(told, @r#"
     found    the environment variable SET
-    MISSING  the environment variable NOT_SET is not set; gatherd run would refuse
-    MISSING  the environment variable EMPTY holds an empty secret; gatherd run would refuse
+    MISSING  the environment variable NOT_SET is not set (job "a", endpoint "{ env = \"NOT_SET\" }"); gatherd run would refuse
+    MISSING  the environment variable EMPTY holds an empty secret (job "a", endpoint "{ env = \"EMPTY\" }"); gatherd run would refuse
     found    the file here
-    MISSING  cannot read ./missing: No such file or directory (os error 2); gatherd run would refuse
-    MISSING  the file empty holds an empty secret; gatherd run would refuse
-    MISSING  the file two-lines holds a control character, such as a line break, inside the secret; gatherd run would refuse
+    MISSING  cannot read ./missing: No such file or directory (os error 2) (job "a", endpoint "{ file = \"missing\" }"); gatherd run would refuse
+    MISSING  the file empty holds an empty secret (job "a", endpoint "{ file = \"empty\" }"); gatherd run would refuse
+    MISSING  the file two-lines holds a control character, such as a line break, inside the secret (job "a", endpoint "{ file = \"two-lines\" }"); gatherd run would refuse
     found    the credential given
-    MISSING  cannot read [credentials]/not-given: No such file or directory (os error 2); gatherd run would refuse
-    ");
+    MISSING  cannot read [credentials]/not-given: No such file or directory (os error 2) (job "a", endpoint "{ credential = \"not-given\" }"); gatherd run would refuse
+    "#);
 }
 
 #[test]
@@ -512,4 +513,51 @@ fn a_block_stands_behind_the_host_and_is_closed() {
         assert!(!stderr.contains("right would be \"https://host/path\""), "{url}: {stderr}");
     }
     assert_eq!(told("http://a.example/{{ due }}?{{ now | unix }}#x").0, Some(0));
+}
+
+#[test]
+fn two_ways_to_the_next_page_and_names_of_other_programs_are_told_apart() {
+    let with = |keys: &str| mistakes(format!("{JOB}{keys}\n"));
+    let told = [
+        with("pages = { link = true, url = \"/next\" }"),
+        with("pages = { link = true, cursor = \"/c\", parameter = \"c\", counter = \"page\", items = \"\" }"),
+        with("token = { enf = \"X\" }"),
+        with("token = { vault = \"X\" }"),
+        with("retry = 3"),
+        mistakes(JOB.replace("every", "interval")),
+        mistakes(format!("threads = 3\n{JOB}")),
+    ];
+    insta::assert_snapshot!(told.concat(), @r#"
+    config.toml:5: job "a": pages: `link` and `url` exclude each other: keep the one that leads to the next page
+    config.toml:5: job "a": pages: `link`, `cursor` and `counter` exclude each other: keep the one that leads to the next page
+    config.toml:5: job "a": token: `enf` is none of `env`, `file` and `credential`; did you mean `env`?
+    config.toml:5: job "a": token: `vault` is none of `env`, `file` and `credential`
+    config.toml:5: job "a": retry: unknown key; did you mean `retries`?
+    config.toml:3: job "a": interval: unknown key; did you mean `every`?
+    config.toml:1: threads: unknown key; did you mean `workers`?
+    "#);
+}
+
+#[test]
+fn check_says_what_uses_a_secret_that_is_missing_and_that_there_is_no_folder_for_the_database() {
+    let endpoints = r#"["https://example.com/1", { url = "https://example.com/2", token = { env = "NOT_SET_1" } }]"#;
+    let job = JOB.replace("[\"https://example.com/\"]", endpoints);
+    let other = JOB.replace("\"a\"", "\"b\"");
+    let top = "database = \"nowhere/gatherd.db\"\n[defaults]\ntoken = { env = \"NOT_SET_2\" }\n";
+    let shown = right(&format!("{top}{job}{other}"));
+    for told in [
+        "NOT_SET_1 is not set (job \"a\", endpoint \"https://example.com/2\"); gatherd",
+        "NOT_SET_2 is not set (job \"a\", endpoint \"https://example.com/1\", and 1 more); gatherd",
+        "\n  MISSING  the folder ",
+    ] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    assert!(!right(JOB).contains("MISSING"));
+}
+
+#[test]
+fn what_a_terminal_would_obey_in_a_name_is_shown_escaped() {
+    let shown =
+        right(&JOB.replace("\"https://example.com/\"", r#"{ name = "a\u202Eb\u200B", url = "https://example.com/" }"#));
+    assert!(shown.contains(r"a\u{202e}b\u{200b}  https://example.com/"), "{shown}");
 }

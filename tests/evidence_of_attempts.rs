@@ -213,3 +213,25 @@ fn a_version_that_a_server_names_by_a_secret_is_not_remembered() {
         assert_eq!((slot.outcome, slot.validators.is_some()), (Outcome::Ok, remembered));
     }
 }
+
+#[test]
+fn bodies_that_stall_at_one_host_take_no_evidence_from_another() {
+    let stalls = server(|_, mut stream| {
+        request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\nX-Why: stalls\r\nContent-Length: 9\r\n\r\nbeg");
+        // Until the client goes.
+        let _ = stream.read(&mut [0]);
+    });
+    let other = server(|_, mut stream| {
+        request(&mut stream);
+        let _ = stream.write_all(&answer("500 No", "", b"the reason"));
+    });
+    let urls: Vec<String> = (0..80).map(|number| format!("{stalls}{number}")).chain([other]).collect();
+    let slots = round("retries = 0\ntimeout = \"20s\"", &urls);
+    assert_eq!(came_back(&slots[80]), ("the reason", false));
+    assert_eq!(came_back(&slots[0]), ("beg", true));
+    for slot in &slots[..80] {
+        let answer = evidence(slot).answer.as_ref().expect("an answer");
+        assert!(answer.status == 500 && answer.headers.contains("x-why: stalls") && answer.cut, "{answer:?}");
+    }
+}

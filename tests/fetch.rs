@@ -562,3 +562,12 @@ fn a_healthy_endpoint_of_a_server_that_closes_its_connections_without_a_word_suc
     let lost: Vec<usize> = healthy.filter(|(_, document)| document.is_null()).map(|(number, _)| number).collect();
     assert_eq!((vector.len(), lost), (2_000, vec![]));
 }
+
+#[test]
+fn a_token_comes_from_a_pipe_too() {
+    let api = sample_api();
+    let command = fetch_command(&["--token-file", "/dev/stdin"], &[api.url("/guarded")]);
+    let ran = run_with(command, format!("{SAMPLE_TOKEN}\n").as_bytes());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_ne!(ran.stdout, printed(&["null"]));
+}

@@ -20,7 +20,7 @@ fn memory(name: &str) -> usize {
 }
 
 #[test]
-fn pages_of_tiny_items_take_no_more_memory_than_large_ones() {
+fn pages_of_tiny_items_take_no_memory_for_each_item() {
     let (head, tail) = ("{\"next\":null,\"items\":[", "1]}");
     let items = (MAX_BODY - head.len() - tail.len()) / 2;
     let page = format!("{head}{}{tail}", "1,".repeat(items));
@@ -39,7 +39,8 @@ fn pages_of_tiny_items_take_no_more_memory_than_large_ones() {
     let slot = slot(keys, &url);
     assert_eq!(slot.outcome, Outcome::Ok, "{:?}", slot.detail);
     assert_eq!(text(&slot).len(), 2 * items + 3);
-    // What the threads and the client take beside it.
+    // Thrice the body is what it should be; the client, its threads and the allocator take some more. A slice for each
+    // of these items would take eight times the body beside it.
     let taken = memory("VmHWM") - before;
-    assert!(taken < 3 * MAX_BODY + 8 * 1024 * 1024, "{taken} bytes");
+    assert!(taken < 6 * MAX_BODY, "{taken} bytes");
 }

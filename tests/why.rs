@@ -225,8 +225,8 @@ fn what_strangers_sent_is_cut_and_made_harmless() {
       x-19: vvvv
       … (10 more, see --json)
 
-      �[31mred
-      �backwards
+      \u{1b}[31mred
+      \u{202e}backwards
       wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww
       wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww
       wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww
@@ -410,10 +410,10 @@ fn what_cannot_be_answered_is_refused_with_the_nearest_name() {
     });
     let (code, job) = refused(&folder, &["why", "jib", "signups"]);
     assert_eq!((code, job.trim()), (Some(1), r#"gatherd: no job "jib" in this database; the nearest is "job""#));
-    let (code, endpoint) = refused(&folder, &["why", "job", "signup"]);
+    let (code, endpoint) = refused(&folder, &["why", "job", "singup"]);
     assert_eq!(
         (code, endpoint.trim()),
-        (Some(1), r#"gatherd: no endpoint "signup" in job "job"; the nearest is "signups""#)
+        (Some(1), r#"gatherd: no endpoint "singup" in job "job"; the nearest is "signups""#)
     );
     let (_, listed) = refused(&folder, &["why", "job", "https://elsewhere.example.com/"]);
     assert!(listed.contains(r#"there are ["figures", "new", "signups"]"#), "{listed}");
@@ -436,4 +436,19 @@ fn an_outcome_of_another_version_is_shown_as_it_is() {
     drop(file);
     let text = why(&folder, &["a"]);
     assert!(text.contains("outcome   eaten: hung up\n") && text.contains("not kept any more"), "{text}");
+}
+
+#[test]
+fn an_endpoint_is_found_by_a_part_of_its_name_or_its_number() {
+    let folder = database(|writer| {
+        let names = layout(&["https://a.example/Signups", "https://a.example/figures", "2026"]);
+        writer.close(&closed(1, &names, vec![ok(1), ok(1), ok(1)])).expect("stored");
+    });
+    for (text, name) in [("signups", "https://a.example/Signups"), ("2", "https://a.example/figures"), ("26", "2026")] {
+        let told = why(&folder, &[text, "--at", "2100-01-01"]);
+        assert!(told.starts_with(&format!("job \"job\", endpoint {name:?}")), "{text}: {told}");
+    }
+    let (code, several) = refused(&folder, &["why", "job", "a.example"]);
+    let listed = r#"; there are ["https://a.example/Signups", "https://a.example/figures"]"#;
+    assert!(code == Some(1) && several.contains("several endpoints") && several.contains(listed), "{several}");
 }

@@ -190,9 +190,9 @@ pub struct LatestArgs {
 pub struct WhyArgs {
     /// The job
     pub job: String,
-    /// The endpoint's name
+    /// The endpoint: its name, a part of it that no other has, or its number in the job
     pub endpoint: String,
-    /// As it was then: "2026-01-31 14:00", 2026-01-31T14:00:00Z, or 2h for two hours ago [default: the newest round]
+    /// As it was then: 2026-01-31, "2026-01-31 14:00", 2026-01-31T14:00:00Z, or 2h for two hours ago [default: the newest round]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// Show times in UTC instead of local ones, and read --at so

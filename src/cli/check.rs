@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use chrono::Utc;
 
 use super::args::CheckArgs;
-use super::output::moment;
-use crate::config::{Job, SecretSource, Settings};
+use super::output::{moment, plain_text};
+use crate::config::{Endpoint, Job, SecretSource, Settings};
 use crate::model::Timestamp;
 
 /// How many dues of each job are shown.
@@ -20,7 +20,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let now = Timestamp::from(Utc::now());
     let mut out = stdout().lock();
     writeln!(out, "{}: right", args.config.display())?;
-    writeln!(out, "database  {}", std::path::absolute(&settings.database)?.display())?;
+    let database = std::path::absolute(&settings.database)?;
+    writeln!(out, "database  {}", database.display())?;
+    if let Some(folder) = database.parent().filter(|folder| !folder.is_dir()) {
+        writeln!(out, "  MISSING  the folder {}; gatherd run would refuse", folder.display())?;
+    }
     writeln!(out, "workers   {}", settings.workers)?;
     for job in &settings.jobs {
         let dues: Vec<String> = next_dues(job, now).map(|due| moment(due, args.utc)).collect();
@@ -29,17 +33,20 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         for (index, endpoint) in job.endpoints.iter().enumerate() {
             let (name, url) = (&endpoint.label.name, &endpoint.label.url);
             let shown = if name == url { url.clone() } else { format!("{name}  {url}") };
-            writeln!(out, "  {:>3}  {shown}", index + 1)?;
+            writeln!(out, "  {:>3}  {}", index + 1, plain_text(shown))?;
         }
     }
     let secrets = secrets(&settings);
     if !secrets.is_empty() {
         writeln!(out, "\nsecrets")?;
     }
-    for (shown, source) in secrets {
+    for Named { shown, source, users } in secrets {
         match source.read(settings.folder()) {
             Ok(_) => writeln!(out, "  found    {shown}")?,
-            Err(error) => writeln!(out, "  MISSING  {:#}; gatherd run would refuse", anyhow::Error::from(error))?,
+            Err(error) => {
+                let error = plain_text(format!("{:#}", anyhow::Error::from(error)));
+                writeln!(out, "  MISSING  {error} ({}); gatherd run would refuse", counted_users(&users))?;
+            }
         }
     }
     let files = files(&settings);
@@ -73,14 +80,47 @@ fn counted(endpoints: usize) -> String {
     if endpoints == 1 { "1 endpoint".to_owned() } else { format!("{endpoints} endpoints") }
 }
 
+/// A secret that the config names, and what asks with it.
+struct Named {
+    shown: String,
+    source: SecretSource,
+    users: Vec<String>,
+}
+
 /// Each secret that the config names, once, by its text.
-fn secrets(settings: &Settings) -> Vec<(String, SecretSource)> {
-    let tokens = settings
-        .jobs
-        .iter()
-        .flat_map(|job| &job.endpoints)
-        .filter_map(|endpoint| Some(endpoint.request.auth.as_ref()?.secret()));
-    let mut seen = BTreeSet::new();
-    let named = tokens.chain(&settings.server.token).map(|source| (source.to_string(), source.clone()));
-    named.filter(|(shown, _)| seen.insert(shown.clone())).collect()
+fn secrets(settings: &Settings) -> Vec<Named> {
+    let mut all: Vec<Named> = Vec::new();
+    let mut add = |source: &SecretSource, user: String| {
+        let shown = plain_text(source.to_string());
+        match all.iter_mut().find(|named| named.shown == shown) {
+            Some(named) => named.users.push(user),
+            None => all.push(Named { shown, source: source.clone(), users: vec![user] }),
+        }
+    };
+    for job in &settings.jobs {
+        let secret = |endpoint: &Endpoint| endpoint.request.auth.as_ref().map(|auth| auth.secret().clone());
+        let first = job.endpoints.first().and_then(secret);
+        let name = job.name.as_str();
+        if let Some(first) =
+            first.filter(|first| job.endpoints.iter().all(|other| secret(other).as_ref() == Some(first)))
+        {
+            add(&first, format!("job {name:?}"));
+            continue;
+        }
+        for endpoint in &job.endpoints {
+            if let Some(source) = secret(endpoint) {
+                add(&source, format!("job {name:?}, endpoint {:?}", endpoint.label.name));
+            }
+        }
+    }
+    if let Some(source) = &settings.server.token {
+        add(source, "[server]".to_owned());
+    }
+    all
+}
+
+/// The first of `users`, and how many more there are.
+fn counted_users(users: &[String]) -> String {
+    let first = users.first().map_or("", String::as_str);
+    if users.len() > 1 { format!("{first}, and {} more", users.len() - 1) } else { first.to_owned() }
 }

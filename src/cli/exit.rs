@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write, stderr};
 use std::process::ExitCode;
 
+use super::output::plain_lines;
 use crate::app::{CannotListen, Fatal, OutOfThreads};
 use crate::config::{Mistakes, SecretError};
 use crate::fetch::ClientError;
@@ -53,7 +54,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         None => format!("gatherd: {error:#}"),
     };
     // Where nobody can read it, the exit code says it.
-    let _ = writeln!(stderr(), "{text}");
+    let _ = writeln!(stderr(), "{}", plain_lines(&text));
     code(error).into()
 }
 

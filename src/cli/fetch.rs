@@ -81,7 +81,7 @@ fn token(args: &FetchArgs) -> anyhow::Result<Option<Secret>> {
         (None, Some(path)) => SecretSource::File(path.clone()),
         (None, None) => return Ok(None),
     };
-    source.read(Path::new("")).map(Some).map_err(|error| usage(format!("{:#}", anyhow::Error::from(error))))
+    source.read_once(Path::new("")).map(Some).map_err(|error| usage(format!("{:#}", anyhow::Error::from(error))))
 }
 
 fn request(args: &FetchArgs) -> anyhow::Result<RequestSettings> {

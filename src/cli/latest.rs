@@ -31,7 +31,7 @@ pub fn run(args: &LatestArgs) -> anyhow::Result<ExitCode> {
             table.add_row(cells);
         }
         let (name, due) = (plain(job[0].get("job")), shown_moment(job[0].get("due_at"), args.utc));
-        writeln!(stdout(), "{}job {name:?}, due {due}", if index == 0 { "" } else { "\n" })?;
+        writeln!(stdout(), "{}job \"{name}\", due {due}", if index == 0 { "" } else { "\n" })?;
         output::print_to_width(&table)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -106,7 +106,7 @@ fn zoned(moment: DateTime<Utc>, utc: bool) -> String {
     text.replacen('T', " ", 1)
 }
 
-/// A value for people: on one line, with control characters made harmless.
+/// A value for people: on one line, harmless as [`plain_text`] is.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -117,13 +117,49 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// The same for a text.
-pub fn plain_text(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Text of strangers for people, on one line: what a terminal would obey and what is not seen as it is, control
+/// characters, marks that turn the direction of writing and signs without width, are escaped, as in `\u{202e}`.
+pub fn plain_text(text: impl AsRef<str>) -> String {
+    let mut plain = String::new();
+    for c in text.as_ref().chars() {
+        match c {
+            '\t' | '\n' | '\r' => plain.push(' '),
+            c if c.is_control() || is_unseen(c) => plain.extend(c.escape_unicode()),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// The same for a text of several lines.
+pub fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain_text).collect::<Vec<_>>().join("\n")
+}
+
+/// Marks of the Unicode Bidirectional Algorithm (UAX #9), signs without width, separators of lines, and tags.
+const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+            | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}'
+    )
 }
 
 /// A document as sent, but without the line breaks that it may have between its tokens: a line is an object here.
 /// Inside of strings JSON has none.
 fn one_line(text: &str) -> anyhow::Result<Box<RawValue>> {
     Ok(RawValue::from_string(text.replace(['\n', '\r'], " "))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_or_nobody_sees_is_escaped_and_other_text_stays() {
+        assert_eq!(plain_text("a\u{202e}b\u{200b}\u{1b}[2J\u{9b}c"), r"a\u{202e}b\u{200b}\u{1b}[2J\u{9b}c");
+        assert_eq!(plain_text("a\tb\r\nc"), "a b  c");
+        assert_eq!(plain_lines("a\n\u{202e}b"), "a\n\\u{202e}b");
+        assert_eq!(plain_text("Größe 数 עברית 🔑"), "Größe 数 עברית 🔑");
+    }
 }

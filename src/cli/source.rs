@@ -42,11 +42,15 @@ pub fn hint(known: &[String], name: &str) -> String {
         None => String::new(),
         Some((distance, known)) if distance <= 1 + name.len() / 3 => format!("; the nearest is {known:?}"),
         Some(_) => {
-            let having: Vec<&String> = known.iter().filter(|known| known.contains(name)).collect();
-            let shown = if having.is_empty() { known.iter().collect() } else { having };
-            let more = shown.len().saturating_sub(MOST_NAMES);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("; there are {:?}{more}", &shown[..shown.len().min(MOST_NAMES)])
+            let having: Vec<String> = known.iter().filter(|known| known.contains(name)).cloned().collect();
+            listed(if having.is_empty() { known } else { &having })
         }
     }
+}
+
+/// Some of `names`, as the end of a sentence.
+pub fn listed(names: &[String]) -> String {
+    let more = names.len().saturating_sub(MOST_NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; there are {:?}{more}", &names[..names.len().min(MOST_NAMES)])
 }

@@ -11,7 +11,7 @@ pub fn run(args: &SqlArgs) -> anyhow::Result<ExitCode> {
     if args.query.json {
         output::print_json(&answer, false)?;
     } else {
-        let mut table = output::table(answer.columns.iter().map(String::as_str));
+        let mut table = output::table(answer.columns.iter().map(output::plain_text));
         for row in &answer.rows {
             table.add_row(row.iter().map(output::plain));
         }

@@ -75,9 +75,16 @@ pub fn read(section: &Section<'_, '_>) -> Option<Located<Pages>> {
         first: first.map_or(1, |key| key.value),
         step: step.map_or(1, |key: Located<u64>| key.value.max(1)),
     });
-    let mut ways = [link, url, cursor, counter].into_iter().flatten();
-    let next = ways.next();
-    if ways.next().is_some() || (next.is_none() && !by_cursor) {
+    let keys = [("link", link.is_some()), ("url", url.is_some()), ("cursor", by_cursor), ("counter", by_counter)];
+    let keys: Vec<String> = keys.iter().filter(|(_, given)| *given).map(|(key, _)| format!("`{key}`")).collect();
+    let next = [link, url, cursor, counter].into_iter().flatten().next();
+    if let [others @ .., last] = keys.as_slice()
+        && !others.is_empty()
+    {
+        let others = others.join(", ");
+        section.mistake(format!("{others} and {last} exclude each other: keep the one that leads to the next page"));
+    }
+    if keys.is_empty() {
         section.mistake(
             "how is the next page found? One of link = true, url = \"/next\", cursor = \"/next_cursor\", counter = \"page\"",
         );

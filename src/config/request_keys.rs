@@ -106,7 +106,12 @@ fn secret_source(value: &DeValue<'_>) -> Result<SecretSource, String> {
         "file" => Ok(SecretSource::File(name.into())),
         "credential" if name.contains('/') => Err("a credential is a name, not a path".to_owned()),
         "credential" => Ok(SecretSource::Credential(name.to_owned())),
-        _ => Err(right.to_owned()),
+        kind => {
+            let near = |known: &&str| strsim::damerau_levenshtein(kind, known) <= 1 + kind.len() / 4;
+            let meant = ["env", "file", "credential"].into_iter().find(near);
+            let hint = meant.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
+            Err(format!("`{kind}` is none of `env`, `file` and `credential`{hint}"))
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::request_keys::RequestKeys;
 use super::section::{Located, Place, Text};
 use super::settings::{Endpoint, Job, RequestSettings, Settings};
 use crate::model::JobName;
-use crate::schedule::{Cadence, CronError, jitter_of};
+use crate::schedule::{Cadence, jitter_of};
 
 /// The shortest `every`.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
@@ -185,7 +185,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         });
         match Cadence::cron(&cron.value, zone.unwrap_or(Tz::UTC)) {
             Ok(cadence) => Some((cadence, format!("cron {} ({})", cron.value, zone?))),
-            Err(error @ (CronError::Fields(_) | CronError::Pattern(_) | CronError::Never)) => {
+            Err(error) => {
                 self.text.mistake(
                     &cron.place,
                     format!("{}; right would be \"*/5 * * * *\"", error.to_string().trim_end_matches('.')),

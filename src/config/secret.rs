@@ -83,15 +83,27 @@ impl SecretSource {
     /// # Errors
     /// When it is not there, is empty, or has a control character inside (RFC 9110, section 5.5, forbids it).
     pub fn read(&self, folder: &Path) -> Result<Secret, SecretError> {
+        self.read_from(folder, false)
+    }
+
+    /// The same for somebody who reads it once and may wait for it: a pipe will do, such as a shell's `<(pass show api)`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_once(&self, folder: &Path) -> Result<Secret, SecretError> {
+        self.read_from(folder, true)
+    }
+
+    fn read_from(&self, folder: &Path, may_wait: bool) -> Result<Secret, SecretError> {
         let text = match self {
             Self::Env(name) => std::env::var(name).map_err(|error| match error {
                 std::env::VarError::NotPresent => SecretError::NotSet(name.clone()),
                 std::env::VarError::NotUnicode(_) => SecretError::NotText(name.clone()),
             })?,
-            Self::File(path) => read_file(&folder.join(path))?,
+            Self::File(path) => read_file(&folder.join(path), may_wait)?,
             Self::Credential(name) => {
                 let path = self.path(folder).ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
-                read_file(&path)?
+                read_file(&path, may_wait)?
             }
         };
         if text.is_empty() {
@@ -101,12 +113,12 @@ impl SecretSource {
     }
 }
 
-/// The text of the regular file at `path`. Nothing that is there instead makes it wait.
-fn read_file(path: &Path) -> Result<String, SecretError> {
+/// The text of the file at `path`: a regular one, or a pipe for those who may wait for its other end.
+fn read_file(path: &Path, may_wait: bool) -> Result<String, SecretError> {
     let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
-    let file = open(path).map_err(unreadable)?;
+    let file = if may_wait { File::open(path) } else { open(path) }.map_err(unreadable)?;
     let kind = file.metadata().map_err(unreadable)?.file_type();
-    if !kind.is_file() {
+    if !(kind.is_file() || may_wait && kind.is_fifo()) {
         return Err(SecretError::NotAFile { path: path.to_owned(), kind: named(kind) });
     }
     let mut text = String::new();

@@ -45,6 +45,24 @@ const ELSEWHERE: [(&[&str], &str); 3] = [
     (&["database", "workers", "grace"], "the top of the file, before the first section"),
 ];
 
+/// Keys that other programs have, and what they are called here.
+const SYNONYMS: [(&str, &str); 14] = [
+    ("retry", "retries"),
+    ("max_retries", "retries"),
+    ("attempts", "retries"),
+    ("interval", "every"),
+    ("period", "every"),
+    ("schedule", "cron"),
+    ("tz", "timezone"),
+    ("urls", "endpoints"),
+    ("targets", "endpoints"),
+    ("uri", "url"),
+    ("params", "query"),
+    ("body", "json"),
+    ("db", "database"),
+    ("threads", "workers"),
+];
+
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Located<T> {
@@ -206,8 +224,10 @@ impl<'a, 'i> Section<'a, 'i> {
             let line = self.text.line(&key.span());
             let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
             let elsewhere = ELSEWHERE.iter().find(|(keys, _)| keys.contains(&name));
+            let synonym = SYNONYMS.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
             let hint = match nearest {
                 _ if let Some((_, place)) = elsewhere => format!("it belongs in {place}"),
+                _ if let Some(ours) = synonym.filter(|ours| known.contains(ours)) => format!("did you mean `{ours}`?"),
                 Some((distance, known)) if distance <= 1 + name.len() / 4 => format!("did you mean `{known}`?"),
                 _ => format!("known here: {}", known.join(", ")),
             };

@@ -3,7 +3,7 @@
 use url::Url;
 
 /// Words that make a parameter's name the name of a secret, alone or as part of a compound.
-const SECRET_WORDS: [&str; 20] = [
+const SECRET_WORDS: [&str; 22] = [
     "cookie",
     "cookies",
     "key",
@@ -24,10 +24,17 @@ const SECRET_WORDS: [&str; 20] = [
     "credential",
     "credentials",
     "jwt",
+    "sid",
+    "appid",
 ];
 
 /// Endings that do the same where a compound is written without a break, as in `apikey`.
-const SECRET_ENDINGS: [&str; 7] = ["key", "token", "secret", "password", "passwd", "signature", "credential"];
+const SECRET_ENDINGS: [&str; 9] =
+    ["key", "token", "secret", "password", "passwd", "signature", "credential", "sessionid", "sessid"];
+
+/// Words that do so before `id`, as in `app_id`: what is sent for a key, or for a login. A `client_id` is public (RFC
+/// 6749, section 2.2).
+const SECRET_IDS: [&str; 2] = ["app", "session"];
 
 /// `url` without userinfo and fragment, and with the values of parameters that are named like a secret masked.
 #[must_use]
@@ -67,9 +74,10 @@ pub fn names_a_secret(name: &str) -> bool {
         words.extend(c.to_lowercase().filter(|c| c.is_alphanumeric()));
         after_small = c.is_lowercase();
     }
-    words
-        .split(' ')
-        .any(|word| SECRET_WORDS.contains(&word) || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending)))
+    let words: Vec<&str> = words.split(' ').collect();
+    let is_secret =
+        |word: &&str| SECRET_WORDS.contains(word) || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending));
+    words.iter().any(is_secret) || words.windows(2).any(|pair| SECRET_IDS.contains(&pair[0]) && pair[1] == "id")
 }
 
 #[cfg(test)]
@@ -85,12 +93,42 @@ mod tests {
 
     #[test]
     fn a_name_is_a_secret_by_its_words() {
-        for name in
-            ["key", "X-Amz-Signature", "client_secret", "AUTH", "sig", "Authorization", "authtoken", "x-api-key"]
-        {
+        for name in [
+            "key",
+            "X-Amz-Signature",
+            "client_secret",
+            "AUTH",
+            "sig",
+            "Authorization",
+            "authtoken",
+            "x-api-key",
+            "sid",
+            "appid",
+            "APPID",
+            "app_id",
+            "appId",
+            "X-App-Id",
+            "app_key",
+            "session_id",
+            "sessionId",
+            "PHPSESSID",
+        ] {
             assert!(names_a_secret(name), "{name}");
         }
-        for name in ["from", "keyword", "author", "design", "accessibility", ""] {
+        for name in [
+            "from",
+            "keyword",
+            "author",
+            "design",
+            "accessibility",
+            "client_id",
+            "id",
+            "app",
+            "side",
+            "happid",
+            "session",
+            "",
+        ] {
             assert!(!names_a_secret(name), "{name}");
         }
     }

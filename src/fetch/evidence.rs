@@ -1,10 +1,9 @@
 //! What a failed attempt leaves to look at: the request and the beginning of the answer, both without secrets.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -26,8 +25,10 @@ const BEHIND: usize = 2 * 1024;
 const KEPT_HEADERS: usize = 8 * 1024;
 /// So long the body of an answer that was refused by its status is waited for.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// The most bodies that are waited for at the same time, beyond that.
-const MOST_WAITING: usize = 64;
+/// The most bodies that are waited for at the same time, beyond that, and the most of one host, so that one whose bodies
+/// all stall takes nothing from the others. Without a place, the status and the headers are kept.
+const MOST_WAITING: usize = 512;
+const MOST_OF_A_HOST: usize = 64;
 /// The stack of the thread that waits.
 const STACK: usize = 256 * 1024;
 
@@ -105,18 +106,14 @@ pub fn shorten(body: &mut Vec<u8>) -> bool {
 /// own, because a server that announces a body and stalls would hold the worker until the timeout, although it is known
 /// already how the attempt ended.
 pub fn beginning(mut response: Response, timeout: Duration) -> (Vec<u8>, bool) {
-    static WAITING: AtomicUsize = AtomicUsize::new(0);
     if response.content_length() == Some(0) {
         return (Vec::new(), false);
     }
     let Ok(coding) = Coding::of(response.headers()) else { return (Vec::new(), true) };
-    if WAITING.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
-        return (Vec::new(), true);
-    }
+    let Some(place) = Place::of(response.url().authority()) else { return (Vec::new(), true) };
     let (sender, receiver) = mpsc::channel();
     let read = move || {
-        let _waiting = Waiting(&WAITING);
+        let _place = place;
         let mut source = Pieces { response: &mut response, sender: &sender };
         let mut bytes = Vec::new();
         // What was decoded until it broke off is worth as much.
@@ -126,18 +123,38 @@ pub fn beginning(mut response: Response, timeout: Duration) -> (Vec<u8>, bool) {
         let _ = sender.send(Piece::End(bytes, cut));
     };
     if thread::Builder::new().name("evidence".to_owned()).stack_size(STACK).spawn(read).is_err() {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
         return (Vec::new(), true);
     }
     collect(&receiver, coding, PATIENCE.min(timeout))
 }
 
-/// Counts a thread until it ends, also by a panic.
-struct Waiting(&'static AtomicUsize);
+/// How many bodies are waited for, by host.
+static WAITING: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-impl Drop for Waiting {
+/// A thread's place among them, until it ends, also by a panic.
+struct Place {
+    host: String,
+}
+
+impl Place {
+    fn of(host: &str) -> Option<Self> {
+        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.values().sum::<usize>() >= MOST_WAITING || waiting.get(host).is_some_and(|&of| of >= MOST_OF_A_HOST)
+        {
+            return None;
+        }
+        *waiting.entry(host.to_owned()).or_default() += 1;
+        Some(Self { host: host.to_owned() })
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = waiting.get_mut(&self.host) {
+            *count -= 1;
+        }
+        waiting.retain(|_, count| *count > 0);
     }
 }
 

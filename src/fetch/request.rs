@@ -10,7 +10,6 @@ use reqwest::blocking;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
-use serde_json::Value;
 use url::form_urlencoded;
 
 use super::attempt::Ask;
@@ -19,9 +18,15 @@ use super::common::Common;
 use super::conditional;
 use super::credentials::{basic, basic_secrets};
 use super::pages::Target;
+use super::pointer;
 use super::redact::Redactor;
 use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Template, names_a_secret};
 use crate::model::{Detail, JobName, Layout};
+
+/// The shortest part of a header that is a secret by itself, in bytes: words of its syntax are shorter.
+const SHORTEST_PART: usize = 8;
+/// The shortest number that is a secret, in digits: shorter ones, as in `max_tokens`, stand in many texts by chance.
+const SHORTEST_NUMBER: usize = 6;
 
 /// One endpoint's request, ready to be sent any number of times.
 pub struct Request {
@@ -219,30 +224,42 @@ impl Request {
         let parameters = call.url.query_pairs().filter(|(name, _)| names_a_secret(name));
         secrets.extend(parameters.map(|(_, value)| value.into_owned()));
         for value in call.headers.values().filter(|value| value.is_sensitive()) {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            secrets.extend(value.split_once(' ').map(|(_, behind_scheme)| behind_scheme.to_owned()));
-            secrets.push(value.into_owned());
+            header_secrets(&String::from_utf8_lossy(value.as_bytes()), &mut secrets);
         }
-        if let Some(body) = call.json.as_ref().and_then(|json| serde_json::from_str(json).ok()) {
-            member_secrets(&body, &mut secrets);
+        if let Some(json) = &call.json {
+            json_secrets(json, false, &mut secrets);
         }
         Redactor::new(secrets)
     }
 }
 
-/// Texts in members of `value` that are named like a secret, at any depth.
-fn member_secrets(value: &Value, secrets: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            for (name, value) in members {
-                match value {
-                    Value::String(text) if names_a_secret(name) => secrets.push(text.clone()),
-                    other => member_secrets(other, secrets),
-                }
+/// What of the value of a secret header is to be hidden: all of it, what stands behind a scheme, and each longer part,
+/// as of a list, of cookies, or of JSON.
+fn header_secrets(value: &str, secrets: &mut Vec<String>) {
+    let behind_scheme = value.split_once(' ').map_or(value, |(_, behind)| behind);
+    let parts = behind_scheme.split([',', ';', ' ']).flat_map(|part| [Some(part), part.split_once('=').map(|it| it.1)]);
+    let parts = parts.flatten().map(|part| part.trim_matches('"'));
+    secrets.extend(parts.filter(|part| part.len() >= SHORTEST_PART).map(str::to_owned));
+    json_secrets(value, true, secrets);
+    secrets.extend([behind_scheme.to_owned(), value.to_owned()]);
+}
+
+/// The texts and longer numbers of `json` in members that are named like a secret, at any depth; all of them, if `json`
+/// itself is `named` so.
+fn json_secrets(json: &str, named: bool, secrets: &mut Vec<String>) {
+    let mut left = vec![(json.trim_ascii(), named)];
+    while let Some((text, named)) = left.pop() {
+        match text.as_bytes().first() {
+            Some(b'{') => {
+                pointer::each_member(text, |name, value| left.push((value, named || names_a_secret(name))));
             }
+            Some(b'[') => {
+                pointer::each_element(text, |element| left.push((element, named)));
+            }
+            Some(b'"') if named => secrets.extend(serde_json::from_str::<String>(text)),
+            Some(b'0'..=b'9' | b'-') if named && text.len() >= SHORTEST_NUMBER => secrets.push(text.to_owned()),
+            _ => {}
         }
-        Value::Array(list) => list.iter().for_each(|value| member_secrets(value, secrets)),
-        _ => {}
     }
 }
 
@@ -266,4 +283,34 @@ fn set_parameter(url: &mut Url, name: &str, value: &str) {
     let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
     let query = others.into_iter().chain([pair.as_str()]).collect::<Vec<_>>().join("&");
     url.set_query(Some(&query));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_json_are_texts_and_longer_numbers_also_in_lists() {
+        let mut secrets = Vec::new();
+        let json = r#"{"api_keys": ["first\u002fkey", {"value": 12345678901234567890.10}, true, null], "pin": 123456,
+            "auth": {"password": 987654321, "max_tokens": 4096}, "list": [{"token": -1234567}], "name": "shown"}"#;
+        json_secrets(json, false, &mut secrets);
+        secrets.sort();
+        assert_eq!(secrets, ["-1234567", "12345678901234567890.10", "987654321", "first/key"]);
+    }
+
+    #[test]
+    fn secrets_in_a_header_are_all_of_it_and_its_longer_parts() {
+        let of = |value| {
+            let mut secrets = Vec::new();
+            header_secrets(value, &mut secrets);
+            secrets
+        };
+        let holds = |value, secret: &str| of(value).iter().any(|found| found == secret);
+        assert!(holds("Bearer s3cret", "s3cret") && holds("Bearer s3cret", "Bearer s3cret"));
+        assert!(!holds("Bearer s3cret", "Bearer"));
+        assert!(holds("lang=de; session=0123456789", "0123456789") && !holds("lang=de; session=0123456789", "de"));
+        assert!(holds("first-key, other-key", "other-key"));
+        assert!(holds(r#"{"keys": ["s3cret", 123456]}"#, "s3cret") && holds(r#"{"keys": [123456]}"#, "123456"));
+    }
 }

@@ -35,12 +35,32 @@ pub enum CronError {
     #[error("a cron pattern has 5 fields (minute hour day month weekday) or 6 (second first), this one has {0}")]
     Fields(usize),
     /// A field that does not parse.
+    #[error("{text:?} is no {field} of a cron pattern: {range}, * for all, and combined with `,` `-` `/`")]
+    Field {
+        /// What the field stands for.
+        field: &'static str,
+        /// What stands there.
+        text: String,
+        /// What may stand there.
+        range: &'static str,
+    },
+    /// The fields are right, each by itself.
     #[error("not a cron pattern: {0}")]
     Pattern(String),
     /// Parses, but names no date that exists, such as 30 February.
     #[error("no date ever matches this cron pattern")]
     Never,
 }
+
+/// The fields of a cron pattern with what may stand in them, the second first.
+const FIELDS: [(&str, &str); 6] = [
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31, or L for the last"),
+    ("month", "1 to 12, or JAN to DEC"),
+    ("day of the week", "0 to 7, or SUN to SAT"),
+];
 
 /// An unbroken run of dues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +94,18 @@ impl Cadence {
             return Err(CronError::Fields(fields));
         }
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-        let cron = parser.parse(text).map_err(|error| CronError::Pattern(error.to_string()))?;
+        let cron = parser.parse(text).map_err(|error| {
+            // The library does not say which field it is, so each is tried among others that are right.
+            let names = FIELDS.iter().skip(FIELDS.len() - fields);
+            let wrong = text.split_whitespace().zip(names).enumerate().find(|(index, (field, _))| {
+                let alone: Vec<&str> = (0..fields).map(|other| if other == *index { field } else { "*" }).collect();
+                parser.parse(&alone.join(" ")).is_err()
+            });
+            wrong.map_or_else(
+                || CronError::Pattern(error.to_string()),
+                |(_, (text, &(field, range)))| CronError::Field { field, text: text.to_owned(), range },
+            )
+        })?;
         let every_hour = (0..24).all(|hour| cron.pattern.hour_match(hour).unwrap_or(false));
         let pattern = Pattern::Cron { cron: Box::new(cron), zone, every_hour };
         let cadence = Self { pattern, shift: Duration::ZERO };

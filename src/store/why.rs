@@ -119,6 +119,19 @@ impl Reader {
         self.in_time(|| self.connection.prepare(sql)?.query_map([job], |row| row.get(0))?.collect())
     }
 
+    /// The name of the endpoint at `position` (from 0) of the newest round of `job`.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time.
+    pub fn endpoint_at(&self, job: &str, position: u32) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT endpoint.name FROM layout_slot JOIN endpoint USING (endpoint_id)
+             WHERE position = ?2 AND layout_id = (
+                 SELECT layout_id FROM round
+                 WHERE job_id = (SELECT job_id FROM job WHERE name = ?1) AND layout_id IS NOT NULL
+                 ORDER BY round_id DESC LIMIT 1)";
+        self.in_time(|| self.connection.query_row(sql, (job, position), |row| row.get(0)).optional())
+    }
+
     /// Until when `host` (with its port) asked to be left alone, if it did.
     ///
     /// # Errors

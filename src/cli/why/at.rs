@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, Local, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 
 use crate::config::parse_duration;
 use crate::model::Timestamp;
 
-/// The moment that `text` means: RFC 3339, a local time such as `2026-01-31 14:00` (or one in UTC), or an age such as
-/// `2h`. Of a local time that comes twice, it is the later one.
+/// The moment that `text` means: RFC 3339, a local time such as `2026-01-31 14:00` (or one in UTC), a date, which is its
+/// first moment, or an age such as `2h`. Of a local time that comes twice, it is the later one.
 pub fn parse(text: &str, utc: bool, now: DateTime<Utc>) -> Result<Timestamp, String> {
     // As the tables show it, there is a space before the time.
     let text = text.trim();
     if let Ok(moment) = text.parse::<DateTime<FixedOffset>>() {
         return Ok(moment.to_utc().into());
     }
-    for form in ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"] {
-        let Ok(calendar) = NaiveDateTime::parse_from_str(text, form) else { continue };
+    if let Some(calendar) = calendar(text) {
         if utc {
             return Ok(calendar.and_utc().into());
         }
@@ -26,8 +25,15 @@ pub fn parse(text: &str, utc: bool, now: DateTime<Utc>) -> Result<Timestamp, Str
     }
     let age: Option<Duration> = parse_duration(text.trim_end_matches("ago"));
     let ago = |age| Timestamp::from(now).minus(age);
-    age.map(ago)
-        .ok_or_else(|| "write it like \"2026-01-31 14:00\", 2026-01-31T14:00:00Z, or 2h for two hours ago".to_owned())
+    age.map(ago).ok_or_else(|| {
+        "write it like 2026-01-31, \"2026-01-31 14:00\", 2026-01-31T14:00:00Z, or 2h for two hours ago".to_owned()
+    })
+}
+
+fn calendar(text: &str) -> Option<NaiveDateTime> {
+    const FORMS: [&str; 4] = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"];
+    let time = FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    time.or_else(|| Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN)))
 }
 
 #[cfg(test)]
@@ -52,7 +58,8 @@ mod tests {
         ] {
             assert_eq!(parsed(same).as_deref(), Ok("2026-01-31T12:00:00.000Z"), "{same}");
         }
-        for wrong in ["", "yesterday", "2026-13-01 00:00", "2", "-2h"] {
+        assert_eq!(parsed("2026-01-30").as_deref(), Ok("2026-01-30T00:00:00.000Z"));
+        for wrong in ["", "2026-02-30", "2026-01", "yesterday", "2026-13-01 00:00", "2", "-2h"] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }

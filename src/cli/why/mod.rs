@@ -13,7 +13,6 @@ use url::Url;
 
 use super::args::WhyArgs;
 use super::exit::{Failure, NO, usage};
-use super::query::known_endpoint;
 use super::source;
 use crate::model::Timestamp;
 use crate::store::read::Reader;
@@ -35,18 +34,44 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<ExitCode> {
     let at = args.at.as_deref().map(|text| at::parse(text, args.utc, now)).transpose();
     let at = at.map_err(|problem| usage(format!("--at: {problem}")))?;
     let reader = source::open(&args.query)?;
-    known_endpoint(&reader, &args.job, &args.endpoint)?;
-    let Some(status) = reader.status(&args.job, &args.endpoint, at)? else {
+    source::known_job(&reader, Some(&args.job))?;
+    let endpoint = endpoint(&reader, &args.job, &args.endpoint)?;
+    let Some(status) = reader.status(&args.job, &endpoint, at)? else {
         let then = if at.is_some() { " at that time or before" } else { "" };
-        return no(format!("no round with {:?} has ended{then}; gatherd rounds shows what there is", args.endpoint));
+        return no(format!("no round with {endpoint:?} has ended{then}; gatherd rounds shows what there is"));
     };
     let advised = |slot| advice::advice(&advice::Failure::of(slot, &status.url));
     let advice = failure(&status).map(advised).unwrap_or_default();
     let left_alone_until = if at.is_none() { left_alone_until(&reader, &status.url, now.into())? } else { None };
-    let answer = Answer { job: &args.job, endpoint: &args.endpoint, status, left_alone_until, advice };
+    let answer = Answer { job: &args.job, endpoint: &endpoint, status, left_alone_until, advice };
     let printed = if args.query.json { json::of(&answer)? } else { text::of(&answer, args.utc) };
     stdout().lock().write_all(printed.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name of the endpoint that `text` means: its name, its number in the job as `gatherd check` shows it, or a part of
+/// the name that no other endpoint has, whatever its case.
+fn endpoint(reader: &Reader, job: &str, text: &str) -> anyhow::Result<String> {
+    let endpoints = reader.endpoints(job)?;
+    if endpoints.iter().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let number = text.parse::<u32>().ok().and_then(|number| number.checked_sub(1));
+    if let Some(position) = number
+        && let Some(name) = reader.endpoint_at(job, position)?
+    {
+        return Ok(name);
+    }
+    let part = text.to_lowercase();
+    let having: Vec<String> = endpoints.iter().filter(|name| name.to_lowercase().contains(&part)).cloned().collect();
+    let problem = match having.as_slice() {
+        [only] => return Ok(only.clone()),
+        [] => format!("no endpoint {text:?} in job {job:?}{}", source::hint(&endpoints, text)),
+        several => {
+            format!("{text:?} stands in the names of several endpoints of job {job:?}{}", source::listed(several))
+        }
+    };
+    Err(Failure { message: problem, code: NO }.into())
 }
 
 /// The failure that is explained: the slot itself, or the last one of an endpoint that is well or failed before it was

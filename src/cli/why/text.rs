@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Answer, failure};
-use crate::cli::output::moment;
+use crate::cli::output::{moment, plain_text};
 use crate::model::{self, Guess, Phase, Phases, Timestamp};
 use crate::store::why::{EndpointStatus, Run, StoredEvidence, StoredSlot};
 
@@ -18,7 +18,7 @@ pub fn of(answer: &Answer<'_>, utc: bool) -> String {
     let status = &answer.status;
     let mut page = Page::default();
     page.line(&format!("job {:?}, endpoint {:?}", answer.job, answer.endpoint));
-    page.line(&harmless(&status.url));
+    page.line(&plain_text(&status.url));
     page.line("");
     summary(&mut page, answer, utc);
     if let Some(slot) = failure(status) {
@@ -29,7 +29,7 @@ pub fn of(answer: &Answer<'_>, utc: bool) -> String {
     }
     if !answer.advice.is_empty() {
         page.heading(if status.slot.is_ok() { "What to try should it fail again" } else { "What to try" });
-        answer.advice.iter().for_each(|advice| page.wrapped("  - ", "    ", &harmless(advice)));
+        answer.advice.iter().for_each(|advice| page.wrapped("  - ", "    ", &plain_text(advice)));
     }
     page.0
 }
@@ -79,11 +79,11 @@ fn history(page: &mut Page, run: &Run, slot: &StoredSlot, utc: bool) {
 }
 
 fn ended(slot: &StoredSlot) -> String {
-    let detail = slot.detail.as_deref().map(harmless).unwrap_or_default();
+    let detail = slot.detail.as_deref().map(plain_text).unwrap_or_default();
     let status = slot.http_status.map(|status| status.to_string()).filter(|status| !detail.starts_with(status));
     let status = status.map(|status| format!(" (status {status})")).unwrap_or_default();
     let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
-    format!("{}{status}{detail}", harmless(&slot.outcome))
+    format!("{}{status}{detail}", plain_text(&slot.outcome))
 }
 
 fn how_far(page: &mut Page, phases: &Phases, plain: bool) {
@@ -117,7 +117,7 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
     if evidence.sent.is_empty() {
         page.line(DROPPED);
     }
-    evidence.sent.lines().for_each(|line| page.wrapped("  ", "      ", &harmless(line)));
+    evidence.sent.lines().for_each(|line| page.wrapped("  ", "      ", &plain_text(line)));
     page.heading("What came back");
     if *first_seen != slot.fetched_at && evidence.answer.is_some() {
         // To the second.
@@ -136,9 +136,9 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
 
 fn came_back(page: &mut Page, answer: &model::Answer) {
     page.line(&format!("  status {}", answer.status));
-    page.first(MOST_HEADERS, answer.headers.lines().map(|line| cut(&harmless(line), WIDTH - 2)));
+    page.first(MOST_HEADERS, answer.headers.lines().map(|line| cut(&plain_text(line), WIDTH - 2)));
     page.line("");
-    let body = answer.body.lines().map(harmless).filter(|line| !line.trim().is_empty());
+    let body = answer.body.lines().map(plain_text).filter(|line| !line.trim().is_empty());
     let lines: Vec<String> = body.flat_map(|line| broken(line.trim_end(), WIDTH - 2)).collect();
     if lines.is_empty() {
         page.line("  (no body)");
@@ -215,18 +215,6 @@ fn words(text: &str) -> Vec<String> {
         quoted ^= word.matches('`').count() % 2 == 1;
     }
     words
-}
-
-/// Text of strangers, without what a terminal would obey: control characters, and those that turn the direction of
-/// writing or are not seen.
-fn harmless(text: impl AsRef<str>) -> String {
-    let shown = |c: char| match c {
-        '\t' => ' ',
-        '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' => '\u{FFFD}',
-        c if c.is_control() => '\u{FFFD}',
-        c => c,
-    };
-    text.as_ref().chars().map(shown).collect()
 }
 
 /// `line` in pieces of at most `width` characters; a line without spaces, as of a page written by a machine, is one

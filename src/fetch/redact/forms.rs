@@ -6,6 +6,13 @@ const MOST_READINGS: usize = 12;
 /// The longest escape of one sign, but for leading zeros: a surrogate pair of JSON.
 const LONGEST_ESCAPE: usize = 12;
 
+/// The most signs of a line break with its indent, or between two bytes in hexadecimal digits.
+const MOST_BETWEEN: usize = 8;
+
+/// What stands between bytes in hexadecimal digits, or before each.
+const BETWEEN: [&[u8]; 14] =
+    [b":", b"-", b" ", b",", b";", b"\n", b"\r", b"\t", b"0x", b"0X", b"\\\\x", b"\\x", b"\\n", b"\\r"];
+
 /// One way to read a sign.
 #[derive(Clone, Copy)]
 pub struct Sign {
@@ -47,6 +54,20 @@ impl<'t> Readings<'t> {
             Some(&[from, to, ..]) => &self.signs[from..to],
             _ => &[],
         }
+    }
+
+    /// Behind the line breaks at `at`, in any form, and what a line is indented by.
+    pub fn behind_line_breaks(&self, at: usize) -> usize {
+        let mut behind = at;
+        for _ in 0..MOST_BETWEEN {
+            let is_break =
+                |sign: &&Sign| matches!(sign.sign, '\r' | '\n') || (behind > at && " \t".contains(sign.sign));
+            match self.at(behind).iter().find(is_break) {
+                Some(sign) => behind = sign.end,
+                None => break,
+            }
+        }
+        behind
     }
 
     /// Whether the text ends at `at`, or with the beginning of a sign or escape.
@@ -94,6 +115,52 @@ pub fn utf16_end(sign: char, little_endian: bool, text: &[u8], at: usize) -> Opt
     }
     let found = char::decode_utf16(units.into_iter().take(length)).next()?.ok()?;
     found.eq_ignore_ascii_case(&sign).then_some(at + 2 * length)
+}
+
+/// Where the text goes on behind the bytes of `sign` as hexadecimal digits, should they be at `at`; `inside` is whether
+/// something may stand before the first.
+pub fn hex_end(sign: char, text: &[u8], at: usize, inside: bool) -> Option<usize> {
+    let mut end = at;
+    for (index, &expected) in sign.encode_utf8(&mut [0; 4]).as_bytes().iter().enumerate() {
+        if inside || index > 0 {
+            end = behind_separators(text, end);
+        }
+        (byte(text.get(end..)?)? == expected).then_some(())?;
+        end += 2;
+    }
+    Some(end)
+}
+
+/// Whether the text ends at `at`, or within what stands for one sign.
+pub fn is_hex_cut_off(text: &[u8], at: usize) -> bool {
+    let rest = text.get(behind_separators(text, at)..).unwrap_or_default();
+    // A sign of up to four bytes may have begun, and a separator.
+    let digits = rest.iter().all(|byte| byte.is_ascii_hexdigit() || b":- ,;xX\\nrt\n\r\t".contains(byte));
+    digits && rest.len() < LONGEST_ESCAPE
+}
+
+fn behind_separators(text: &[u8], at: usize) -> usize {
+    let mut rest = text.get(at..).unwrap_or_default();
+    for _ in 0..MOST_BETWEEN {
+        match BETWEEN.iter().find_map(|between| rest.strip_prefix(*between)) {
+            Some(behind) => rest = behind,
+            None => break,
+        }
+    }
+    text.len() - rest.len()
+}
+
+/// Before the line breaks that end at `end`, as they are or escaped, and what a line is indented by.
+pub fn before_line_breaks(text: &[u8], end: usize) -> usize {
+    const BREAKS: [&[u8]; 12] =
+        [b"\n", b"\r", b"\\n", b"\\r", b"%0A", b"%0D", b"%0a", b"%0d", b"&#10;", b"&#13;", b"&#xA;", b"&#xD;"];
+    let text = text.get(..end).unwrap_or_default();
+    let mut before = text.trim_ascii_end();
+    while let Some(rest) = BREAKS.iter().find_map(|end| before.strip_suffix(*end)) {
+        before = rest;
+    }
+    // Spaces alone are no line break.
+    if text[before.len()..].iter().all(|byte| b" \t".contains(byte)) { text.len() } else { before.len() }
 }
 
 /// The sign of UTF-8 at `at`.

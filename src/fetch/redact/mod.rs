@@ -8,6 +8,7 @@ mod needle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -26,26 +27,31 @@ const SHORTEST: usize = 4;
 ///
 /// - as it is, in small or capital letters (ASCII);
 /// - with any of its signs percent-encoded (RFC 3986), escaped as in JSON (RFC 8259) or HTML, also one within another;
-/// - inside of longer base64 text (RFC 4648, both alphabets);
+/// - inside of longer base64 text (RFC 4648, both alphabets), also of several lines (RFC 2045), also of base64;
+/// - in hexadecimal digits, small or capital, with or without something between its bytes;
 /// - in UTF-16 of either byte order.
 ///
 /// It holds the secrets in the clear: it should live no longer than what needs it.
-#[derive(Default)]
 pub struct Redactor {
     needles: Vec<Needle>,
+    /// The needles that may begin with each byte.
+    by_first: Vec<Vec<usize>>,
 }
 
 impl Redactor {
     /// Hides each of `secrets`.
     pub fn new(secrets: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut needles = Vec::new();
+        let mut known = BTreeSet::new();
         for secret in secrets {
             let secret = secret.as_ref();
-            if secret.len() >= SHORTEST {
+            if secret.len() >= SHORTEST && known.insert(secret.to_owned()) {
                 needles.extend(Needle::all_of(secret));
             }
         }
-        Self { needles }
+        let beginning_with = |byte| (0..needles.len()).filter(|&index| needles[index].begins(byte)).collect();
+        let by_first = (0..=u8::MAX).map(beginning_with).collect();
+        Self { needles, by_first }
     }
 
     /// `bytes` as text, each secret in it as `***`; what is not UTF-8 is replaced.
@@ -96,11 +102,9 @@ impl Redactor {
     /// Where secrets are, in order, those that touch as one.
     fn secrets_in(&self, text: &[u8], cut: bool) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
-        let begins: Vec<bool> =
-            (0..=u8::MAX).map(|byte| self.needles.iter().any(|needle| needle.begins(byte))).collect();
         let (readings, mut places) = (Readings::of(text), Places::default());
-        for start in (0..text.len()).filter(|&at| begins[usize::from(text[at])]) {
-            for needle in self.needles.iter().filter(|needle| needle.begins(text[start])) {
+        for (start, &first) in text.iter().enumerate() {
+            for needle in self.by_first[usize::from(first)].iter().map(|&index| &self.needles[index]) {
                 let Some(mut range) = needle.range_from(start, &readings, cut, &mut places) else { continue };
                 while let Some(last) = found.pop_if(|last| last.end >= range.start) {
                     range = last.start.min(range.start)..last.end.max(range.end);

@@ -7,7 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::SHORTEST;
-use super::forms::{Readings, Sign, is_escape, utf16_end};
+use super::forms::{Readings, Sign, before_line_breaks, hex_end, is_escape, is_hex_cut_off, utf16_end};
+
+/// The shortest base64 of base64 that is looked for: of a short secret so little may be left between the signs that
+/// depend on what stands beside it that any base64 has it by chance.
+const SHORTEST_TWICE: usize = 6;
 
 /// What is looked for.
 pub struct Needle {
@@ -21,33 +25,54 @@ pub struct Needle {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coat {
     Text,
-    /// Base64; whether the sign before and the one behind hold some bits of the secret too.
+    /// Base64; how many signs before and behind may hold some bits of the secret too.
     Base64 {
-        before: bool,
-        behind: bool,
+        before: usize,
+        behind: usize,
     },
+    /// Two hexadecimal digits for each byte.
+    Hex,
     Utf16 {
         little_endian: bool,
     },
 }
 
 /// `secret` as it is in base64 behind `shift` bytes (and any multiple of three more), without the signs that depend on
-/// what stands beside it.
-fn in_base64(secret: &str, shift: usize) -> Needle {
+/// what stands beside it; whether the sign before and the one behind hold some of its bits.
+fn in_base64(secret: &str, shift: usize) -> (String, bool, bool) {
     let bytes = [&[0; 2][..shift], secret.as_bytes()].concat();
     let coded = STANDARD_NO_PAD.encode(&bytes);
     let inner = (shift * 8).div_ceil(6)..bytes.len() * 8 / 6;
-    let coat = Coat::Base64 { before: shift > 0, behind: !(bytes.len() * 8).is_multiple_of(6) };
-    Needle::new(&coded[inner], coat)
+    (coded[inner].to_owned(), shift > 0, !(bytes.len() * 8).is_multiple_of(6))
+}
+
+fn once_in_base64(secret: &str, shift: usize) -> Needle {
+    let (coded, before, behind) = in_base64(secret, shift);
+    Needle::new(&coded, Coat::Base64 { before: before.into(), behind: behind.into() })
+}
+
+/// The same for base64 of base64, the inner one in either alphabet.
+fn twice_in_base64(secret: &str) -> impl Iterator<Item = Needle> {
+    let inner = (0..3).flat_map(|shift| {
+        let standard = in_base64(secret, shift).0;
+        let url_safe = standard.replace('+', "-").replace('/', "_");
+        let other = (url_safe != standard).then_some(url_safe);
+        [Some(standard), other].into_iter().flatten()
+    });
+    let twice = inner.flat_map(|inner| (0..3).map(move |shift| in_base64(&inner, shift).0));
+    // A sign of the inner base64 is never in more than two beyond those that are known.
+    let coat = Coat::Base64 { before: 2, behind: 2 };
+    twice.filter(|coded| coded.len() >= SHORTEST_TWICE).map(move |coded| Needle::new(&coded, coat))
 }
 
 impl Needle {
     /// What to look for to find `secret` in every coat.
     pub fn all_of(secret: &str) -> impl Iterator<Item = Self> {
         let in_utf16 = |little_endian| Self::new(secret, Coat::Utf16 { little_endian });
-        [Self::new(secret, Coat::Text), in_utf16(true), in_utf16(false)]
+        [Self::new(secret, Coat::Text), Self::new(secret, Coat::Hex), in_utf16(true), in_utf16(false)]
             .into_iter()
-            .chain((0..3).map(|shift| in_base64(secret, shift)))
+            .chain((0..3).map(|shift| once_in_base64(secret, shift)))
+            .chain(twice_in_base64(secret))
     }
 
     fn new(text: &str, coat: Coat) -> Self {
@@ -57,6 +82,9 @@ impl Needle {
                 let [low, high] = first.encode_utf16(&mut [0; 2])[0].to_le_bytes();
                 if little_endian { low } else { high }
             }
+            Coat::Hex => char::from_digit(u32::from(first.encode_utf8(&mut [0; 4]).as_bytes()[0] >> 4), 16)
+                .and_then(|digit| u8::try_from(digit).ok())
+                .unwrap_or_default(),
             _ => first.encode_utf8(&mut [0; 4]).as_bytes()[0],
         };
         let other = match (coat, byte) {
@@ -72,7 +100,7 @@ impl Needle {
 
     /// Whether it may begin with this byte.
     pub fn begins(&self, byte: u8) -> bool {
-        self.first.contains(&byte) || (is_escape(byte) && !matches!(self.coat, Coat::Utf16 { .. }))
+        self.first.contains(&byte) || (is_escape(byte) && !matches!(self.coat, Coat::Utf16 { .. } | Coat::Hex))
     }
 
     /// Where it is, if it begins at `start`. In a text that was `cut`, its beginning counts at the text's end.
@@ -91,7 +119,7 @@ impl Needle {
             at_the_end |= cut && matched >= SHORTEST && places.now.iter().any(|&at| self.is_cut_off(text, at));
             places.next.clear();
             for &at in &places.now {
-                self.ends_of(sign, text, at, &mut places.next);
+                self.ends_of(sign, text, at, at > start, &mut places.next);
             }
             mem::swap(&mut places.now, &mut places.next);
             if places.now.is_empty() {
@@ -100,29 +128,35 @@ impl Needle {
             matched += sign.len_utf8();
         }
         let end = if at_the_end { text.bytes.len() } else { places.now.iter().copied().max()? };
-        Some(self.widened(start..end, text.bytes))
+        Some(self.widened(start..end, text))
     }
 
-    /// The places behind `sign`, should it be at `at`.
-    fn ends_of(&self, sign: char, text: &Readings<'_>, at: usize, ends: &mut Vec<usize>) {
+    /// The places behind `sign`, should it be at `at`. `inside` is whether it is not the first.
+    fn ends_of(&self, sign: char, text: &Readings<'_>, at: usize, inside: bool, ends: &mut Vec<usize>) {
         let mut add = |end| {
             if !ends.contains(&end) {
                 ends.push(end);
             }
         };
-        if let Coat::Utf16 { little_endian } = self.coat {
-            utf16_end(sign, little_endian, text.bytes, at).into_iter().for_each(add);
-            return;
-        }
-        for &Sign { sign: read, end } in text.at(at) {
-            let same = match (self.coat, sign) {
-                (Coat::Text, _) => read.eq_ignore_ascii_case(&sign),
-                (_, '+') => read == '+' || read == '-',
-                (_, '/') => read == '/' || read == '_',
-                _ => read == sign,
-            };
-            if same {
-                add(end);
+        match self.coat {
+            Coat::Utf16 { little_endian } => utf16_end(sign, little_endian, text.bytes, at).into_iter().for_each(add),
+            Coat::Hex => hex_end(sign, text.bytes, at, inside).into_iter().for_each(add),
+            Coat::Text => {
+                let same = text.at(at).iter().filter(|read| read.sign.eq_ignore_ascii_case(&sign));
+                same.for_each(|read| add(read.end));
+            }
+            Coat::Base64 { .. } => {
+                let at = if inside { text.behind_line_breaks(at) } else { at };
+                for &Sign { sign: read, end } in text.at(at) {
+                    let same = match sign {
+                        '+' => read == '+' || read == '-',
+                        '/' => read == '/' || read == '_',
+                        _ => read == sign,
+                    };
+                    if same {
+                        add(end);
+                    }
+                }
             }
         }
     }
@@ -131,17 +165,31 @@ impl Needle {
     fn is_cut_off(&self, text: &Readings<'_>, at: usize) -> bool {
         match self.coat {
             Coat::Utf16 { .. } => text.bytes.len() - at < 2,
-            _ => text.is_cut_off(at),
+            Coat::Hex => is_hex_cut_off(text.bytes, at),
+            Coat::Base64 { .. } => text.is_cut_off(text.behind_line_breaks(at)),
+            Coat::Text => text.is_cut_off(at),
         }
     }
 
     /// With the signs of base64 beside it that hold some of its bits.
-    fn widened(&self, range: Range<usize>, text: &[u8]) -> Range<usize> {
+    fn widened(&self, mut range: Range<usize>, text: &Readings<'_>) -> Range<usize> {
         let Coat::Base64 { before, behind } = self.coat else { return range };
         let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
-        let before = before && range.start.checked_sub(1).is_some_and(|at| is_base64(&text[at]));
-        let behind = behind && text.get(range.end).is_some_and(is_base64);
-        range.start - usize::from(before)..range.end + usize::from(behind)
+        for _ in 0..before {
+            let end = before_line_breaks(text.bytes, range.start);
+            match text.bytes[..end].last().filter(|byte| is_base64(byte)) {
+                Some(_) => range.start = end - 1,
+                None => break,
+            }
+        }
+        for _ in 0..behind {
+            let at = text.behind_line_breaks(range.end);
+            match text.bytes.get(at).filter(|byte| is_base64(byte)) {
+                Some(_) => range.end = at + 1,
+                None => break,
+            }
+        }
+        range
     }
 }
 

@@ -89,6 +89,73 @@ fn a_secret_is_found_inside_of_base64_with_all_its_bits() {
 }
 
 #[test]
+fn a_secret_is_found_in_hexadecimal_digits() {
+    let secret = "s3crét-é";
+    let bytes: Vec<String> = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for between in ["", ":", "-", " ", "\n", "\\n", "\\x", "\\\\x", "0x", ", 0x", ",0X", " : "] {
+        let capital: Vec<String> = bytes.iter().map(|byte| byte.to_uppercase()).collect();
+        for digits in [bytes.join(between), capital.join(between)] {
+            let shown = redacted(secret, format!("<0x{digits}>"));
+            assert_eq!(shown, "<0x***>", "{digits}");
+            let begun = &digits[..digits.len() - 1];
+            assert_eq!(cut(secret, format!("<{begun}")), "<***", "{begun}");
+        }
+    }
+    assert_eq!(redacted("s3cret", "733363726575 7333637265 73336372657"), "733363726575 7333637265 73336372657");
+}
+
+#[test]
+fn a_secret_is_found_in_base64_of_several_lines() {
+    let secret = "s3cret-of-some-length";
+    for before in ["", "u", "me"] {
+        let coded = STANDARD_NO_PAD.encode(format!("{before}{secret}"));
+        for line_break in ["\n", "\r\n", "\r\n ", "\n\t", "\\n", "\\r\\n", "%0D%0A", "&#10;"] {
+            for width in 1..coded.len() {
+                let lines: Vec<&str> =
+                    coded.as_bytes().chunks(width).map(|line| str::from_utf8(line).expect("ASCII")).collect();
+                let shown = redacted(secret, format!("<{}>", lines.join(line_break)));
+                let left = shown.replace(line_break, "");
+                assert!(
+                    left == "<***>" || left == format!("<{}***>", &coded[..before.len()]),
+                    "{line_break:?} {width} {shown}"
+                );
+            }
+        }
+    }
+    assert_eq!(redacted("s3cret", "a\nczNjcmV0\nb"), "a\n***\nb");
+}
+
+#[test]
+fn a_secret_is_found_in_base64_of_base64() {
+    let secret = "s3cret~?>~?>";
+    for before in ["", "u", "me", "you", "user:"] {
+        for behind in ["", "1", "12"] {
+            let text = format!("{before}{secret}{behind}");
+            for inner in [STANDARD.encode(&text), URL_SAFE_NO_PAD.encode(&text)] {
+                for outer_before in ["", "B", "Ba", "Basic "] {
+                    let coded = STANDARD.encode(format!("{outer_before}{inner}"));
+                    let shown = redacted(secret, &coded);
+                    let rest = coded.len() - (secret.len() * 16 / 9);
+                    assert!(shown.contains("***") && shown.len() <= rest + 3, "{text} {inner} {coded}: {shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn short_secrets_are_not_found_in_what_looks_like_a_code_by_chance() {
+    let redactor = Redactor::new(["abcd", "1234", "pass"]);
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..20 {
+        let bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(3 * 1024).collect();
+        let hex = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let text = hex.replace("1234", "");
+        assert_eq!(redactor.redact(text.as_bytes()), text);
+    }
+}
+
+#[test]
 fn a_secret_is_found_in_utf_16() {
     for read in [u16::to_le_bytes, u16::to_be_bytes] {
         let text: Vec<u8> = "<S3cret🔑>".encode_utf16().flat_map(read).collect();
