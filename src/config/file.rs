@@ -5,10 +5,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::notify::{self, NotifyKeys};
 use super::request_keys::{self, RequestKeys, secret};
 use super::secret::SecretSource;
 use super::section::{Located, Place, Section, Text};
 use super::value;
+use super::webhook::{SecretUrl, secret_url};
 
 /// The file.
 #[derive(Debug, Default)]
@@ -19,6 +21,7 @@ pub struct File {
     pub server: ServerKeys,
     pub defaults: RequestKeys,
     pub jobs: Vec<JobKeys>,
+    pub notify: Vec<NotifyKeys>,
 }
 
 /// `[server]`.
@@ -42,6 +45,7 @@ pub struct JobKeys {
     pub jitter: Option<Located<Duration>>,
     pub deadline: Option<Located<Duration>>,
     pub run_on_start: Option<Located<bool>>,
+    pub ping_url: Option<Located<SecretUrl>>,
     pub request: RequestKeys,
     /// `None` when the key is missing or no list.
     pub endpoints: Option<Located<Vec<EndpointKeys>>>,
@@ -66,6 +70,7 @@ pub fn read(text: &Text<'_>) -> File {
         server: top.take_section("server").map(server).unwrap_or_default(),
         defaults: top.take_section("defaults").map(defaults).unwrap_or_default(),
         jobs: jobs(&top),
+        notify: notify::read(&top),
     };
     top.finish();
     file
@@ -112,6 +117,7 @@ fn job(section: Section<'_, '_>) -> JobKeys {
         jitter: section.take("jitter", value::duration),
         deadline: section.take("deadline", value::duration),
         run_on_start: section.take("run_on_start", value::boolean),
+        ping_url: section.take("ping_url", secret_url),
         request: request_keys::read(&section),
         endpoints: endpoints(&section),
     };

@@ -4,6 +4,7 @@
 mod field;
 mod file;
 mod mistake;
+mod notify;
 mod oauth2;
 mod pages;
 mod request_keys;
@@ -16,9 +17,11 @@ mod settings;
 mod shown_url;
 mod template;
 mod value;
+mod webhook;
 
 pub use field::Field;
 pub use mistake::{Mistake, Mistakes};
+pub use notify::{Notify, NotifyKind};
 pub use oauth2::OAuth2;
 pub use pages::{Next, Pages};
 pub use secret::{Secret, SecretError, SecretSource};
@@ -26,3 +29,4 @@ pub use settings::{Auth, Endpoint, ErrorIf, Identity, Job, Listen, Proxy, Reques
 pub use shown_url::{names_a_secret, shown_url};
 pub use template::{Escape, Moments, Template};
 pub use value::parse_duration;
+pub use webhook::{SecretUrl, Webhook};

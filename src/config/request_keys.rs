@@ -56,6 +56,18 @@ impl RequestKeys {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What of these keys says how connections are made, and not who asks for what.
+    pub fn connection(&self) -> Self {
+        Self {
+            user_agent: self.user_agent.clone(),
+            timeout: self.timeout.clone(),
+            connect_timeout: self.connect_timeout.clone(),
+            ca_file: self.ca_file.clone(),
+            proxy: self.proxy.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Takes the request keys of `section`.
@@ -89,13 +101,34 @@ pub fn read(section: &Section<'_, '_>) -> RequestKeys {
     }
 }
 
+/// Takes the request keys that a webhook has.
+pub fn read_of_webhook(section: &Section<'_, '_>) -> RequestKeys {
+    let headers = section.take_section("headers").map(|headers| self::headers(&headers)).unwrap_or_default();
+    for Located { place, .. } in headers.iter().filter(|header| header.value.1.fixed().is_none()) {
+        section.mistake_at(place, "it is the same in each message: no {{ }} here");
+    }
+    RequestKeys {
+        headers,
+        user_agent: section.take("user_agent", value::header_value),
+        token: secret(section, "token"),
+        token_header: section.take("token_header", value::header_name),
+        token_scheme: section.take("token_scheme", value::header_value),
+        basic: section.take("basic", basic),
+        timeout: section.take("timeout", value::duration),
+        connect_timeout: section.take("connect_timeout", value::duration),
+        ca_file: section.take("ca_file", value::path),
+        proxy: section.take("proxy", value::text),
+        ..RequestKeys::default()
+    }
+}
+
 /// A secret that is named, not written.
 pub fn secret(section: &Section<'_, '_>, key: &'static str) -> Option<Located<SecretSource>> {
     section.take(key, secret_source)
 }
 
 /// `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`.
-fn secret_source(value: &DeValue<'_>) -> Result<SecretSource, String> {
+pub fn secret_source(value: &DeValue<'_>) -> Result<SecretSource, String> {
     let right =
         r#"a secret is not written here but named: { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }"#;
     let table = value.as_table().filter(|table| table.len() == 1).ok_or(right)?;

@@ -12,6 +12,7 @@ use super::file::{EndpointKeys, File, JobKeys};
 use super::request_keys::RequestKeys;
 use super::section::{Located, Place, Text};
 use super::settings::{Endpoint, Job, RequestSettings, Settings};
+use super::webhook::Webhook;
 use crate::model::JobName;
 use crate::schedule::{Cadence, jitter_of};
 
@@ -37,13 +38,15 @@ impl<'a, 'i> Rules<'a, 'i> {
 
     /// The settings of `file`; each breach of a rule is noted, and a default stands in its place.
     pub fn settings(&self, path: &Path, file: File) -> Settings {
+        let jobs = self.jobs(&file.defaults, file.jobs);
         Settings {
             file: path.to_owned(),
             database: self.database(file.database),
             workers: self.within("", file.workers, 64, 1..=MOST_WORKERS),
             grace: self.span(file.grace.as_ref(), Duration::ZERO).unwrap_or(Duration::from_secs(10)),
             server: self.server(file.server),
-            jobs: self.jobs(&file.defaults, file.jobs),
+            notify: self.notify(file.notify, &file.defaults, &jobs),
+            jobs,
         }
     }
 
@@ -107,10 +110,11 @@ impl<'a, 'i> Rules<'a, 'i> {
                 self.text.mistake(&name.place, format!("a job of this name stands on line {line} already"));
             }
         }
-        jobs.into_iter().map(|job| self.job(defaults, job)).collect()
+        let pinging = Arc::new(self.request(&[&defaults.connection()]));
+        jobs.into_iter().map(|job| self.job(defaults, &pinging, job)).collect()
     }
 
-    fn job(&self, defaults: &RequestKeys, keys: JobKeys) -> Job {
+    fn job(&self, defaults: &RequestKeys, pinging: &Arc<RequestSettings>, keys: JobKeys) -> Job {
         let name = self.job_name(&keys);
         let (cadence, cadence_text) = self.cadence(&keys);
         let cadence = self.shifted(cadence, &keys, &name);
@@ -133,6 +137,7 @@ impl<'a, 'i> Rules<'a, 'i> {
             cadence_text,
             deadline: self.span(keys.deadline.as_ref(), Duration::from_millis(1)),
             run_on_start: keys.run_on_start.is_some_and(|key| key.value),
+            ping: keys.ping_url.map(|key| Webhook { url: key.value, request: Arc::clone(pinging) }),
             endpoints,
         }
     }
@@ -146,7 +151,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         value.clone()
     }
 
-    fn name(&self, name: &str, place: &Place) {
+    pub(super) fn name(&self, name: &str, place: &Place) {
         if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
             self.text.mistake(place, "a name is one line of 1 to 200 bytes");
         }
@@ -251,7 +256,7 @@ fn unknown_zone(name: &str) -> String {
 }
 
 /// `url`, or `url #2` and so on when an endpoint of that name is there already.
-fn free_name(names: &mut HashSet<String>, url: &str) -> String {
+pub fn free_name(names: &mut HashSet<String>, url: &str) -> String {
     let mut name = url.to_owned();
     let mut number = 1;
     while !names.insert(name.clone()) {

@@ -62,6 +62,9 @@ pub enum SecretError {
     /// Nothing there.
     #[error("{0} holds an empty secret")]
     Empty(SecretSource),
+    /// A URL was wanted.
+    #[error("{0} holds no http or https URL")]
+    NotAUrl(SecretSource),
     /// Something in it that no header can carry.
     #[error("{0} holds a control character, such as a line break, inside the secret")]
     ControlCharacter(SecretSource),

@@ -11,6 +11,7 @@ use url::{Position, Url};
 use super::field::Field;
 use super::file;
 use super::mistake::Mistakes;
+use super::notify::Notify;
 use super::oauth2::OAuth2;
 use super::pages::Pages;
 use super::rules::{Rules, http_url};
@@ -18,6 +19,7 @@ use super::secret::SecretSource;
 use super::section::Text;
 use super::shown_url::shown_url;
 use super::template::{Escape, Template};
+use super::webhook::Webhook;
 use crate::model::{EndpointLabel, JobName, Layout};
 use crate::schedule::{Cadence, Entry};
 
@@ -36,6 +38,8 @@ pub struct Settings {
     pub server: Server,
     /// At least one job; their names differ.
     pub jobs: Vec<Job>,
+    /// Who is told when endpoints fail; their names differ.
+    pub notify: Vec<Notify>,
 }
 
 /// The HTTP API.
@@ -73,6 +77,8 @@ pub struct Job {
     pub deadline: Option<Duration>,
     /// Whether a round starts at once when the daemon does.
     pub run_on_start: bool,
+    /// Who is asked with GET after each round that is complete and stored: a dead man's switch.
+    pub ping: Option<Webhook>,
     /// At least one; their names differ.
     pub endpoints: Vec<Endpoint>,
 }
