@@ -91,7 +91,7 @@ fn dropped_rounds_take_the_place_of_their_beginnings_in_the_ledger() {
     writer.ledger(&[dropped]).expect("recorded");
     let rounds = ask(&path, "SELECT status, cause, covers FROM rounds ORDER BY round_id");
     let text = |text: &str| Value::Text(text.to_owned());
-    assert_eq!(rounds[1], [text("missed"), text("storage"), Value::Integer(3)]);
+    assert_eq!(rounds[1], [text("missed"), text("storage"), Value::Integer(4)]);
     assert_eq!(rounds.len(), 2);
 }
 

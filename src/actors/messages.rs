@@ -7,7 +7,7 @@ use actix::dev::MessageResponse;
 use actix::{Message, Recipient};
 
 use crate::fetch::{Ask, Attempt, PreparedJob, Request};
-use crate::model::{ClosedRound, HostPause, JobName, LedgerRow, RoundBegin, RoundId, Timestamp};
+use crate::model::{ClosedRound, HostPause, IncidentMemory, JobName, LedgerRow, RoundBegin, RoundId, Timestamp};
 pub use crate::schedule::Phase;
 use crate::store::StoreError;
 use crate::store::read::Reader;
@@ -92,6 +92,11 @@ pub struct RecordLedger(pub Vec<LedgerRow>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RememberPause(pub HostPause);
+
+/// App → Storage: what those who are told of failures know now, which is to outlast a restart.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RememberIncidents(pub IncidentMemory);
 
 /// Scheduler → Storage, each second: try again what waits for the disk.
 #[derive(Message)]

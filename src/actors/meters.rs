@@ -2,6 +2,7 @@
 //! daemons in one process do not share one. Labels are jobs and outcomes, never URLs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, NoopRecorder, Recorder};
@@ -24,17 +25,21 @@ const WORKERS: &str = "gatherd_workers";
 const ALIVE: &str = "gatherd_workers_alive";
 const BUSY: &str = "gatherd_workers_busy";
 const PANICS: &str = "gatherd_worker_panics_total";
+const NOTIFICATIONS: &str = "gatherd_notifications_total";
+const PINGS: &str = "gatherd_pings_total";
 const DATABASE: &str = "gatherd_database_bytes";
 const BUILD: &str = "gatherd_build_info";
 const START: &str = "process_start_time_seconds";
 
-const COUNTERS: [(&str, &str); 6] = [
+const COUNTERS: [(&str, &str); 8] = [
     (ROUNDS, "Dues by what became of them: complete, interrupted, skipped or missed."),
     (SLOTS, "Slots of stored rounds by outcome."),
     (DROPPED, "Entries that were dropped because the database refused for too long."),
     (FAILURES, "Writes that the database refused."),
     (MAINTENANCE, "Runs of the nightly upkeep of the file by result."),
     (PANICS, "Attempts that ended in a panic, which is a defect."),
+    (NOTIFICATIONS, "Messages to each [[notify]] by result: delivered, failed, or dropped because too many waited."),
+    (PINGS, "Calls of ping_url by result: delivered, failed, or dropped because a newer one came."),
 ];
 const GAUGES: [(&str, &str); 9] = [
     (QUEUE, "Rounds and ledger entries that wait for the database."),
@@ -59,14 +64,33 @@ const HISTOGRAMS: [(&str, &str); 4] = [
 
 const METADATA: Metadata<'static> = Metadata::new("gatherd", Level::INFO, None);
 
-/// See the module. Clones share the recorder.
+/// See the module. Clones share the recorder, and what is kept of how the daemon is.
 #[derive(Clone)]
-pub struct Meters(Arc<dyn Recorder + Send + Sync>);
+pub struct Meters(Arc<dyn Recorder + Send + Sync>, Arc<Kept>);
+
+/// What is kept here as well, for those who have no recorder.
+#[derive(Debug, Default)]
+struct Kept {
+    waiting: AtomicUsize,
+    dropped: AtomicUsize,
+    panics: AtomicUsize,
+}
+
+/// How the daemon itself is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Entries that wait because the database refuses.
+    pub waiting: usize,
+    /// Entries that were dropped since the start because it refused for too long.
+    pub dropped: usize,
+    /// Attempts that ended in a panic since the start.
+    pub panics: usize,
+}
 
 impl Default for Meters {
     /// Meters that keep nothing.
     fn default() -> Self {
-        Self(Arc::new(NoopRecorder))
+        Self(Arc::new(NoopRecorder), Arc::default())
     }
 }
 
@@ -82,7 +106,7 @@ impl Meters {
         for (name, help) in HISTOGRAMS {
             recorder.describe_histogram(name.into(), None, help.into());
         }
-        Self(recorder)
+        Self(recorder, Arc::default())
     }
 
     /// What is known from the start: the version, and the jobs, whose counters begin at 0 so that their first increase
@@ -146,6 +170,8 @@ impl Meters {
 
     /// So many entries wait for the database, and so many more were dropped.
     pub fn queue(&self, waiting: usize, dropped: usize) {
+        self.1.waiting.store(waiting, Ordering::Relaxed);
+        self.1.dropped.fetch_add(dropped, Ordering::Relaxed);
         self.gauge(QUEUE, &[]).set(number(waiting));
         self.counter(DROPPED, &[]).increment(dropped as u64);
     }
@@ -167,7 +193,26 @@ impl Meters {
 
     /// A worker panicked.
     pub fn panicked(&self) {
+        self.1.panics.fetch_add(1, Ordering::Relaxed);
         self.counter(PANICS, &[]).increment(1);
+    }
+
+    /// How the daemon itself is at this moment.
+    #[must_use]
+    pub fn vitals(&self) -> Vitals {
+        let Kept { waiting, dropped, panics } = &*self.1;
+        let now = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        Vitals { waiting: now(waiting), dropped: now(dropped), panics: now(panics) }
+    }
+
+    /// What became of a message to a `[[notify]]`: `delivered`, `failed` or `dropped`.
+    pub fn notified(&self, target: &str, result: &'static str) {
+        self.counter(NOTIFICATIONS, &[("target", target), ("result", result)]).increment(1);
+    }
+
+    /// What became of a call of a job's `ping_url`: `delivered`, `failed` or `dropped`.
+    pub fn pinged(&self, job: &JobName, result: &'static str) {
+        self.counter(PINGS, &[("job", job.as_str()), ("result", result)]).increment(1);
     }
 
     /// When a job is due next; never is +Inf.

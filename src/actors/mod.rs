@@ -9,6 +9,7 @@ mod hosts;
 mod memory;
 pub mod messages;
 mod meters;
+pub mod notify;
 mod reader;
 mod running;
 mod scheduler;
@@ -17,7 +18,8 @@ mod worker;
 
 pub use collector::Collector;
 pub use fetcher::Fetcher;
-pub use meters::Meters;
+pub use meters::{Meters, Vitals};
+pub use notify::Notifier;
 pub use reader::FileReader;
 pub use scheduler::Scheduler;
 pub use storage::{Storage, Watch};

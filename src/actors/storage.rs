@@ -10,13 +10,13 @@ use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
 use super::messages::{
-    AskStorage, BeginRounds, Fatal, Maintain, RecordLedger, RememberPause, RetryStorage, RoundClosed, Settle,
-    StorageState, StoreRound,
+    AskStorage, BeginRounds, Fatal, Maintain, RecordLedger, RememberIncidents, RememberPause, RetryStorage,
+    RoundClosed, Settle, StorageState, StoreRound,
 };
 use super::meters::Meters;
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
-use crate::model::{ClosedRound, HostPause, RoundBegin};
+use crate::model::{ClosedRound, HostPause, IncidentMemory, RoundBegin};
 use crate::store::queue::{Entry, Queue};
 use crate::store::{StoreError, Trouble, Writer};
 
@@ -37,6 +37,8 @@ pub struct Watch {
 pub struct Storage {
     writer: Writer,
     queue: Queue,
+    /// What of incidents waits for the disk: at most one entry for each endpoint and `[[notify]]`.
+    incidents: IncidentMemory,
     clock: Arc<dyn Clock>,
     fatal: mpsc::UnboundedSender<Fatal>,
     /// Set when the database failed for good: nothing is written any more.
@@ -56,7 +58,15 @@ impl Storage {
         fatal: mpsc::UnboundedSender<Fatal>,
         watch: Watch,
     ) -> Result<Addr<Self>, OutOfThreads> {
-        let storage = Self { writer, queue: Queue::default(), clock, fatal, failed: false, watch };
+        let storage = Self {
+            writer,
+            queue: Queue::default(),
+            incidents: IncidentMemory::default(),
+            clock,
+            fatal,
+            failed: false,
+            watch,
+        };
         // actix would call this again after a restart of the actor, which this one never asks for.
         let once = Mutex::new(Some(storage));
         let make = move || {
@@ -222,6 +232,21 @@ impl Storage {
         }
     }
 
+    /// Writes what changed of incidents; what the disk refuses waits, behind the rounds.
+    fn remember_incidents(&mut self) {
+        if self.failed || !self.queue.is_empty() || self.incidents.is_empty() {
+            return;
+        }
+        match self.writer.remember_incidents(&self.incidents) {
+            Ok(()) => self.incidents = IncidentMemory::default(),
+            Err(error) => {
+                if self.is_passing(error) {
+                    tracing::debug!("what was told is not written yet");
+                }
+            }
+        }
+    }
+
     fn maintain(&mut self) {
         let done = self.writer.maintain();
         self.watch.meters.maintained(done.is_ok());
@@ -299,11 +324,25 @@ impl Handler<RememberPause> for Storage {
     }
 }
 
+impl Handler<RememberIncidents> for Storage {
+    type Result = ();
+
+    fn handle(&mut self, changes: RememberIncidents, _: &mut Self::Context) {
+        self.guarded((), |storage| {
+            storage.incidents.merge(changes.0);
+            storage.remember_incidents();
+        });
+    }
+}
+
 impl Handler<RetryStorage> for Storage {
     type Result = ();
 
     fn handle(&mut self, _: RetryStorage, _: &mut Self::Context) {
-        self.guarded((), Self::retry_in_time);
+        self.guarded((), |storage| {
+            storage.retry_in_time();
+            storage.remember_incidents();
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod once;
 mod serve;
+mod tell;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -20,11 +21,13 @@ use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 pub use self::once::{Afterwards, Unstored, fetch_rounds, fetch_urls};
 pub use self::serve::CannotListen;
 use self::serve::{Actors, Served};
+use self::tell::Teller;
+pub use self::tell::test_notify;
 pub use crate::actors::OutOfThreads;
 use crate::actors::dispatch::Dispatch;
 pub use crate::actors::messages::Fatal;
 use crate::actors::messages::{Drain, Maintain, Settle, StopFiring};
-use crate::actors::{Alive, FetchWorker, Fetcher, Scheduler, Storage, Watch};
+use crate::actors::{Alive, FetchWorker, Fetcher, Scheduler, Storage, Watch, notify};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Job, Settings};
 use crate::fetch::{Clients, PreparedJob};
@@ -60,6 +63,7 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     // Before the database is touched, and outside of async code: making a client blocks.
     let jobs = prepare(&settings.jobs, settings.folder())?;
+    let told = notify::Prepared::new(settings)?;
     let mut writer = store::open(&settings.database)?;
     let prepared = serve::prepare(settings, clock.as_ref())?;
     let meters = prepared.as_ref().map(|prepared| prepared.meters.clone()).unwrap_or_default();
@@ -73,14 +77,17 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
     if history.interrupted > 0 {
         tracing::warn!(rounds = history.interrupted, "the last run was killed, its open rounds are interrupted");
     }
+    let incidents = writer.incidents()?;
     let database = writer.path().to_owned();
     System::new().block_on(async {
         let mut signals = Signals::new()?;
         let (fatal, mut fatally) = mpsc::unbounded_channel();
         let (observer, mut stored) = mpsc::unbounded_channel();
         let (writes, alive) = (Arc::new(AtomicU64::new(0)), Alive::default());
-        let told = Watch { stored: observer, meters: meters.clone(), writes: Arc::clone(&writes) };
-        let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), told)?;
+        let watching = Watch { stored: observer, meters: meters.clone(), writes: Arc::clone(&writes) };
+        let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), watching)?;
+        let notifier = told.start(&settings.jobs, &incidents, meters.clone(), clock.now())?;
+        let mut teller = Teller::new(notifier, storage.clone(), Arc::clone(&clock));
         let pool = FetchWorker::start_fetching(settings.workers, &alive)?;
         let stakes = jobs.iter().map(|job| (job.layout.job.clone(), job.requests.len()));
         let mut dispatch = Dispatch::new(settings.workers, stakes).leaving_alone(&pauses, clock.now());
@@ -118,6 +125,7 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
                         anyhow::ensure!(connected, Fatal::Gone(name));
                     }
                     served.iter().for_each(Served::measure);
+                    teller.tell();
                 }
                 name = signals.stop() => {
                     tracing::info!(signal = name.1, "stopping: no new rounds, running ones get their grace time");
@@ -125,6 +133,7 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
                 }
                 Some(round) = stored.recv() => {
                     served.iter().for_each(|served| served.publish(&round));
+                    teller.observe(&round);
                     if watch(&round).is_break() { break }
                 }
             }
@@ -141,10 +150,12 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
         };
         while let Ok(round) = stored.try_recv() {
             served.iter().for_each(|served| served.publish(&round));
+            teller.observe(&round);
             // What is shown now can no longer change when to stop.
             let _ = watch(&round);
         }
         maintenance.shutdown().await.context("cannot stop the maintenance")?;
+        teller.stop().await;
         if let Some(served) = served {
             served.stop().await;
         }

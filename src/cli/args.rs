@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
 
+use super::notify::NotifyArgs;
 use crate::config::parse_duration;
 use crate::telemetry::LogFormat;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Validate the config and show what it will do
     Check(CheckArgs),
+    /// Send a test message to those who are told when endpoints fail
+    Notify(NotifyArgs),
     /// Write a commented config
     Init(InitArgs),
     /// Run the config once against a built-in server that hangs, lies and blocks; nothing leaves the machine

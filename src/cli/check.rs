@@ -9,8 +9,8 @@ use chrono::Utc;
 
 use super::args::CheckArgs;
 use super::output::{moment, plain_text};
-use crate::config::{Endpoint, Job, SecretSource, Settings};
-use crate::model::Timestamp;
+use crate::config::{Endpoint, Job, Notify, SecretSource, SecretUrl, Settings, Webhook};
+use crate::model::{JobName, Timestamp};
 
 /// How many dues of each job are shown.
 const DUES: usize = 3;
@@ -30,12 +30,16 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         let dues: Vec<String> = next_dues(job, now).map(|due| moment(due, args.utc)).collect();
         writeln!(out, "\njob {:?}  {}, {}", job.name.as_str(), job.cadence_text, counted(job.endpoints.len()))?;
         writeln!(out, "  due  {}", dues.join(", "))?;
+        if let Some(ping) = &job.ping {
+            writeln!(out, "  ping {}", plain_text(ping.url.to_string()))?;
+        }
         for (index, endpoint) in job.endpoints.iter().enumerate() {
             let (name, url) = (&endpoint.label.name, &endpoint.label.url);
             let shown = if name == url { url.clone() } else { format!("{name}  {url}") };
             writeln!(out, "  {:>3}  {}", index + 1, plain_text(shown))?;
         }
     }
+    told(&settings, &mut out)?;
     let secrets = secrets(&settings);
     if !secrets.is_empty() {
         writeln!(out, "\nsecrets")?;
@@ -62,9 +66,38 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Who is told, their URLs masked.
+fn told(settings: &Settings, out: &mut impl Write) -> std::io::Result<()> {
+    if !settings.notify.is_empty() {
+        writeln!(out, "\nnotify")?;
+    }
+    for Notify { name, webhook, kind, after, pause, jobs } in &settings.notify {
+        let jobs = jobs.as_ref().map_or_else(
+            || "all jobs".to_owned(),
+            |jobs| jobs.iter().map(JobName::as_str).collect::<Vec<_>>().join(", "),
+        );
+        let rounds = if *after == 1 { "1 round".to_owned() } else { format!("{after} rounds in a row") };
+        let pause = humantime::format_duration(*pause);
+        let line = format!("{name}  {}  {}  after {rounds}, pause {pause}, {jobs}", kind.as_str(), webhook.url);
+        writeln!(out, "  {}", plain_text(line))?;
+    }
+    Ok(())
+}
+
+/// Those who are told by HTTP, and what they are called.
+fn webhooks(settings: &Settings) -> impl Iterator<Item = (&Webhook, String)> {
+    let told = settings.notify.iter().map(|notify| (&notify.webhook, format!("[[notify]] {:?}", notify.name)));
+    let pings = settings
+        .jobs
+        .iter()
+        .filter_map(|job| Some((job.ping.as_ref()?, format!("the ping_url of job {:?}", job.name.as_str()))));
+    told.chain(pings)
+}
+
 /// Each certificate or key that the config names, once.
 fn files(settings: &Settings) -> BTreeSet<&Path> {
     let requests = settings.jobs.iter().flat_map(|job| &job.endpoints).map(|endpoint| &endpoint.request);
+    let requests = requests.chain(webhooks(settings).map(|(webhook, _)| &webhook.request));
     let named = requests.flat_map(|request| {
         let identity = request.identity.iter().flat_map(|identity| [&identity.certificate, &identity.key]);
         request.ca_file.iter().chain(identity)
@@ -115,6 +148,14 @@ fn secrets(settings: &Settings) -> Vec<Named> {
     }
     if let Some(source) = &settings.server.token {
         add(source, "[server]".to_owned());
+    }
+    for (webhook, user) in webhooks(settings) {
+        if let SecretUrl::Named(source) = &webhook.url {
+            add(source, user.clone());
+        }
+        if let Some(auth) = &webhook.request.auth {
+            add(auth.secret(), user);
+        }
     }
     all
 }

@@ -8,6 +8,7 @@ mod fetch;
 mod init;
 mod interrupt;
 mod latest;
+mod notify;
 mod output;
 mod query;
 mod rehearse;
@@ -45,6 +46,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Notify(args) => notify::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Rounds(args) => rounds::run(&args),
         Command::Latest(args) => latest::run(&args),

@@ -41,7 +41,10 @@ const ELSEWHERE: [(&[&str], &str); 3] = [
         ],
         "[defaults], a [[job]] or an endpoint",
     ),
-    (&["every", "cron", "timezone", "offset", "jitter", "deadline", "run_on_start", "ping_url", "endpoints"], "a [[job]]"),
+    (
+        &["every", "cron", "timezone", "offset", "jitter", "deadline", "run_on_start", "ping_url", "endpoints"],
+        "a [[job]]",
+    ),
     (&["database", "workers", "grace"], "the top of the file, before the first section"),
 ];
 

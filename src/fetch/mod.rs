@@ -26,8 +26,10 @@ mod resolver;
 pub mod retry;
 mod tls;
 mod tree;
+mod webhook;
 
 pub use attempt::{Ask, Attempt, attempt};
 pub use client::{ClientError, Clients, CredentialsError};
 pub use pages::{Gathered, next_link};
 pub use request::{PreparedJob, Request, RequestError};
+pub use webhook::{Undelivered, Webhook, WebhookError};

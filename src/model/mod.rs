@@ -3,6 +3,7 @@
 mod detail;
 mod document;
 mod evidence;
+mod incident;
 mod job;
 mod memory;
 mod outcome;
@@ -14,6 +15,7 @@ mod timestamp;
 pub use detail::Detail;
 pub use document::Document;
 pub use evidence::{Answer, Evidence, Guess, UnknownGuess};
+pub use incident::{Incident, IncidentKey, IncidentMemory, Told, ToldKey};
 pub use job::{EndpointLabel, JobName, Layout};
 pub use memory::{HostPause, Memory, Remembered, Validators};
 pub use outcome::Outcome;

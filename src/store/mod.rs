@@ -5,6 +5,7 @@ mod error;
 mod evidence;
 mod file_identity;
 pub mod history;
+mod incidents;
 mod lock;
 mod memory;
 mod open;

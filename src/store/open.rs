@@ -15,10 +15,11 @@ use super::lock::{Lock, beside};
 use super::write::Writer;
 
 /// Append-only: a migration that was released is never changed.
-const MIGRATIONS: [M<'_>; 3] = [
+const MIGRATIONS: [M<'_>; 4] = [
     M::up(include_str!("../../migrations/0001_rounds.sql")),
     M::up(include_str!("../../migrations/0002_evidence.sql")),
     M::up(include_str!("../../migrations/0003_round_by_due.sql")),
+    M::up(include_str!("../../migrations/0005_notify.sql")),
 ];
 
 /// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).

@@ -1,0 +1,60 @@
+//! The part of the wiring that tells somebody: stored rounds in, what is to be remembered to Storage.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+
+use crate::actors::messages::RememberIncidents;
+use crate::actors::{Notifier, Storage, notify};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Notify, Settings};
+use crate::fetch::{Undelivered, WebhookError};
+use crate::model::ClosedRound;
+
+/// At the end, so long is given to what waits to be told.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Sends a test message to each that the config wants to be told, and answers how it went. Blocks.
+pub fn test_notify(
+    settings: &Settings,
+) -> impl Iterator<Item = (&Notify, Result<Result<(), Undelivered>, WebhookError>)> {
+    notify::test(settings, SystemClock::new().now())
+}
+
+/// See the module.
+pub struct Teller {
+    notifier: Notifier,
+    storage: Addr<Storage>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Teller {
+    pub fn new(notifier: Notifier, storage: Addr<Storage>, clock: Arc<dyn Clock>) -> Self {
+        Self { notifier, storage, clock }
+    }
+
+    /// Takes note of a stored round.
+    pub fn observe(&mut self, round: &ClosedRound) {
+        self.notifier.observe(round);
+    }
+
+    /// Tells what is to be told, and has it remembered. To be called each second.
+    pub fn tell(&mut self) {
+        self.notifier.tell(self.clock.now());
+        if let Some(changes) = self.notifier.changes() {
+            self.storage.do_send(RememberIncidents(changes));
+        }
+    }
+
+    /// Has what is left remembered, and gives what waits to be told a last chance.
+    pub async fn stop(mut self) {
+        if let Some(changes) = self.notifier.changes() {
+            // Storage is gone only when the process ends for that.
+            let _ = self.storage.send(RememberIncidents(changes)).await;
+        }
+        let notifier = self.notifier;
+        // A panic in it would have nothing left to harm.
+        let _ = tokio::task::spawn_blocking(move || notifier.stop(LAST_WORDS)).await;
+    }
+}

@@ -1,0 +1,245 @@
+//! `[[notify]]` and `ping_url`: the real daemon, beside an API that fails when the test wants it and a webhook that listens.
+
+mod support;
+
+#[path = "support/canned.rs"]
+mod canned;
+#[path = "support/daemon.rs"]
+mod daemon;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use canned::{Canned, answer, canned};
+use daemon::{Daemon, Home, PATIENCE};
+use serde_json::Value;
+use support::{Ran, gatherd, run, sample_api, until, write};
+
+/// What stands in URLs of webhooks and is nobody's business.
+const SECRET: &str = "T0K3N-s3cret";
+
+/// An API that fails as long as the switch is on.
+fn api() -> (Canned, Arc<AtomicBool>) {
+    let failing = Arc::new(AtomicBool::new(true));
+    let switch = Arc::clone(&failing);
+    let api = canned(move |_| match switch.load(Ordering::Relaxed) {
+        true => answer("500 Internal Server Error", "", "no"),
+        false => answer("200 OK", "", "{}"),
+    });
+    (api, failing)
+}
+
+/// A webhook that takes everything.
+fn hook() -> Canned {
+    canned::always(answer("204 No Content", "", ""))
+}
+
+fn job(keys: &str, urls: &[String]) -> String {
+    format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\nretries = 0\n{keys}\nendpoints = {urls:?}\n")
+}
+
+/// The JSON objects that the webhook got so far.
+fn told(hook: &Canned) -> Vec<Value> {
+    let body = |request: String| request.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).expect("a body");
+    hook.requests().into_iter().map(|request| serde_json::from_str(&body(request)).expect("JSON")).collect()
+}
+
+fn wait_for(hook: &Canned, count: usize) -> Vec<Value> {
+    until("a message", || hook.requests().len() >= count);
+    told(hook)
+}
+
+fn logged(daemon: Daemon, message: &str) -> Vec<Value> {
+    daemon.stop().into_iter().filter(|line| line["message"] == message).collect()
+}
+
+fn command(folder: &Path, args: &[&str]) -> Ran {
+    let mut command = gatherd(args);
+    command.current_dir(folder);
+    run(command)
+}
+
+#[test]
+fn endpoints_of_one_host_are_told_in_one_message_and_their_recovery_in_another_over_a_restart() {
+    let ((api, failing), healthy, hook) = (api(), sample_api(), hook());
+    let urls = [api.url("/1"), api.url("/2"), healthy.url("/healthy"), api.url("/3")];
+    let notify = format!("[[notify]]\nname = \"ops\"\nurl = {:?}\nafter = 3\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &urls)));
+    let daemon = home.start();
+    let first = wait_for(&hook, 1).remove(0);
+    assert_eq!((&first["event"], &first["count"], &first["version"]), (&"failing".into(), &3.into(), &1.into()));
+    let endpoint = &first["endpoints"][2];
+    assert_eq!((&endpoint["job"], &endpoint["endpoint"]), (&"job".into(), &urls[3].clone().into()));
+    assert_eq!((&endpoint["outcome"], &endpoint["http_status"]), (&"http_status".into(), &500.into()));
+    assert!(endpoint["rounds"].as_u64().is_some_and(|rounds| rounds >= 3), "{endpoint}");
+    daemon.wait_for("told");
+    daemon.stop();
+
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 5);
+    failing.store(false, Ordering::Relaxed);
+    let messages = wait_for(&hook, 2);
+    assert_eq!((&messages[1]["event"], &messages[1]["count"]), (&"recovered".into(), &3.into()), "nothing is repeated");
+    assert_eq!(messages[1]["endpoints"][0]["since"], first["endpoints"][0]["since"], "since when it failed is known");
+    daemon.wait_for("told");
+    daemon.stop();
+    assert_eq!(home.number("SELECT count(*) FROM incident"), 0);
+    assert_eq!(hook.requests().len(), 2);
+    assert!(hook.requests()[0].starts_with("POST /hook HTTP/1.1\r\n"));
+    assert!(hook.requests()[0].contains("user-agent: gatherd/"));
+}
+
+#[test]
+fn a_webhook_and_a_ping_that_hang_delay_no_round_and_not_the_end() {
+    let api = sample_api();
+    let ping = format!("ping_url = {:?}", api.url("/hang/ping"));
+    let notify = format!("[[notify]]\nurl = {:?}\nafter = 1\n", api.url("/hang/hook"));
+    let home = Home::new(&format!("{}{notify}", job(&ping, &[api.url("/healthy"), api.url("/html-500")])));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 25);
+    let begun = Instant::now();
+    let rest = logged(daemon, "not told: the daemon stops");
+    assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
+    drop(rest);
+    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status <> 'complete'"), 0);
+}
+
+#[test]
+fn a_message_that_is_refused_for_the_moment_is_sent_again() {
+    let (api, _failing) = api();
+    let count = AtomicUsize::new(0);
+    let hook = canned(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => answer("503 Service Unavailable", "Retry-After: 1\r\n", ""),
+        _ => answer("200 OK", "", "ok"),
+    });
+    let notify = format!("[[notify]]\nurl = {:?}\nkind = \"slack\"\nafter = 1\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &[api.url("/1")])));
+    let daemon = home.start();
+    let line = daemon.wait_for("told");
+    assert_eq!(line["notify"], "slack");
+    let messages = told(&hook);
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0], messages[1]);
+    assert!(messages[0]["text"].as_str().is_some_and(|text| text.contains("fails*\n")), "{}", messages[0]);
+    daemon.stop();
+}
+
+#[test]
+fn each_complete_round_is_pinged_whatever_its_slots_say() {
+    let ((api, _failing), hook) = (api(), hook());
+    let home = Home::new(&job(&format!("ping_url = {:?}", hook.url("/ping")), &[api.url("/1")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 1);
+    until("pings", || hook.requests().len() >= 3);
+    daemon.stop();
+    let pings = i64::try_from(hook.requests().len()).expect("few");
+    assert!(pings <= home.number("SELECT count(*) FROM rounds WHERE status = 'complete'"));
+    assert!(hook.requests().iter().all(|request| request.starts_with("GET /ping HTTP/1.1\r\n")));
+}
+
+/// A config that tells a webhook which refuses, at URLs that are secrets.
+fn refusing(folder: &Path, hook: &Canned, api: &Canned) -> String {
+    let url = write(folder, "hook-url", format!("{}\n", hook.url(&format!("/{SECRET}/named"))));
+    let token = write(folder, "token", SECRET);
+    let ping = format!("ping_url = {:?}", hook.url(&format!("/{SECRET}/ping")));
+    let written = hook.url(&format!("/{SECRET}/written?t={SECRET}"));
+    format!(
+        "{}[[notify]]\nname = \"named\"\nurl = {{ file = {url:?} }}\nkind = \"ntfy\"\ntoken = {{ file = {token:?} }}\n\
+         after = 1\n[[notify]]\nname = \"written\"\nurl = {written:?}\nafter = 1\njobs = [\"job\"]\n",
+        job(&ping, &[api.url("/1")])
+    )
+}
+
+#[test]
+fn the_url_of_a_webhook_is_in_nothing_that_is_left_behind_and_a_refusal_is_logged() {
+    let (api, _failing) = api();
+    let hook = canned::always(answer("404 Not Found", "", SECRET));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let home = Home::new(&refusing(folder.path(), &hook, &api));
+    let mut command = home.command();
+    command.env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace");
+    let daemon = Daemon::of(command);
+    let refused = daemon.wait_for("could not be told");
+    assert_eq!(refused["error"], "http_status: 404 Not Found");
+    let mut log =
+        vec![refused, daemon.wait_for("could not be told"), daemon.wait_for("the ping_url could not be called")];
+    for name in ["gatherd.db", "gatherd.db-wal"] {
+        let bytes = std::fs::read(home.folder.path().join(name)).expect("readable");
+        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{name}");
+    }
+    log.extend(daemon.stop());
+    assert!(!format!("{log:?}").contains(SECRET));
+    let sent = hook.requests().into_iter().find(|request| request.contains("/named")).expect("a message");
+    assert!(sent.contains(&format!("authorization: Bearer {SECRET}")) && sent.contains("priority: high"), "{sent}");
+}
+
+#[test]
+fn check_and_the_test_message_show_who_is_told_without_the_url() {
+    let ((api, _failing), folder) = (api(), tempfile::tempdir().expect("a temporary folder"));
+    let good = canned(|request| match request.contains("/named") {
+        true => answer("200 OK", "", ""),
+        false => answer("410 Gone", "", ""),
+    });
+    write(folder.path(), "config.toml", refusing(folder.path(), &good, &api));
+    let origin = good.url("");
+    let ran = command(folder.path(), &["check"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains(&format!("  ping {origin}/***\n")), "{}", ran.stdout);
+    assert!(ran.stdout.contains("named  ntfy  the URL in the file "), "{}", ran.stdout);
+    let written = format!("written  json  {origin}/***  after 1 round, pause 1h, job\n");
+    assert!(ran.stdout.contains(&written), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(SECRET));
+
+    let ran = command(folder.path(), &["notify", "--test"]);
+    assert_eq!(ran.code, Some(1), "one failed");
+    assert!(ran.stdout.contains("told    named  ntfy"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("/***  http_status: 410 Gone\n"), "{}", ran.stdout);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(SECRET));
+    assert!(good.requests()[0].contains("a test: messages arrive"), "{}", good.requests()[0]);
+    write(folder.path(), "config.toml", job("", &[api.url("/1")]));
+    let ran = command(folder.path(), &["notify", "--test"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
+}
+
+#[test]
+fn mistakes_about_who_is_told_have_their_lines_and_show_no_url() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = format!(
+        r#"[[job]]
+name = "sales"
+every = "1m"
+ping_url = "ftp://example.com/{SECRET}"
+endpoints = ["https://example.com/"]
+
+[[notify]]
+name = "ops"
+url = "hooks.example.com/{SECRET}"
+kind = "discord"
+after = 0
+pause = "500 years"
+jobs = ["sale"]
+headers = {{ X = "{{{{ due }}}}" }}
+retries = 3
+
+[[notify]]
+name = "ops"
+url = {{ evn = "HOOK" }}
+kind = "smoke"
+
+[[notify]]
+afer = 3
+
+[[notify]]
+kind = "json"
+
+[notify_by]
+"#
+    );
+    write(folder.path(), "config.toml", text);
+    let ran = command(folder.path(), &["check"]);
+    assert_eq!(ran.code, Some(78));
+    assert!(!ran.stderr.contains(SECRET), "{}", ran.stderr);
+    insta::assert_snapshot!(ran.stderr, @"");
+}
