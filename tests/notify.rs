@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use canned::{Canned, answer, canned};
 use daemon::{Daemon, Home, PATIENCE};
+use rusqlite::Connection;
 use serde_json::Value;
 use support::{Ran, gatherd, run, sample_api, until, write};
 
@@ -100,9 +101,9 @@ fn a_webhook_and_a_ping_that_hang_delay_no_round_and_not_the_end() {
     let daemon = home.start();
     daemon.wait_for_rounds("job", 25);
     let begun = Instant::now();
-    let rest = logged(daemon, "not told: the daemon stops");
+    let untold = logged(daemon, "not told: the daemon stops");
     assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
-    drop(rest);
+    assert_eq!(untold.len(), 1, "{untold:#?}");
     assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status <> 'complete'"), 0);
 }
 
@@ -137,6 +138,25 @@ fn each_complete_round_is_pinged_whatever_its_slots_say() {
     let pings = i64::try_from(hook.requests().len()).expect("few");
     assert!(pings <= home.number("SELECT count(*) FROM rounds WHERE status = 'complete'"));
     assert!(hook.requests().iter().all(|request| request.starts_with("GET /ping HTTP/1.1\r\n")));
+}
+
+#[test]
+fn a_database_that_refuses_is_told_as_trouble_of_the_daemon_itself() {
+    let (healthy, hook) = (sample_api(), hook());
+    let notify = format!("[[notify]]\nurl = {:?}\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &[healthy.url("/healthy")])));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 1);
+    let lock = Connection::open(home.database()).expect("the database opens");
+    lock.busy_timeout(PATIENCE).expect("a limit");
+    lock.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let message = wait_for(&hook, 1).remove(0);
+    assert_eq!(message["event"], "degraded");
+    assert!(message["daemon"]["waiting"].as_u64().is_some_and(|waiting| waiting > 0), "{message}");
+    drop(lock);
+    daemon.wait_for_rounds("job", 1);
+    daemon.stop();
+    assert_eq!(home.number("SELECT open FROM told WHERE subject = ''"), 1, "its end is to be told");
 }
 
 /// A config that tells a webhook which refuses, at URLs that are secrets.
@@ -241,5 +261,20 @@ kind = "json"
     let ran = command(folder.path(), &["check"]);
     assert_eq!(ran.code, Some(78));
     assert!(!ran.stderr.contains(SECRET), "{}", ran.stderr);
-    insta::assert_snapshot!(ran.stderr, @"");
+    insta::assert_snapshot!(ran.stderr, @r#"
+    config.toml:4: job "sales": ping_url: the scheme `ftp` is not http or https
+    config.toml:9: notify "ops": url: not a URL: it has to begin with http:// or https://
+    config.toml:10: notify "ops": kind: Discord takes kind = "slack" at its URL with /slack behind it
+    config.toml:11: notify "ops": after: from 1 to 1000 rounds, not 0
+    config.toml:12: notify "ops": pause: from 0s to 366 days
+    config.toml:13: notify "ops": jobs: no job is called "sale"; did you mean "sales"?
+    config.toml:14: notify "ops": headers.X: it is the same in each message: no {{ }} here
+    config.toml:15: notify "ops": retries: unknown key; it belongs in [defaults], a [[job]] or an endpoint
+    config.toml:18: notify "ops": name: another [[notify]] is called "ops"
+    config.toml:19: notify "ops": url: `evn` is none of `env`, `file` and `credential`; did you mean `env`?
+    config.toml:20: notify "ops": kind: "smoke" is not one of "json", "slack" and "ntfy"
+    config.toml:23: notify[3].afer: unknown key; did you mean `after`?
+    config.toml:25: notify[4]: `url` is missing: who is told?
+    config.toml:28: notify_by: unknown key; did you mean `notify`?
+    "#);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::Addr;
 
-use crate::actors::messages::RememberIncidents;
+use crate::actors::messages::{RememberIncidents, Settle};
 use crate::actors::{Notifier, Storage, notify};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Notify, Settings};
@@ -52,6 +52,7 @@ impl Teller {
         if let Some(changes) = self.notifier.changes() {
             // Storage is gone only when the process ends for that.
             let _ = self.storage.send(RememberIncidents(changes)).await;
+            let _ = self.storage.send(Settle { within: Duration::ZERO }).await;
         }
         let notifier = self.notifier;
         // A panic in it would have nothing left to harm.

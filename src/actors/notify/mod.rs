@@ -12,6 +12,7 @@ mod tests;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use self::health::Health;
@@ -193,6 +194,10 @@ fn messages(name: &str, webhook: Webhook, meters: Meters) -> std::io::Result<Out
                 tracing::error!(notify = target, title, "not told: the daemon stops");
                 "failed"
             }
+            Fate::Panicked => {
+                tracing::error!(notify = target, title, "not told: a defect in gatherd");
+                "failed"
+            }
         };
         meters.notified(&target, result);
     };
@@ -202,15 +207,24 @@ fn messages(name: &str, webhook: Webhook, meters: Meters) -> std::io::Result<Out
 
 fn pings(job: &JobName, webhook: Webhook, meters: Meters) -> std::io::Result<Outbox<()>> {
     let job = job.clone();
+    // Rounds may come each second: a failure that goes on is logged once.
+    let failing = AtomicBool::new(false);
     let report = move |(): &(), fate: Fate| {
         let result = match fate {
-            Fate::Delivered => "delivered",
+            Fate::Delivered => {
+                if failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!(%job, "the ping_url can be called again");
+                }
+                "delivered"
+            }
             Fate::Failed(error) => {
-                tracing::warn!(%job, %error, "the ping_url could not be called");
+                if !failing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%job, %error, "the ping_url could not be called");
+                }
                 "failed"
             }
             Fate::Dropped => "dropped",
-            Fate::Stopped => "failed",
+            Fate::Stopped | Fate::Panicked => "failed",
         };
         meters.pinged(&job, result);
     };

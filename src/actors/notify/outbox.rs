@@ -20,7 +20,8 @@ const STACK: usize = 256 * 1024;
 /// What may wait, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// So many wait at most: the oldest is dropped for a newer one. With 1, what waits for its next try is as well.
+    /// So many wait at most: the oldest is dropped for a newer one. With 1, what was tried in vain is not tried again
+    /// when there is a newer one.
     pub waiting: usize,
     /// So long after its first try one is given up.
     pub patience: Duration,
@@ -33,8 +34,10 @@ pub enum Fate {
     Delivered,
     /// This is why it was not, at last.
     Failed(Undelivered),
-    /// There were too many, or a newer one took its place.
+    /// There were too many.
     Dropped,
+    /// A defect.
+    Panicked,
     /// The daemon stopped meanwhile.
     Stopped,
 }
@@ -50,14 +53,16 @@ struct Shared<T> {
 }
 
 struct State<T> {
-    queue: VecDeque<T>,
+    queue: VecDeque<Arc<T>>,
+    /// What is being delivered, until somebody reports its fate.
+    current: Option<Arc<T>>,
     /// No pauses any more.
     stopping: bool,
     /// The thread is done.
     ended: bool,
 }
 
-impl<T: Send + 'static> Outbox<T> {
+impl<T: Send + Sync + 'static> Outbox<T> {
     /// Starts the thread, called `name`, which gives each to `deliver`, and what became of it to `report`.
     ///
     /// # Errors
@@ -68,14 +73,18 @@ impl<T: Send + 'static> Outbox<T> {
         deliver: impl Fn(&T) -> Result<(), Undelivered> + Send + 'static,
         report: impl Fn(&T, Fate) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let state = State { queue: VecDeque::new(), stopping: false, ended: false };
+        let state = State { queue: VecDeque::new(), current: None, stopping: false, ended: false };
         let report = Box::new(report);
         let shared = Arc::new(Shared { bounds, state: Mutex::new(state), changed: Condvar::new(), report });
         let outbox = Self(Arc::clone(&shared));
         let work = move || {
             while let Some(item) = shared.next() {
                 let fate = shared.deliver(&item, &deliver);
-                (shared.report)(&item, fate);
+                // Whoever waited for the end in vain has reported it.
+                let reported = shared.lock().current.take().is_none();
+                if !reported {
+                    (shared.report)(&item, fate);
+                }
             }
             shared.lock().ended = true;
             shared.changed.notify_all();
@@ -88,7 +97,7 @@ impl<T: Send + 'static> Outbox<T> {
     pub fn put(&self, item: T) {
         let mut state = self.0.lock();
         let dropped = if state.queue.len() >= self.0.bounds.waiting { state.queue.pop_front() } else { None };
-        state.queue.push_back(item);
+        state.queue.push_back(Arc::new(item));
         drop(state);
         self.0.changed.notify_all();
         if let Some(dropped) = dropped {
@@ -112,7 +121,7 @@ impl<T: Send + 'static> Outbox<T> {
             }
             state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let left = std::mem::take(&mut state.queue);
+        let left: Vec<Arc<T>> = state.current.take().into_iter().chain(std::mem::take(&mut state.queue)).collect();
         drop(state);
         left.iter().for_each(|item| (self.0.report)(item, Fate::Stopped));
     }
@@ -124,10 +133,11 @@ impl<T> Shared<T> {
     }
 
     /// The next one; `None` when there will be none.
-    fn next(&self) -> Option<T> {
+    fn next(&self) -> Option<Arc<T>> {
         let mut state = self.lock();
         loop {
             if let Some(item) = state.queue.pop_front() {
+                state.current = Some(Arc::clone(&item));
                 return Some(item);
             }
             if state.stopping {
@@ -141,7 +151,7 @@ impl<T> Shared<T> {
         let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             // A panic would end the thread, and nobody would be told any more.
-            let Ok(tried) = catch_unwind(AssertUnwindSafe(|| deliver(item))) else { return Fate::Dropped };
+            let Ok(tried) = catch_unwind(AssertUnwindSafe(|| deliver(item))) else { return Fate::Panicked };
             let error = match tried {
                 Ok(()) => return Fate::Delivered,
                 Err(error) => error,
@@ -151,36 +161,117 @@ impl<T> Shared<T> {
                 return Fate::Failed(error);
             }
             tracing::debug!(%error, again_in = ?wait, "not delivered yet");
-            if let Some(fate) = self.pause(wait) {
-                return fate;
+            match self.pause(wait) {
+                Next::Again => {}
+                Next::Newer => return Fate::Failed(error),
+                Next::Stop => return Fate::Stopped,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// Waits for the next try, unless there is to be none.
-    fn pause(&self, wait: Duration) -> Option<Fate> {
+    fn pause(&self, wait: Duration) -> Next {
         let ends = Instant::now() + wait;
         let mut state = self.lock();
         loop {
             if self.bounds.waiting == 1 && !state.queue.is_empty() {
-                return Some(Fate::Dropped);
+                return Next::Newer;
             }
             if state.stopping {
-                return Some(Fate::Stopped);
+                return Next::Stop;
             }
             let left = ends.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return None;
+                return Next::Again;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
+/// What comes after a pause.
+enum Next {
+    Again,
+    Newer,
+    Stop,
+}
+
 impl<T> Drop for Outbox<T> {
     fn drop(&mut self) {
         self.0.lock().stopping = true;
         self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::fetch::Undelivered;
+
+    /// An outbox whose deliveries each wait for a result; what became of each is answered in order.
+    #[expect(clippy::type_complexity, reason = "three ends of one test")]
+    fn outbox(waiting: usize) -> (Outbox<u32>, Sender<Result<(), Undelivered>>, Receiver<u32>, Receiver<String>) {
+        let (result, results) = channel();
+        let (beginning, begun) = channel();
+        let (fate, fates) = channel();
+        let results = Mutex::new(results);
+        let deliver = move |item: &u32| {
+            beginning.send(*item).expect("the test listens");
+            results.lock().expect("unpoisoned").recv().unwrap_or(Ok(()))
+        };
+        let report = move |item: &u32, became: Fate| {
+            let word = format!("{became:?}");
+            // The test may be over.
+            let _ = fate.send(format!("{item} {}", word.split('(').next().unwrap_or_default()));
+        };
+        let bounds = Bounds { waiting, patience: Duration::from_mins(1) };
+        (Outbox::start("test", bounds, deliver, report).expect("a thread"), result, begun, fates)
+    }
+
+    fn refused() -> Undelivered {
+        Undelivered::from(crate::fetch::Attempt::failed(crate::model::Outcome::Timeout, crate::model::Detail::new("")))
+    }
+
+    #[test]
+    fn what_is_too_much_is_dropped_the_oldest_first_while_one_hangs() {
+        let (outbox, result, begun, fates) = outbox(2);
+        outbox.put(1);
+        assert_eq!(begun.recv(), Ok(1));
+        (2..=4).for_each(|item| outbox.put(item));
+        assert_eq!(fates.recv().as_deref(), Ok("2 Dropped"));
+        for item in [1, 3, 4] {
+            result.send(Ok(())).expect("the thread listens");
+            assert_eq!(fates.recv(), Ok(format!("{item} Delivered")));
+        }
+    }
+
+    #[test]
+    fn with_one_that_waits_a_newer_one_takes_the_place_of_what_was_tried_in_vain() {
+        let (outbox, result, begun, fates) = outbox(1);
+        outbox.put(1);
+        assert_eq!(begun.recv(), Ok(1));
+        outbox.put(2);
+        outbox.put(3);
+        assert_eq!(fates.recv().as_deref(), Ok("2 Dropped"));
+        result.send(Err(refused())).expect("the thread listens");
+        assert_eq!(fates.recv().as_deref(), Ok("1 Failed"));
+        result.send(Ok(())).expect("the thread listens");
+        assert_eq!(fates.recv().as_deref(), Ok("3 Delivered"));
+    }
+
+    #[test]
+    fn at_the_end_what_hangs_and_what_waits_is_reported_once() {
+        let (outbox, result, begun, fates) = outbox(9);
+        outbox.put(1);
+        outbox.put(2);
+        assert_eq!(begun.recv(), Ok(1));
+        outbox.stop();
+        outbox.wait(Instant::now());
+        result.send(Ok(())).expect("the thread listens");
+        drop((outbox, result, begun));
+        assert_eq!(fates.iter().collect::<Vec<_>>(), ["1 Stopped", "2 Stopped"]);
     }
 }
