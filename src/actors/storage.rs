@@ -274,6 +274,7 @@ impl Storage {
             thread::sleep(SETTLE_PAUSE);
             self.retry();
         }
+        self.remember_incidents();
         if self.queue.is_empty() && !self.failed {
             // Only for those who copy the file without its log: what is committed is safe in either.
             if let Err(error) = self.writer.fold_log() {

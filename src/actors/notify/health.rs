@@ -60,9 +60,8 @@ impl Health {
         let refused = self.waiting.is_some_and(|since| since + PATIENCE <= now.monotonic);
         if refused || dropped > 0 || panics > 0 {
             let since = now.wall;
-            let (trouble, last) = self
-                .trouble
-                .get_or_insert_with(|| (Degraded { since, waiting: 0, dropped: 0, panics: 0 }, now.monotonic));
+            let began = (Degraded { since, waiting: 0, dropped: 0, panics: 0 }, now.monotonic);
+            let (trouble, last) = self.trouble.get_or_insert(began);
             trouble.waiting = vitals.waiting;
             trouble.dropped += dropped;
             trouble.panics += panics;

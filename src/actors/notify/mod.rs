@@ -143,10 +143,10 @@ impl Notifier {
 ///
 /// # Errors
 /// When a URL or token cannot be read, or no client can be made, for that one.
-pub fn test<'a>(
-    settings: &'a Settings,
+pub fn test(
+    settings: &Settings,
     now: Moment,
-) -> impl Iterator<Item = (&'a Notify, Result<Result<(), Undelivered>, WebhookError>)> {
+) -> impl Iterator<Item = (&Notify, Result<Result<(), Undelivered>, WebhookError>)> {
     let (mut clients, machine) = (Clients::default(), machine());
     settings.notify.iter().map(move |notify| {
         let message = Message::new(notify.kind, &Notice { at: now.wall, news: News::Test }, &machine);

@@ -45,11 +45,14 @@ pub enum Fate {
 /// See the module.
 pub struct Outbox<T>(Arc<Shared<T>>);
 
+/// Is shown what became of each.
+type Report<T> = Box<dyn Fn(&T, Fate) + Send + Sync>;
+
 struct Shared<T> {
     bounds: Bounds,
     state: Mutex<State<T>>,
     changed: Condvar,
-    report: Box<dyn Fn(&T, Fate) + Send + Sync>,
+    report: Report<T>,
 }
 
 struct State<T> {
@@ -123,7 +126,9 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         }
         let left: Vec<Arc<T>> = state.current.take().into_iter().chain(std::mem::take(&mut state.queue)).collect();
         drop(state);
-        left.iter().for_each(|item| (self.0.report)(item, Fate::Stopped));
+        for item in &left {
+            (self.0.report)(item, Fate::Stopped);
+        }
     }
 }
 
