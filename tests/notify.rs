@@ -162,6 +162,26 @@ fn a_database_that_refuses_is_told_as_trouble_of_the_daemon_itself() {
     assert_eq!(home.number("SELECT open FROM told WHERE subject = ''"), 1, "its end is to be told");
 }
 
+#[test]
+fn credentials_of_the_apis_are_not_sent_to_webhooks_but_what_says_how_to_connect_counts() {
+    let ((api, _failing), hook) = (api(), hook());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let token = write(folder.path(), "token", SECRET);
+    let defaults =
+        format!("[defaults]\nuser_agent = \"me/1\"\ntoken = {{ file = {token:?} }}\nheaders = {{ X = \"1\" }}\n");
+    let notify = format!("[[notify]]\nurl = {:?}\nafter = 1\n", hook.url("/hook"));
+    let ping = format!("ping_url = {:?}", hook.url("/ping"));
+    let home = Home::new(&format!("{defaults}{}{notify}", job(&ping, &[api.url("/1")])));
+    let daemon = home.start();
+    daemon.wait_for("told");
+    daemon.stop();
+    assert!(api.requests()[0].contains("authorization") && api.requests()[0].contains("x: 1"));
+    for request in hook.requests() {
+        assert!(!request.contains("authorization") && !request.contains("x: 1"), "{request}");
+        assert!(request.contains("user-agent: me/1"), "{request}");
+    }
+}
+
 /// A config that tells a webhook which refuses, at URLs that are secrets.
 fn refusing(folder: &Path, hook: &Canned, api: &Canned) -> String {
     let url = write(folder, "hook-url", format!("{}\n", hook.url(&format!("/{SECRET}/named"))));
