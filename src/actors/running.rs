@@ -191,6 +191,7 @@ impl Running {
             last_ok: memory.and_then(|memory| memory.last_ok),
             remembered: memory.and_then(|memory| memory.remembered.clone()),
             gathered: slot.gathered.take(),
+            alone: slot.hung || slot.tries > 1,
         };
         Order { job, round: self.begin.id, position, request, ask }
     }
@@ -214,8 +215,9 @@ impl Running {
         if attempt.is_to_be_continued() {
             slot.tries = 0;
             slot.last = None;
+            // Behind those that were not asked yet, so that no endless chain of pages keeps them from their turn.
             let hung = slot.hung;
-            if hung { &mut self.hung } else { &mut self.waiting }.push_front(position);
+            if hung { &mut self.hung } else { &mut self.waiting }.push_back(position);
             return None;
         }
         let tries_left = slot.tries <= request.settings().retries && !self.stopping;

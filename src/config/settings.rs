@@ -253,7 +253,9 @@ impl Endpoint {
 
 /// The host with its port.
 fn host_of(url: &Url) -> Arc<str> {
-    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default()).into()
+    // `localhost.` is `localhost`, asked for without the search list.
+    let host = url.host_str().unwrap_or_default();
+    format!("{}:{}", host.strip_suffix('.').unwrap_or(host), url.port_or_known_default().unwrap_or_default()).into()
 }
 
 impl Job {
