@@ -78,7 +78,7 @@ impl Server {
         let counts = Counts::default();
         let counted = Arc::clone(&counts);
         std::thread::spawn(move || {
-            runtime.block_on(accept(listener, acceptor, counted, (connections, frames), requests))
+            runtime.block_on(accept(listener, acceptor, counted, (connections, frames), requests));
         });
         Self { port, counts, folder: tempfile::tempdir().expect("a temporary folder") }
     }
