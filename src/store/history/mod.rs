@@ -9,6 +9,7 @@ mod jq;
 mod observations;
 mod pages;
 mod pointer;
+mod rounds;
 mod tally;
 mod vector;
 mod zone;
