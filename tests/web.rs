@@ -141,9 +141,8 @@ fn the_history_of_an_endpoint_is_answered_slot_by_slot_and_page_by_page() {
         ("/api/v1/jobs/fast/endpoints/nobody/history", 404, "no endpoint"),
         ("/api/v1/jobs/nobody/endpoints/exact/history", 404, "no job"),
         ("/api/v1/jobs/fast/endpoints/exact/history?since=yesterday", 400, "is not a moment"),
-        ("/api/v1/jobs/fast/endpoints/exact/history?since=1h&until=2h", 400, "`until` is not after `since`"),
         ("/api/v1/jobs/fast/endpoints/exact/history?after=1", 400, "`after`"),
-        ("/api/v1/jobs/fast/endpoints/exact/history?agg=avg", 400, "`agg` goes with `every`"),
+        ("/api/v1/jobs/fast/endpoints/exact/history?every=100ms", 400, "at least 1s"),
         ("/api/v1/jobs/fast/endpoints/exact/history?every=1h&agg=mean", 400, "one of avg"),
         ("/api/v1/jobs/fast/endpoints/exact/history?every=1h&timezone=Mars", 400, "`timezone`"),
         ("/api/v1/jobs/fast/endpoints/exact/history?every=1s&since=2020-01-01", 413, "10000 stretches"),
@@ -172,6 +171,11 @@ fn the_history_of_an_endpoint_is_put_together_by_stretches_of_time() {
     let (today, empty) = (days.last().expect("a day"), &days[0]);
     assert!(days.len() == 3 && today["value"].as_f64() == Some(7.0) && today["slots"].as_u64() >= Some(5), "{days:?}");
     assert_eq!((&empty["value"], &empty["slots"]), (&json!(null), &json!(0)));
+    let path = "/api/v1/jobs/fast/endpoints/number/history?field=/users&agg=max&since=2d&limit=2";
+    let first = web.json(path);
+    let second = web.json(first["next"].as_str().expect("a next page"));
+    assert_eq!((first["buckets"].as_array().map(Vec::len), &second["next"]), (Some(2), &json!(null)));
+    assert_eq!(second["buckets"][0]["value"], json!(7));
     let days = of("fails", "agg=count");
     assert!(days[0]["value"] == 0 && days[0]["slots"] == days[0]["failed"], "{days:?}");
     assert_eq!(of("fails", "fill=none"), Vec::<Value>::new());
@@ -424,7 +428,12 @@ fn the_description_is_made_from_the_code() {
     let server = upstream();
     let web = Web::start("", &once(&server));
     let text = web.get("/api/v1/openapi.json").text().expect("text");
-    insta::assert_snapshot!(text);
+    let mut description: Value = serde_json::from_str(&text).expect("JSON");
+    // Hundreds, which change with the library.
+    let zones = description.pointer_mut("/components/schemas/TimeZone/enum").expect("the time zones");
+    assert!(zones.as_array().is_some_and(|zones| zones.contains(&json!("Europe/Berlin"))));
+    *zones = json!(["Europe/Berlin"]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&description).expect("JSON"));
     web.daemon.stop();
 }
 

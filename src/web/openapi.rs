@@ -43,7 +43,7 @@ const COMMON: [(&str, &str); 6] = [
         jobs::jobs, jobs::job, jobs::run, rounds::rounds, rounds::latest_of_job, rounds::round, rounds::latest,
         rounds::ledger, history::history, events::events, health::healthz, health::readyz, health::metrics,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, history::TimeZone)),
     security(("token" = [])),
     modifiers(&Common),
 )]
