@@ -11,10 +11,12 @@ pub mod messages;
 mod running;
 mod scheduler;
 mod storage;
+mod upkeep;
 mod worker;
 
 pub use collector::Collector;
 pub use fetcher::Fetcher;
 pub use scheduler::Scheduler;
 pub use storage::{Observer, Storage};
+pub use upkeep::{Retention, Upkeep};
 pub use worker::{AttemptFn, FetchWorker, OutOfThreads};
