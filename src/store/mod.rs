@@ -5,6 +5,7 @@ pub mod backup;
 mod error;
 mod evidence;
 mod file_identity;
+pub mod history;
 mod lock;
 mod memory;
 mod open;

@@ -1,7 +1,7 @@
 //! `gatherd why`: how an endpoint does, since when, what came back, and what to try.
 
 mod advice;
-mod at;
+pub mod at;
 mod json;
 mod text;
 
@@ -13,6 +13,7 @@ use url::Url;
 
 use super::args::WhyArgs;
 use super::exit::{Failure, NO, usage};
+use super::query::known_endpoint;
 use super::source;
 use crate::model::Timestamp;
 use crate::store::read::Reader;
@@ -34,12 +35,7 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<ExitCode> {
     let at = args.at.as_deref().map(|text| at::parse(text, args.utc, now)).transpose();
     let at = at.map_err(|problem| usage(format!("--at: {problem}")))?;
     let reader = source::open(&args.query)?;
-    source::known_job(&reader, Some(&args.job))?;
-    let endpoints = reader.endpoints(&args.job)?;
-    if !endpoints.contains(&args.endpoint) {
-        let hint = source::hint(&endpoints, &args.endpoint);
-        return no(format!("no endpoint {:?} in job {:?}{hint}", args.endpoint, args.job));
-    }
+    known_endpoint(&reader, &args.job, &args.endpoint)?;
     let Some(status) = reader.status(&args.job, &args.endpoint, at)? else {
         let then = if at.is_some() { " at that time or before" } else { "" };
         return no(format!("no round with {:?} has ended{then}; gatherd rounds shows what there is", args.endpoint));
