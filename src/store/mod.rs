@@ -13,6 +13,7 @@ pub mod queue;
 pub mod read;
 pub mod retention;
 pub mod rollup;
+mod sizes;
 pub mod uptime;
 pub mod verify;
 pub mod why;

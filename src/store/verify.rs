@@ -134,17 +134,25 @@ impl Reader {
         })
     }
 
-    /// The rounds and ledger entries of a job in the order of their dues, for those who know when it was due.
+    /// The rounds and ledger entries of a job that were not pruned, in the order of their numbers, for those who know
+    /// when it was due.
     ///
     /// # Errors
     /// When the file cannot be read in time.
     pub fn handled_dues(&self, job: &str) -> Result<Vec<Handled>, StoreError> {
         self.in_time(|| {
+            let find = "SELECT job_id FROM job WHERE name = ?1";
+            let job_id: Option<i64> = self.connection.query_row(find, [job], |row| row.get(0)).optional()?;
+            let Some(job_id) = job_id else { return Ok(Vec::new()) };
+            let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            let pruned =
+                if version < super::uptime::HAS_ROLLUPS { None } else { pruned_before(&self.connection, job_id)? };
+            let kept = pruned.map_or(i64::MIN, |hour| dues_of(hour).start.as_micros());
             let mut statement = self.connection.prepare(
                 "SELECT round_id, due_at, CASE status WHEN 'missed' THEN finished_at ELSE due_at END FROM round
-                 WHERE job_id = (SELECT job_id FROM job WHERE name = ?1) ORDER BY due_at, round_id",
+                 WHERE job_id = ?1 AND due_at >= ?2 ORDER BY round_id",
             )?;
-            let handled = statement.query_map([job], |row| {
+            let handled = statement.query_map([job_id, kept], |row| {
                 let [first, last] = [row.get(1)?, row.get(2)?].map(Timestamp::from_micros);
                 Ok(Handled { round_id: row.get(0)?, first, last })
             })?;
