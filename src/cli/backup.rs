@@ -38,7 +38,7 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     }
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
-    if PathBuf::from(log).exists() {
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(refused("a log (…-wal) lies beside it: somebody uses it as a database; name another file").into());
     }
     let begun = Instant::now();

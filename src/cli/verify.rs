@@ -64,13 +64,13 @@ fn gaps(job: &Job, handled: &[Handled]) -> Vec<Problem> {
             continue;
         }
         let place = format!("job {:?}, before round {}", job.name.as_str(), after.round_id);
-        let problem = format!(
-            "{} from {} to {} are neither rounds nor in the ledger, if the cadence was `{}` then",
-            if dues.count == 1 { "a due".to_owned() } else { format!("{} dues", dues.count) },
-            dues.first,
-            dues.last,
-            job.cadence_text
-        );
+        let dues = if dues.count == 1 {
+            format!("the due {} is", dues.first)
+        } else {
+            format!("{} dues from {} to {} are", dues.count, dues.first, dues.last)
+        };
+        let cadence = &job.cadence_text;
+        let problem = format!("{dues} neither in a round nor in the ledger, if the cadence was `{cadence}` then");
         problems.push(Problem { kind: "ledger", place, problem });
         if problems.len() >= MOST_TOLD {
             break;

@@ -85,7 +85,9 @@ fn copy_pages(from: &Path, part: &Path, progress: &mut impl FnMut(u64, u64)) -> 
             }
         }
     };
-    copy().map_err(|error| sqlite(part, error))
+    // A copy is one file, that needs no log beside it to be read; a daemon that opens it makes one again.
+    let settle = || Connection::open(part)?.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()));
+    copy().and_then(|()| settle()).map_err(|error| sqlite(part, error))
 }
 
 /// Copies the database at `from` into `folder`, which is made when it is not there, as `gatherd-STAMP.db`, and removes the

@@ -231,8 +231,12 @@ fn compare(connection: &Connection, job_id: i64, hour: i64) -> rusqlite::Result<
     let mut statement = connection.prepare_cached("SELECT name FROM endpoint WHERE endpoint_id = ?1")?;
     let name: Option<String> = statement.query_row([endpoint], |row| row.get(0)).optional()?;
     let name = name.unwrap_or_default();
-    let more = if kept == made { ", which say otherwise".to_owned() } else { format!(" of the {made} that are there") };
-    Ok(Some(format!("the rollup of endpoint {name:?} tells of {kept} slots{more}")))
+    let what = if kept == made {
+        "says otherwise than its slots".to_owned()
+    } else {
+        format!("tells of {kept} slots, {made} are there")
+    };
+    Ok(Some(format!("the rollup of endpoint {name:?} {what}")))
 }
 
 /// How long a verification may take: it reads all of the file.
