@@ -6,6 +6,7 @@ mod decimal;
 mod diff;
 mod field;
 mod jq;
+mod jq_bounds;
 mod observations;
 mod pages;
 mod pointer;
