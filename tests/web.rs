@@ -183,6 +183,24 @@ fn the_history_of_an_endpoint_is_put_together_by_stretches_of_time() {
 }
 
 #[test]
+fn uptime_says_what_share_of_each_endpoint_is_ok_and_why_the_rest_is_not() {
+    let server = upstream();
+    let web = Web::start("", &once(&server));
+    web.daemon.wait_for_rounds("figures", 1);
+    let uptime = web.json("/api/v1/uptime?job=figures&since=1h");
+    let (well, ill) = (&uptime["endpoints"][0], &uptime["endpoints"][1]);
+    assert_eq!(
+        (&well["endpoint"], &well["share_ok"], &well["longest_outage"]),
+        (&json!("exact"), &json!(1.0), &json!(null))
+    );
+    assert_eq!((&ill["share_ok"], &ill["outcomes"]), (&json!(0.0), &json!({"http_status": 1})));
+    assert_eq!(ill["longest_outage"]["goes_on"], json!(true));
+    assert_eq!(web.problem(Method::GET, "/api/v1/uptime?job=nobody").0, 404);
+    assert_eq!(web.json("/api/v1/uptime?since=1h&until=2h")["endpoints"], json!([]));
+    web.daemon.stop();
+}
+
+#[test]
 fn a_round_that_was_asked_for_runs_at_once_and_the_cadence_goes_on() {
     let server = upstream();
     let web = Web::with_token(&job("figures", "every = \"1h\"", &[("exact", server.url("/exact"))]));

@@ -1,5 +1,6 @@
 //! What the actors say to each other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::model::{ClosedRound, HostPause, JobName, LedgerRow, RoundBegin, Round
 pub use crate::schedule::Phase;
 use crate::store::StoreError;
 use crate::store::read::Reader;
+use crate::store::retention::Pruned;
 
 /// Scheduler → Fetcher: a round starts.
 #[derive(Message)]
@@ -98,10 +100,60 @@ pub struct RememberPause(pub HostPause);
 #[rtype(result = "()")]
 pub struct RetryStorage;
 
-/// Maintenance → Storage: the nightly upkeep of the file.
+/// The cron → Upkeep: it is time to look after the file.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Maintain;
+
+/// Upkeep → Storage: a small part of the upkeep, between rounds. Answers `None` when the disk refuses, and it is to be
+/// left for later.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<Did>")]
+pub enum Chore {
+    /// Make hours that are over into rollups.
+    RollUp,
+    /// Delete rounds of the job that were due before this.
+    Prune(JobName, Timestamp),
+    /// Delete what failures left to look at and no slot has pointed at since.
+    PruneEvidence(Timestamp),
+    /// Give unused pages back to the file system.
+    GiveBack,
+    /// Refresh the planner's statistics, fold the log into the file and cut it.
+    FoldLog,
+}
+
+/// What came of a [`Chore`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Did {
+    /// Hours of jobs that were rolled up.
+    pub hours: usize,
+    /// Rounds and slots that were deleted.
+    pub pruned: Pruned,
+    /// Rows of evidence that were deleted.
+    pub evidence: usize,
+    /// Bytes that were given back.
+    pub bytes: u64,
+    /// Whether there is more of it to do.
+    pub more: bool,
+}
+
+/// Anyone → Upkeep: how the last upkeep went.
+#[derive(Message)]
+#[rtype(result = "Option<UpkeepReport>")]
+pub struct LastUpkeep;
+
+/// How an upkeep went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpkeepReport {
+    /// When it began.
+    pub began: Timestamp,
+    /// How long it took, the copy included.
+    pub took: Duration,
+    /// What it did in all; `more` when the disk refused and something was left undone.
+    pub did: Did,
+    /// The copy's file and bytes, and how many old ones were removed; or why there is none. `None` when none was wanted.
+    pub backup: Option<Result<(PathBuf, u64, usize), String>>,
+}
 
 /// App → Scheduler: no new rounds from now on.
 #[derive(Message)]

@@ -24,16 +24,13 @@ pub use crate::actors::OutOfThreads;
 use crate::actors::dispatch::Dispatch;
 pub use crate::actors::messages::Fatal;
 use crate::actors::messages::{Drain, Maintain, Settle, StopFiring};
-use crate::actors::{Alive, FetchWorker, Fetcher, Scheduler, Storage, Watch};
+use crate::actors::{Alive, FetchWorker, Fetcher, Retention, Scheduler, Storage, Upkeep, Watch};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Job, Settings};
+use crate::config::{Job, Maintenance, Settings};
 use crate::fetch::{Clients, PreparedJob};
-use crate::model::ClosedRound;
+use crate::model::{ClosedRound, JobName};
 use crate::schedule::Timetable;
 use crate::store;
-
-/// When the file's nightly upkeep runs: 03:17 UTC, away from the full hours at which jobs are due.
-const MAINTENANCE: &str = "0 17 3 * * *";
 
 /// How often it is checked that the actors are there, and measured what nobody reports.
 const ALIVE: Duration = Duration::from_secs(1);
@@ -74,6 +71,7 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
         tracing::warn!(rounds = history.interrupted, "the last run was killed, its open rounds are interrupted");
     }
     let database = writer.path().to_owned();
+    let retention = retention(settings, writer.jobs()?);
     System::new().block_on(async {
         let mut signals = Signals::new()?;
         let (fatal, mut fatally) = mpsc::unbounded_channel();
@@ -94,7 +92,8 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
             history.last_dues.get(job).copied()
         });
         tracing::info!(jobs = jobs.len(), workers = settings.workers, database = %database.display(), "started");
-        let scheduler = Scheduler::new(timetable, jobs, history.last_round, fetcher.clone(), storage.clone(), clock);
+        let scheduler =
+            Scheduler::new(timetable, jobs, history.last_round, fetcher.clone(), storage.clone(), clock.clone());
         let scheduler = scheduler.measured_by(meters).start();
         let actors = Actors {
             scheduler: &scheduler,
@@ -105,7 +104,9 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
             database: &database,
         };
         let served = prepared.map(|prepared| prepared.serve(settings, &actors)).transpose()?;
-        let mut maintenance = start_maintenance(storage.clone()).await.context("cannot schedule the maintenance")?;
+        let Maintenance { at, backup } = &settings.maintenance;
+        let upkeep = Upkeep::new(storage.clone(), database, retention, backup.clone(), clock).start();
+        let mut maintenance = start_maintenance(at, upkeep.clone()).await.context("cannot schedule the maintenance")?;
 
         let mut alive = tokio::time::interval(ALIVE);
         loop {
@@ -114,7 +115,12 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
                 Some(fatal) = fatally.recv() => return Err(fatal.into()),
                 _ = alive.tick() => {
                     // actix lets an actor that panics end without a word.
-                    for (name, connected) in [("scheduler", scheduler.connected()), ("fetcher", fetcher.connected())] {
+                    let actors = [
+                        ("scheduler", scheduler.connected()),
+                        ("fetcher", fetcher.connected()),
+                        ("upkeep", upkeep.connected()),
+                    ];
+                    for (name, connected) in actors {
                         anyhow::ensure!(connected, Fatal::Gone(name));
                     }
                     served.iter().for_each(Served::measure);
@@ -158,14 +164,24 @@ fn prepare(jobs: &[Job], folder: &Path) -> anyhow::Result<Vec<Arc<PreparedJob>>>
     jobs.iter().map(|job| Ok(Arc::new(PreparedJob::new(job, folder, &mut clients)?))).collect()
 }
 
+/// How long the rounds of each job are kept. Jobs that are not configured any more are kept as the file's top says.
+fn retention(settings: &Settings, known: Vec<JobName>) -> Retention {
+    let retain = |job: &JobName| settings.jobs.iter().find(|configured| configured.name == *job);
+    let of = |job: JobName| {
+        let kept = retain(&job).map_or(settings.retain, |configured| configured.retain);
+        (job, kept)
+    };
+    known.into_iter().map(of).collect()
+}
+
 /// tokio-cron-scheduler drives what wants a nightly cron and not precision; its closure only sends a message.
-async fn start_maintenance(storage: Addr<Storage>) -> Result<JobScheduler, JobSchedulerError> {
+async fn start_maintenance(at: &str, upkeep: Addr<Upkeep>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     let send = move |_, _| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let storage = storage.clone();
-        Box::pin(async move { storage.do_send(Maintain) })
+        let upkeep = upkeep.clone();
+        Box::pin(async move { upkeep.do_send(Maintain) })
     };
-    scheduler.add(CronJob::new_async(MAINTENANCE, send)?).await?;
+    scheduler.add(CronJob::new_async(at, send)?).await?;
     scheduler.start().await?;
     Ok(scheduler)
 }

@@ -15,6 +15,7 @@ mod paths;
 mod problem;
 mod rounds;
 mod rows;
+mod uptime;
 
 use std::any::Any;
 use std::io;
