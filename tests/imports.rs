@@ -28,7 +28,7 @@ const LIBRARIES: [(&str, &[&str]); 7] = [
     ("hyper", &["fetch"]),
     ("rusqlite", &["store"]),
     ("actix", &["actors", "web", "app"]),
-    ("actix_web", &["web", "app"]),
+    ("actix_web", &["web"]),
     ("utoipa", &["web"]),
     ("clap", &["cli", "telemetry"]),
 ];

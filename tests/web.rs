@@ -104,10 +104,15 @@ fn the_ledger_says_what_did_not_run_and_why() {
     let url = format!("http://{}/", hangs.local_addr().expect("an address"));
     let web = Web::start("", &job("slow", "every = \"100ms\"\ndeadline = \"350ms\"", &[("hangs", url)]));
     web.daemon.wait_for("due without a round");
-    web.daemon.wait_for_rounds("slow", 2);
-    let ledger = web.json("/api/v1/ledger?job=slow&limit=1");
-    assert_eq!((&ledger["rounds"][0]["status"], &ledger["rounds"][0]["cause"]), (&json!("skipped"), &json!("overlap")));
-    assert!(ledger["next"].as_str().is_some_and(|next| next.starts_with("/api/v1/ledger?job=slow&limit=1&before=")));
+    web.daemon.wait_for("due without a round");
+    web.daemon.wait_for_rounds("slow", 1);
+    let ledger = web.json("/api/v1/ledger?job=slow");
+    let entries = ledger["rounds"].as_array().expect("a list");
+    assert!(entries.iter().any(|entry| entry["status"] == "skipped" && entry["cause"] == "overlap"), "{ledger}");
+    let page = web.json("/api/v1/ledger?job=slow&limit=1");
+    let next = page["next"].as_str().expect("a next page");
+    assert!(next.starts_with("/api/v1/ledger?job=slow&limit=1&before="), "{next}");
+    assert_eq!(web.json(next)["rounds"].as_array().map(Vec::len), Some(1));
     assert_eq!(web.problem(Method::GET, "/api/v1/ledger?job=nobody").0, 404);
     drop(web);
 }
@@ -461,7 +466,7 @@ fn the_page_to_try_it_needs_nothing_from_elsewhere() {
     let web = Web::start("", &once(&server));
     let page = web.get("/api/docs").text().expect("text");
     let files: Vec<&str> =
-        page.split(['"', '\'']).filter(|text| text.starts_with("./") || text.ends_with(".css")).collect();
+        page.split(['"', '\'']).filter(|text| text.starts_with("./") || text.contains(".css")).collect();
     assert!(files.len() >= 4 && !page.contains("//cdn") && !page.contains("https://"), "{page}");
     for file in files {
         assert_eq!(web.get(&format!("/api/docs/{file}")).status().as_u16(), 200, "{file}");

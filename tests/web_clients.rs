@@ -65,7 +65,7 @@ fn a_head_that_is_slow_large_or_no_http_costs_only_its_own_connection() {
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").expect("sent");
     let large = web.raw(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(200_000)));
     assert!(large.is_empty() || large.starts_with("HTTP/1.1 431"), "{large}");
-    let many: String = (0..200).map(|number| format!("X-{number}: x\r\n")).collect();
+    let many = "X-More: x\r\n".repeat(200);
     let many = web.raw(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"));
     assert!(many.is_empty() || many.starts_with("HTTP/1.1 431"), "{many}");
     assert!(web.raw("\u{1}\u{2}\u{3}\r\n\r\n").starts_with("HTTP/1.1 400"));

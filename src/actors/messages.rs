@@ -237,10 +237,13 @@ pub struct StorageState {
     pub failed: bool,
 }
 
+/// What is asked of the file: it gets a connection that only reads, or why there is none, and hands on the answer itself.
+pub type AskFile = Box<dyn FnOnce(Result<&Reader, StoreError>) + Send>;
+
 /// API → file readers: a question to the file, asked on a connection that only reads.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Question(pub Box<dyn FnOnce(Result<&Reader, StoreError>) + Send>);
+pub struct Question(pub AskFile);
 
 /// What ends the process: going on would lose data or do harm.
 #[derive(Debug, thiserror::Error)]

@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 
 pub use self::once::{Afterwards, Unstored, fetch_rounds, fetch_urls};
+use self::serve::Actors;
 pub use self::serve::CannotListen;
-use self::serve::{Actors, Served};
 pub use crate::actors::OutOfThreads;
 use crate::actors::dispatch::Dispatch;
 pub use crate::actors::messages::Fatal;
@@ -114,23 +114,19 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
                 biased;
                 Some(fatal) = fatally.recv() => return Err(fatal.into()),
                 _ = alive.tick() => {
-                    // actix lets an actor that panics end without a word.
-                    let actors = [
+                    all_there([
                         ("scheduler", scheduler.connected()),
                         ("fetcher", fetcher.connected()),
                         ("upkeep", upkeep.connected()),
-                    ];
-                    for (name, connected) in actors {
-                        anyhow::ensure!(connected, Fatal::Gone(name));
-                    }
-                    served.iter().for_each(Served::measure);
+                    ])?;
+                    serve::measure(served.as_ref());
                 }
                 name = signals.stop() => {
                     tracing::info!(signal = name.1, "stopping: no new rounds, running ones get their grace time");
                     break;
                 }
                 Some(round) = stored.recv() => {
-                    served.iter().for_each(|served| served.publish(&round));
+                    serve::publish(served.as_ref(), &round);
                     if watch(&round).is_break() { break }
                 }
             }
@@ -146,17 +142,20 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
             ended = drain => ended,
         };
         while let Ok(round) = stored.try_recv() {
-            served.iter().for_each(|served| served.publish(&round));
+            serve::publish(served.as_ref(), &round);
             // What is shown now can no longer change when to stop.
             let _ = watch(&round);
         }
         maintenance.shutdown().await.context("cannot stop the maintenance")?;
-        if let Some(served) = served {
-            served.stop().await;
-        }
+        serve::stop(served).await;
         tracing::info!("stopped");
         Ok(ended)
     })
+}
+
+/// actix lets an actor that panics end without a word.
+fn all_there(actors: [(&'static str, bool); 3]) -> Result<(), Fatal> {
+    actors.into_iter().find(|(_, connected)| !connected).map_or(Ok(()), |(name, _)| Err(Fatal::Gone(name)))
 }
 
 fn prepare(jobs: &[Job], folder: &Path) -> anyhow::Result<Vec<Arc<PreparedJob>>> {

@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::Addr;
-use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -18,7 +17,7 @@ use crate::config::{Listen, Secret, Settings};
 use crate::model::{ClosedRound, JobName};
 use crate::web::api::{Api, Sources};
 use crate::web::hosts::Hosts;
-use crate::web::{self, Feed};
+use crate::web::{self, Feed, ServerHandle};
 
 /// Threads that read the file for the API.
 const READERS: usize = 3;
@@ -134,30 +133,33 @@ impl Prepared {
             alive: actors.alive.clone(),
             database: actors.database.to_owned(),
         };
-        served.measure();
+        measure(Some(&served));
         Ok(served)
     }
 }
 
-impl Served {
-    /// Tells those who listen of a round that is stored.
-    pub fn publish(&self, round: &ClosedRound) {
-        self.feed.publish(round);
+/// Tells those who listen, if somebody does, of a round that is stored.
+pub fn publish(served: Option<&Served>, round: &ClosedRound) {
+    if let Some(served) = served {
+        served.feed.publish(round);
     }
+}
 
-    /// Looks at what nobody reports, and folds what was measured into the histograms.
-    pub fn measure(&self) {
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut log = self.database.clone().into_os_string();
-        log.push("-wal");
-        self.meters.database(bytes(&self.database), bytes(Path::new(&log)));
-        self.meters.alive(self.alive.count());
-        self.prometheus.run_upkeep();
-    }
+/// Looks at what nobody reports, and folds what was measured into the histograms.
+pub fn measure(served: Option<&Served>) {
+    let Some(served) = served else { return };
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let mut log = served.database.clone().into_os_string();
+    log.push("-wal");
+    served.meters.database(bytes(&served.database), bytes(Path::new(&log)));
+    served.meters.alive(served.alive.count());
+    served.prometheus.run_upkeep();
+}
 
-    /// Ends streams, and gives answers that are being sent a second.
-    pub async fn stop(self) {
-        self.feed.close();
-        self.handle.stop(true).await;
+/// Ends streams, and gives answers that are being sent a second.
+pub async fn stop(served: Option<Served>) {
+    if let Some(served) = served {
+        served.feed.close();
+        served.handle.stop(true).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The description of the API (OpenAPI 3.1), made from the handlers, and a page to try it that is part of the binary.
+//! The description of the API (`OpenAPI` 3.1), made from the handlers, and a page to try it that is part of the binary.
 
 use std::sync::{Arc, LazyLock};
 
@@ -43,7 +43,7 @@ const COMMON: [(&str, &str); 6] = [
         jobs::jobs, jobs::job, jobs::run, rounds::rounds, rounds::latest_of_job, rounds::round, rounds::latest,
         rounds::ledger, history::history, uptime::uptime, events::events, health::healthz, health::readyz, health::metrics,
     ),
-    components(schemas(Problem, history::TimeZone)),
+    components(schemas(Problem, history::answers::TimeZone)),
     security(("token" = [])),
     modifiers(&Common),
 )]

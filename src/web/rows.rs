@@ -11,6 +11,7 @@ use crate::store::read::{NamedRow, Value};
 
 /// A round, or an entry of the ledger: a due that did not become a complete round.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the view")]
 pub struct Round {
     /// Its number: unique, and growing with time.
     pub round_id: i64,

@@ -1,5 +1,7 @@
 //! The history of an endpoint: its observations one by one, or put together by stretches of time.
 
+pub mod answers;
+
 use std::ops::ControlFlow;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,11 +11,10 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::SecondsFormat;
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
+use self::answers::{History, Observations, Stretches, TimeZone, observed, stretch};
 use super::answer::{self, json};
 use super::api::Api;
 use super::parameters::{Limit, Moment, Query};
@@ -22,9 +23,7 @@ use super::problem::Problem;
 use super::rounds::known_job;
 use crate::config::parse_duration;
 use crate::model::{RoundId, Timestamp};
-use crate::store::history::{
-    Aggregate, Bucket, Buckets, Every, Field, Fill, Found, Observation, Place, Selection, Span, Zone,
-};
+use crate::store::history::{Aggregate, Bucket, Buckets, Every, Field, Fill, Found, Place, Selection, Span, Zone};
 use crate::store::read::Reader;
 
 /// The most buckets of an answer.
@@ -74,83 +73,6 @@ pub struct Wanted {
     /// Only what comes after this observation: `next` of a page has it.
     #[param(pattern = "^[0-9]{1,15}[.][0-9]{1,9}[.][0-9]{1,6}$")]
     after: Option<String>,
-}
-
-/// How an endpoint's history is answered.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum History {
-    /// One by one.
-    Observations(Observations),
-    /// By stretches of time.
-    Stretches(Stretches),
-}
-
-/// A page of observations in the order of their dues.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub struct Observations {
-    /// The oldest first.
-    observations: Vec<Observed>,
-    /// Where the next page is; null when there is none.
-    next: Option<String>,
-}
-
-/// One observation.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Observed {
-    /// Its round.
-    round_id: i64,
-    /// The instant that the cadence asked for.
-    #[schema(format = DateTime)]
-    due_at: String,
-    /// When it ended.
-    #[schema(format = DateTime)]
-    fetched_at: String,
-    /// Its position in the round's vector, from 0.
-    position: u32,
-    /// `ok`, or why there is no document.
-    #[schema(example = "ok")]
-    outcome: String,
-    /// The status of the last attempt, when its answer came that far.
-    http_status: Option<u16>,
-    /// Requests made.
-    attempts: u32,
-    /// How long it took.
-    elapsed_ms: f64,
-    /// More about how it ended, or why the field has no value.
-    detail: Option<String>,
-    /// The document or the field as it was sent; null when there is none.
-    #[schema(value_type = serde_json::Value)]
-    value: Option<Box<RawValue>>,
-}
-
-/// The history by stretches of time.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Stretches {
-    /// The oldest first.
-    buckets: Vec<Stretch>,
-    /// Where further ones are, when these are as many as were asked for; null when there are none.
-    next: Option<String>,
-}
-
-/// One stretch of time.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Stretch {
-    /// Its first moment.
-    #[schema(format = DateTime)]
-    from: String,
-    /// The first moment after it.
-    #[schema(format = DateTime)]
-    until: String,
-    /// What was made of the values; null when there is none.
-    #[schema(value_type = Option<f64>)]
-    value: Option<Box<RawValue>>,
-    /// How many numbers there are in it.
-    values: u64,
-    /// How many slots, with a document or without.
-    slots: u64,
-    /// How many slots without a document.
-    failed: u64,
 }
 
 /// The history of an endpoint: documents or one field of them over time.
@@ -214,19 +136,6 @@ fn field(text: &str) -> Result<Field, Problem> {
     }
     Field::parse(text).map_err(|error| Problem::bad_request(format!("`field`: {error}")))
 }
-
-/// A time zone by its name in the IANA database.
-#[derive(Debug)]
-pub struct TimeZone;
-
-impl PartialSchema for TimeZone {
-    fn schema() -> RefOr<Schema> {
-        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
-    }
-}
-
-impl ToSchema for TimeZone {}
 
 /// The parameters, understood.
 struct How {
@@ -307,15 +216,6 @@ fn exact(moment: Timestamp) -> Option<String> {
     Some(moment.to_utc()?.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-impl History {
-    fn next(&self) -> Option<&String> {
-        match self {
-            Self::Observations(page) => page.next.as_ref(),
-            Self::Stretches(page) => page.next.as_ref(),
-        }
-    }
-}
-
 /// Where values come from.
 struct Source<'a> {
     reader: &'a Reader,
@@ -384,37 +284,4 @@ impl Source<'_> {
         found.truncate(most);
         Ok(Stretches { buckets: found.into_iter().map(stretch).collect::<Result<_, _>>()?, next })
     }
-}
-
-fn stretch(bucket: Bucket) -> Result<Stretch, Problem> {
-    let value = bucket.value.map(RawValue::from_string).transpose().map_err(|error| Problem::internal(&error))?;
-    Ok(Stretch {
-        from: bucket.from.to_string(),
-        until: bucket.until.to_string(),
-        value,
-        values: bucket.values,
-        slots: bucket.slots,
-        failed: bucket.failed,
-    })
-}
-
-fn observed(observation: &Observation<'_>, field: &Field) -> Result<Observed, Problem> {
-    let (value, note) = match observation.body.map(|body| field.find(body)) {
-        Some(Found::Value(value)) => (Some(value.into_owned()), None),
-        Some(Found::Nothing(note)) => (None, note),
-        None => (None, None),
-    };
-    let value = value.map(RawValue::from_string).transpose().map_err(|error| Problem::internal(&error))?;
-    Ok(Observed {
-        round_id: observation.place.round.0,
-        due_at: observation.place.due.to_string(),
-        fetched_at: observation.fetched_at.to_string(),
-        position: observation.place.position,
-        outcome: observation.outcome.to_owned(),
-        http_status: observation.http_status,
-        attempts: observation.attempts,
-        elapsed_ms: observation.elapsed.as_secs_f64() * 1e3,
-        detail: observation.detail.map(str::to_owned).or(note),
-        value,
-    })
 }
