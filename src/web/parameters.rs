@@ -84,7 +84,9 @@ impl TryFrom<String> for Moment {
     fn try_from(text: String) -> Result<Self, String> {
         let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
         let moment = DateTime::parse_from_rfc3339(&text).ok().map(|moment| moment.to_utc()).or_else(day);
-        let ago = || Some(Timestamp::from(Utc::now()).minus(parse_duration(&text)?));
+        // A bare 0 is a duration as well, and no year.
+        let span = || parse_duration(&text).filter(|_| text.ends_with(char::is_alphabetic));
+        let ago = || Some(Timestamp::from(Utc::now()).minus(span()?));
         moment.map(Timestamp::from).or_else(ago).map(Self).ok_or_else(|| {
             format!("{text:?} is not a moment: 2026-11-24T12:00:00Z, 2026-11-24, or how long ago, such as 7d")
         })
