@@ -3,7 +3,7 @@
 # Not part of `cargo test`. Needs `pip install schemathesis`; SCHEMATHESIS names the program where it is not in the path.
 set -eu
 st=${SCHEMATHESIS:-st}
-gatherd=${GATHERD:-target/debug/gatherd}
+gatherd=$(realpath "${GATHERD:-target/debug/gatherd}")
 folder=$(mktemp -d)
 api='' daemon=''
 clean() {
@@ -44,6 +44,8 @@ daemon=$!
 for _ in $(seq 100); do grep -q 'round stored' "$folder/daemon.log" && break; sleep 0.1; done
 server=$(grep listening "$folder/daemon.log" | grep -o '127\.0\.0\.1:[0-9][0-9]*')
 
+# It leaves a cache where it runs.
+cd "$folder"
 # Streams do not end; tests/web_clients.rs has them.
 "$st" run "http://$server/api/v1/openapi.json" --header "Authorization: Bearer for-schemathesis" \
     --exclude-path /api/v1/events --checks all --max-examples "${EXAMPLES:-50}" "$@"
