@@ -6,7 +6,8 @@
 //! - [`model`]: the words of the domain as plain data; [`clock`]: what time it is
 //! - [`schedule`]: when a job is due; [`config`]: what the user wants
 //! - [`fetch`]: one bounded attempt; [`store`]: the SQLite file
-//! - [`actors`]: who does it: Scheduler, Fetcher, worker pool, Storage; [`app`]: the wiring
+//! - [`actors`]: who does it: Scheduler, Fetcher, worker pool, Storage, the file's readers
+//! - [`web`]: the HTTP API; [`app`]: the wiring
 //! - [`sample_api`]: a server that behaves well and badly, for the demo, tests and benches
 //! - [`cli`]: the commands; [`telemetry`]: the log
 //!
@@ -23,6 +24,8 @@ pub mod fetch;
 pub mod store;
 
 pub mod actors;
+pub mod web;
+
 pub mod app;
 
 pub mod sample_api;

@@ -252,6 +252,12 @@ impl Dispatch {
         std::mem::take(&mut self.pauses)
     }
 
+    /// Attempts in the pool.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// Whether no round runs.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::changes::Changes;
 use super::dispatch::{Dispatch, Order};
-use super::messages::{Drain, Fatal, FetchSlot, RememberPause, SlotFetched, StartRound, StoreRound};
+use super::messages::{AskBusy, Drain, Fatal, FetchSlot, RememberPause, SlotFetched, StartRound, StoreRound};
+use super::meters::Meters;
 use super::worker::FetchWorker;
 use crate::clock::{Clock, Moment};
 use crate::model::Outcome;
@@ -28,6 +29,7 @@ pub struct Fetcher {
     clock: Arc<dyn Clock>,
     /// Logs changed outcomes, where rounds repeat.
     changes: Option<Changes>,
+    meters: Meters,
     fatal: mpsc::UnboundedSender<Fatal>,
     /// When workers panicked lately.
     panics: VecDeque<Duration>,
@@ -46,14 +48,32 @@ impl Fetcher {
         clock: Arc<dyn Clock>,
         fatal: mpsc::UnboundedSender<Fatal>,
     ) -> Self {
-        let (panics, pauses) = (VecDeque::new(), None);
-        Self { dispatch, pool, storage, pauses, clock, changes: None, fatal, panics, timer: None, draining: None }
+        Self {
+            dispatch,
+            pool,
+            storage,
+            pauses: None,
+            clock,
+            changes: None,
+            meters: Meters::default(),
+            fatal,
+            panics: VecDeque::new(),
+            timer: None,
+            draining: None,
+        }
     }
 
     /// The same, with a line in the log for each endpoint whose outcome is not what it was in the round before.
     #[must_use]
     pub fn logging_changes(mut self) -> Self {
         self.changes = Some(Changes::default());
+        self
+    }
+
+    /// The same, measured by `meters`.
+    #[must_use]
+    pub fn measured_by(mut self, meters: Meters) -> Self {
+        self.meters = meters;
         self
     }
 
@@ -84,6 +104,7 @@ impl Fetcher {
             let fetcher = ctx.address().recipient();
             self.pool.do_send(FetchSlot { job, round, position, request, ask, fetcher });
         }
+        self.meters.busy(self.dispatch.in_flight());
         if self.dispatch.is_idle()
             && let Some(waiting) = self.draining.take()
         {
@@ -112,6 +133,7 @@ impl Fetcher {
     }
 
     fn note_panic(&mut self, now: Moment) {
+        self.meters.panicked();
         self.panics.push_back(now.monotonic);
         while self.panics.front().is_some_and(|&at| at + PANIC_WINDOW < now.monotonic) {
             self.panics.pop_front();
@@ -163,5 +185,13 @@ impl Handler<Drain> for Fetcher {
             // An error means that the Fetcher is gone, and all rounds with it.
             let _ = wait.await;
         })
+    }
+}
+
+impl Handler<AskBusy> for Fetcher {
+    type Result = usize;
+
+    fn handle(&mut self, _: AskBusy, _: &mut Self::Context) -> usize {
+        self.dispatch.in_flight()
     }
 }

@@ -4,10 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
 
 use super::fetcher::Fetcher;
-use super::messages::{BeginRounds, RecordLedger, RetryStorage, RoundClosed, StartRound, StopFiring};
+use super::messages::{
+    AskJobs, BeginRounds, JobState, NotStarted, RecordLedger, RetryStorage, RoundClosed, StartNow, StartRound,
+    StartedNow, StopFiring,
+};
+use super::meters::Meters;
 use super::storage::Storage;
 use crate::clock::Clock;
 use crate::fetch::PreparedJob;
@@ -30,6 +34,7 @@ pub struct Scheduler {
     storage: Addr<Storage>,
     clock: Arc<dyn Clock>,
     timer: Option<SpawnHandle>,
+    meters: Meters,
 }
 
 impl Scheduler {
@@ -44,12 +49,23 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let positions = jobs.iter().enumerate().map(|(index, job)| (job.layout.job.clone(), index)).collect();
-        Self { timetable, jobs, positions, at_start, last_round, fetcher, storage, clock, timer: None }
+        let (timer, meters) = (None, Meters::default());
+        Self { timetable, jobs, positions, at_start, last_round, fetcher, storage, clock, timer, meters }
+    }
+
+    /// The same, measured by `meters`.
+    #[must_use]
+    pub fn measured_by(mut self, meters: Meters) -> Self {
+        self.meters = meters;
+        self
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let actions = self.timetable.tick(self.clock.now());
         self.carry_out(actions, ctx);
+        for (job, due) in self.timetable.next_dues() {
+            self.meters.next_due(job, due);
+        }
         let sleep = self.timetable.sleep(self.clock.now());
         self.timer = Some(ctx.run_later(sleep, Self::tick));
     }
@@ -64,6 +80,7 @@ impl Scheduler {
                     let job = Arc::clone(&self.jobs[job]);
                     let layout = Arc::clone(&job.layout);
                     let begin = RoundBegin { id, due, started: self.clock.now().wall, layout };
+                    self.meters.round_starts(&begin.layout.job, begin.started.since(due));
                     tracing::debug!(
                         job = %begin.layout.job, round = id.0, %due, deadline_ms = deadline.as_millis(),
                         late_us = begin.started.since(due).as_micros(), "round starts"
@@ -126,5 +143,32 @@ impl Handler<StopFiring> for Scheduler {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
+    }
+}
+
+impl Handler<StartNow> for Scheduler {
+    type Result = Result<StartedNow, NotStarted>;
+
+    fn handle(&mut self, start: StartNow, ctx: &mut Self::Context) -> Self::Result {
+        let Some(&job) = self.positions.get(&start.0) else { return Err(NotStarted::Unknown) };
+        if self.timer.is_none() {
+            return Err(NotStarted::Stopping);
+        }
+        let now = self.clock.now();
+        // What is due already goes first.
+        let due = self.timetable.tick(now);
+        self.carry_out(due, ctx);
+        let action = self.timetable.start_now(job, now).ok_or(NotStarted::Overlap)?;
+        self.carry_out(vec![action], ctx);
+        Ok(StartedNow { round: self.last_round, due: now.wall })
+    }
+}
+
+impl Handler<AskJobs> for Scheduler {
+    type Result = MessageResult<AskJobs>;
+
+    fn handle(&mut self, _: AskJobs, _: &mut Self::Context) -> Self::Result {
+        let states = self.timetable.next_dues().zip(self.timetable.phases());
+        MessageResult(states.map(|((job, next_due), phase)| JobState { job: job.clone(), phase, next_due }).collect())
     }
 }

@@ -1,27 +1,39 @@
 //! Storage: the only writer. Answers after the commit; what the disk refuses waits in a bounded queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
+use actix::{Actor, Addr, Handler, MessageResult, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
 use super::messages::{
-    BeginRounds, Fatal, Maintain, RecordLedger, RememberPause, RetryStorage, RoundClosed, Settle, StoreRound,
+    AskStorage, BeginRounds, Chore, Did, Fatal, RecordLedger, RememberPause, RetryStorage, RoundClosed, Settle,
+    StorageState, StoreRound,
 };
+use super::meters::Meters;
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
-use crate::model::{ClosedRound, HostPause, RoundBegin};
+use crate::model::{ClosedRound, HostPause, RoundBegin, Timestamp};
 use crate::store::queue::{Entry, Queue};
 use crate::store::{StoreError, Trouble, Writer};
 
 /// Between two tries at the end, when nothing new comes.
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+/// How long a part of the upkeep goes on before a round has its turn again, about.
+const SLICE: Duration = Duration::from_millis(10);
 
-/// Is shown each round once it is stored.
-pub type Observer = mpsc::UnboundedSender<Arc<ClosedRound>>;
+/// Who is told of what is written.
+pub struct Watch {
+    /// Is shown each round once it is stored.
+    pub stored: mpsc::UnboundedSender<Arc<ClosedRound>>,
+    /// Counts and measures.
+    pub meters: Meters,
+    /// Grows with each write to the file: as long as it stays, every answer from the file does.
+    pub writes: Arc<AtomicU64>,
+}
 
 /// See the module.
 pub struct Storage {
@@ -31,7 +43,7 @@ pub struct Storage {
     fatal: mpsc::UnboundedSender<Fatal>,
     /// Set when the database failed for good: nothing is written any more.
     failed: bool,
-    observer: Option<Observer>,
+    watch: Watch,
 }
 
 impl Storage {
@@ -44,9 +56,9 @@ impl Storage {
         writer: Writer,
         clock: Arc<dyn Clock>,
         fatal: mpsc::UnboundedSender<Fatal>,
-        observer: Option<Observer>,
+        watch: Watch,
     ) -> Result<Addr<Self>, OutOfThreads> {
-        let storage = Self { writer, queue: Queue::default(), clock, fatal, failed: false, observer };
+        let storage = Self { writer, queue: Queue::default(), clock, fatal, failed: false, watch };
         // actix would call this again after a restart of the actor, which this one never asks for.
         let once = Mutex::new(Some(storage));
         let make = move || {
@@ -78,8 +90,8 @@ impl Storage {
             self.retry_in_time();
             return;
         }
-        match commit(&mut self.writer, &entry) {
-            Ok(()) => self.committed(&entry),
+        match self.commit(&entry) {
+            Ok(()) => {}
             Err(error) => {
                 let reason = error.with_cause();
                 if self.is_passing(error) {
@@ -96,6 +108,7 @@ impl Storage {
         if dropped > 0 {
             tracing::error!(dropped, waiting = self.queue.len(), "the queue is full, the oldest rounds are dropped");
         }
+        self.watch.meters.queue(self.queue.len(), dropped);
     }
 
     /// Writes what waits, when the pause since the last try is over.
@@ -112,10 +125,10 @@ impl Storage {
         }
         let waiting = self.queue.len();
         while let Some(entry) = self.queue.front() {
-            match commit(&mut self.writer, &entry) {
+            match self.commit(&entry) {
                 Ok(()) => {
                     self.queue.written();
-                    self.committed(&entry);
+                    self.watch.meters.queue(self.queue.len(), 0);
                 }
                 Err(error) => {
                     let reason = error.with_cause();
@@ -130,8 +143,31 @@ impl Storage {
         tracing::info!(stored = waiting, "the database takes rounds again, nothing waits any more");
     }
 
-    fn committed(&self, entry: &Entry) {
-        let Entry::Round(round) = entry else { return };
+    fn commit(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let begun = self.clock.now().monotonic;
+        match entry {
+            Entry::Round(round) => {
+                self.writer.close(round)?;
+                let took = self.clock.now().monotonic.saturating_sub(begun);
+                self.watch.meters.round_stored(round, took);
+                self.wrote();
+                self.stored(round);
+            }
+            Entry::Ledger(row) => {
+                self.writer.ledger(std::slice::from_ref(row))?;
+                self.watch.meters.ledger_stored(row);
+                self.wrote();
+            }
+        }
+        Ok(())
+    }
+
+    /// The file is not what it was.
+    fn wrote(&self) {
+        self.watch.writes.fetch_add(1, Ordering::Release);
+    }
+
+    fn stored(&self, round: &Arc<ClosedRound>) {
         let (begin, slots, ok) = (&round.begin, round.slots.len(), round.ok());
         tracing::info!(
             job = %begin.layout.job,
@@ -143,16 +179,17 @@ impl Storage {
             elapsed_ms = u64::try_from(round.finished.since(begin.started).as_millis()).unwrap_or(u64::MAX),
             "round stored"
         );
-        if let Some(observer) = &self.observer {
-            // Nobody watches any more when the process is stopping.
-            let _ = observer.send(Arc::clone(round));
-        }
+        // Nobody watches any more when the process is stopping.
+        let _ = self.watch.stored.send(Arc::clone(round));
     }
 
     /// Whether the write may be tried again. If not, the process is told to end.
     fn is_passing(&mut self, error: StoreError) -> bool {
         match error.trouble() {
-            Trouble::Passing => true,
+            Trouble::Passing => {
+                self.watch.meters.refused();
+                true
+            }
             Trouble::Fatal => {
                 self.failed = true;
                 // The app is gone only when the process is ending already.
@@ -167,10 +204,13 @@ impl Storage {
         if self.failed || !self.queue.is_empty() {
             return;
         }
-        if let Err(error) = self.writer.begin(rounds)
-            && self.is_passing(error)
-        {
-            tracing::debug!(rounds = rounds.len(), "the beginning of rounds is not written");
+        match self.writer.begin(rounds) {
+            Ok(()) => self.wrote(),
+            Err(error) => {
+                if self.is_passing(error) {
+                    tracing::debug!(rounds = rounds.len(), "the beginning of rounds is not written");
+                }
+            }
         }
     }
 
@@ -184,17 +224,24 @@ impl Storage {
         }
     }
 
-    fn maintain(&mut self) {
-        match self.writer.maintain() {
-            Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
+    /// A part of the upkeep. While rounds wait for the disk it waits too.
+    fn chore(&mut self, chore: &Chore) -> Option<Did> {
+        if self.failed || !self.queue.is_empty() {
+            return None;
+        }
+        let done = do_chore(&mut self.writer, chore, self.clock.now().wall);
+        self.wrote();
+        if matches!(chore, Chore::FoldLog) {
+            self.watch.meters.maintained(done.is_ok());
+        }
+        match done {
+            Ok(did) => Some(did),
             Err(error) => {
                 let reason = error.with_cause();
                 if self.is_passing(error) {
-                    tracing::warn!(
-                        error = reason,
-                        "the database was not maintained, the next night it will be tried again"
-                    );
+                    tracing::warn!(error = reason, ?chore, "the database refuses its upkeep, it is left for later");
                 }
+                None
             }
         }
     }
@@ -218,11 +265,27 @@ impl Storage {
     }
 }
 
-fn commit(writer: &mut Writer, entry: &Entry) -> Result<(), StoreError> {
-    match entry {
-        Entry::Round(round) => writer.close(round),
-        Entry::Ledger(row) => writer.ledger(std::slice::from_ref(row)),
-    }
+fn do_chore(writer: &mut Writer, chore: &Chore, now: Timestamp) -> Result<Did, StoreError> {
+    let did = Did::default();
+    Ok(match chore {
+        Chore::RollUp => {
+            let done = writer.roll_up(now, SLICE)?;
+            Did { hours: done.hours, more: done.more, ..did }
+        }
+        Chore::Prune(job, before) => {
+            let pruned = writer.prune(job, *before)?;
+            Did { pruned, more: pruned.rounds > 0, ..did }
+        }
+        Chore::PruneEvidence(before) => {
+            let evidence = writer.prune_evidence(*before)?;
+            Did { evidence, more: evidence > 0, ..did }
+        }
+        Chore::GiveBack => {
+            let bytes = writer.give_back(SLICE)?;
+            Did { bytes, more: bytes > 0, ..did }
+        }
+        Chore::FoldLog => writer.maintain().map(|()| did)?,
+    })
 }
 
 impl Actor for Storage {
@@ -273,11 +336,11 @@ impl Handler<RetryStorage> for Storage {
     }
 }
 
-impl Handler<Maintain> for Storage {
-    type Result = ();
+impl Handler<Chore> for Storage {
+    type Result = MessageResult<Chore>;
 
-    fn handle(&mut self, _: Maintain, _: &mut Self::Context) {
-        self.guarded((), Self::maintain);
+    fn handle(&mut self, chore: Chore, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.guarded(None, |storage| storage.chore(&chore)))
     }
 }
 
@@ -286,5 +349,13 @@ impl Handler<Settle> for Storage {
 
     fn handle(&mut self, settle: Settle, _: &mut Self::Context) -> usize {
         self.guarded(1, |storage| storage.settle(settle.within))
+    }
+}
+
+impl Handler<AskStorage> for Storage {
+    type Result = StorageState;
+
+    fn handle(&mut self, _: AskStorage, _: &mut Self::Context) -> StorageState {
+        StorageState { waiting: self.queue.len(), failed: self.failed }
     }
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
@@ -21,6 +22,33 @@ pub type AttemptFn = Arc<dyn Fn(&Request, Ask) -> Attempt + Send + Sync>;
 /// One thread of the pool. Blocks for one attempt at a time.
 pub struct FetchWorker {
     attempt: AttemptFn,
+    _present: Present,
+}
+
+/// How many threads of a pool are there. Clones count the same pool.
+#[derive(Clone, Debug, Default)]
+pub struct Alive(Arc<AtomicUsize>);
+
+/// Counts as long as it is there.
+struct Present(Alive);
+
+impl Alive {
+    /// The number at this moment.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self) -> Present {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Present(self.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl FetchWorker {
@@ -29,6 +57,10 @@ impl FetchWorker {
     /// # Errors
     /// When the system does not give so many threads.
     pub fn start(workers: usize, attempt: AttemptFn) -> Result<Addr<Self>, OutOfThreads> {
+        Self::start_counted(workers, attempt, &Alive::default())
+    }
+
+    fn start_counted(workers: usize, attempt: AttemptFn, alive: &Alive) -> Result<Addr<Self>, OutOfThreads> {
         let mut number = 0;
         let builder = || {
             number += 1;
@@ -36,18 +68,19 @@ impl FetchWorker {
         };
         // actix panics when a thread cannot be had.
         let started = catch_unwind(AssertUnwindSafe(|| {
-            let worker = move || Self { attempt: Arc::clone(&attempt) };
+            let alive = alive.clone();
+            let worker = move || Self { attempt: Arc::clone(&attempt), _present: alive.enter() };
             SyncArbiter::start_with_thread_builder(workers.max(1), builder, worker)
         }));
         started.map_err(|_| OutOfThreads(workers))
     }
 
-    /// A pool that really fetches.
+    /// A pool that really fetches, its threads counted by `alive`.
     ///
     /// # Errors
     /// When the system does not give so many threads.
-    pub fn start_fetching(workers: usize) -> Result<Addr<Self>, OutOfThreads> {
-        Self::start(workers, Arc::new(attempt))
+    pub fn start_fetching(workers: usize, alive: &Alive) -> Result<Addr<Self>, OutOfThreads> {
+        Self::start_counted(workers, Arc::new(attempt), alive)
     }
 }
 

@@ -2,11 +2,13 @@
 //! for rounds that are not stored.
 
 mod once;
+mod serve;
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::{Actor, Addr, System};
@@ -16,22 +18,21 @@ use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 
 pub use self::once::{Afterwards, Unstored, fetch_rounds, fetch_urls};
+use self::serve::Actors;
+pub use self::serve::CannotListen;
 pub use crate::actors::OutOfThreads;
 use crate::actors::dispatch::Dispatch;
 pub use crate::actors::messages::Fatal;
 use crate::actors::messages::{Drain, Maintain, Settle, StopFiring};
-use crate::actors::{FetchWorker, Fetcher, Scheduler, Storage};
+use crate::actors::{Alive, FetchWorker, Fetcher, Retention, Scheduler, Storage, Upkeep, Watch};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Job, Settings};
+use crate::config::{Job, Maintenance, Settings};
 use crate::fetch::{Clients, PreparedJob};
-use crate::model::ClosedRound;
+use crate::model::{ClosedRound, JobName};
 use crate::schedule::Timetable;
 use crate::store;
 
-/// When the file's nightly upkeep runs: 03:17 UTC, away from the full hours at which jobs are due.
-const MAINTENANCE: &str = "0 17 3 * * *";
-
-/// How often it is checked that the actors are there.
+/// How often it is checked that the actors are there, and measured what nobody reports.
 const ALIVE: Duration = Duration::from_secs(1);
 
 /// What a refusing disk gets after the grace time, until what waits for it is given up.
@@ -57,6 +58,8 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
     // Before the database is touched, and outside of async code: making a client blocks.
     let jobs = prepare(&settings.jobs, settings.folder())?;
     let mut writer = store::open(&settings.database)?;
+    let prepared = serve::prepare(settings, clock.as_ref())?;
+    let meters = prepared.as_ref().map(|prepared| prepared.meters.clone()).unwrap_or_default();
     for job in &jobs {
         writer.register(&job.layout)?;
     }
@@ -67,27 +70,43 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
     if history.interrupted > 0 {
         tracing::warn!(rounds = history.interrupted, "the last run was killed, its open rounds are interrupted");
     }
-    let database = writer.path().display().to_string();
+    let database = writer.path().to_owned();
+    let retention = retention(settings, writer.jobs()?);
     System::new().block_on(async {
         let mut signals = Signals::new()?;
         let (fatal, mut fatally) = mpsc::unbounded_channel();
         let (observer, mut stored) = mpsc::unbounded_channel();
-        let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), Some(observer))?;
-        let pool = FetchWorker::start_fetching(settings.workers)?;
+        let (commits, alive) = (Arc::new(AtomicU64::new(0)), Alive::default());
+        let told = Watch { stored: observer, meters: meters.clone(), writes: Arc::clone(&commits) };
+        let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), told)?;
+        let pool = FetchWorker::start_fetching(settings.workers, &alive)?;
         let stakes = jobs.iter().map(|job| (job.layout.job.clone(), job.requests.len()));
         let mut dispatch = Dispatch::new(settings.workers, stakes).leaving_alone(&pauses, clock.now());
         for (job, memories) in jobs.iter().zip(memories) {
             dispatch.expect(job, memories);
         }
         let fetcher = Fetcher::new(dispatch, pool, storage.clone().recipient(), Arc::clone(&clock), fatal);
-        let fetcher = fetcher.logging_changes().remembering_pauses(storage.clone().recipient()).start();
+        let fetcher = fetcher.logging_changes().remembering_pauses(storage.clone().recipient());
+        let fetcher = fetcher.measured_by(meters.clone()).start();
         let timetable = Timetable::start(settings.jobs.iter().map(Job::entry).collect(), clock.now(), |job| {
             history.last_dues.get(job).copied()
         });
-        tracing::info!(jobs = jobs.len(), workers = settings.workers, %database, "started");
+        tracing::info!(jobs = jobs.len(), workers = settings.workers, database = %database.display(), "started");
         let scheduler =
-            Scheduler::new(timetable, jobs, history.last_round, fetcher.clone(), storage.clone(), clock).start();
-        let mut maintenance = start_maintenance(storage.clone()).await.context("cannot schedule the maintenance")?;
+            Scheduler::new(timetable, jobs, history.last_round, fetcher.clone(), storage.clone(), clock.clone());
+        let scheduler = scheduler.measured_by(meters).start();
+        let actors = Actors {
+            scheduler: &scheduler,
+            fetcher: &fetcher,
+            storage: &storage,
+            alive: &alive,
+            writes: &commits,
+            database: &database,
+        };
+        let served = prepared.map(|prepared| prepared.serve(settings, &actors)).transpose()?;
+        let Maintenance { at, backup } = &settings.maintenance;
+        let upkeep = Upkeep::new(storage.clone(), database, retention, backup.clone(), clock).start();
+        let mut maintenance = start_maintenance(at, upkeep.clone()).await.context("cannot schedule the maintenance")?;
 
         let mut alive = tokio::time::interval(ALIVE);
         loop {
@@ -95,16 +114,21 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
                 biased;
                 Some(fatal) = fatally.recv() => return Err(fatal.into()),
                 _ = alive.tick() => {
-                    // actix lets an actor that panics end without a word.
-                    for (name, connected) in [("scheduler", scheduler.connected()), ("fetcher", fetcher.connected())] {
-                        anyhow::ensure!(connected, Fatal::Gone(name));
-                    }
+                    all_there([
+                        ("scheduler", scheduler.connected()),
+                        ("fetcher", fetcher.connected()),
+                        ("upkeep", upkeep.connected()),
+                    ])?;
+                    serve::measure(served.as_ref());
                 }
                 name = signals.stop() => {
                     tracing::info!(signal = name.1, "stopping: no new rounds, running ones get their grace time");
                     break;
                 }
-                Some(round) = stored.recv() => if watch(&round).is_break() { break },
+                Some(round) = stored.recv() => {
+                    serve::publish(served.as_ref(), &round);
+                    if watch(&round).is_break() { break }
+                }
             }
         }
         let drain = drain(&scheduler, &fetcher, &storage, settings.grace);
@@ -118,13 +142,20 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
             ended = drain => ended,
         };
         while let Ok(round) = stored.try_recv() {
+            serve::publish(served.as_ref(), &round);
             // What is shown now can no longer change when to stop.
             let _ = watch(&round);
         }
         maintenance.shutdown().await.context("cannot stop the maintenance")?;
+        serve::stop(served).await;
         tracing::info!("stopped");
         Ok(ended)
     })
+}
+
+/// actix lets an actor that panics end without a word.
+fn all_there(actors: [(&'static str, bool); 3]) -> Result<(), Fatal> {
+    actors.into_iter().find(|(_, connected)| !connected).map_or(Ok(()), |(name, _)| Err(Fatal::Gone(name)))
 }
 
 fn prepare(jobs: &[Job], folder: &Path) -> anyhow::Result<Vec<Arc<PreparedJob>>> {
@@ -132,14 +163,24 @@ fn prepare(jobs: &[Job], folder: &Path) -> anyhow::Result<Vec<Arc<PreparedJob>>>
     jobs.iter().map(|job| Ok(Arc::new(PreparedJob::new(job, folder, &mut clients)?))).collect()
 }
 
+/// How long the rounds of each job are kept. Jobs that are not configured any more are kept as the file's top says.
+fn retention(settings: &Settings, known: Vec<JobName>) -> Retention {
+    let retain = |job: &JobName| settings.jobs.iter().find(|configured| configured.name == *job);
+    let of = |job: JobName| {
+        let kept = retain(&job).map_or(settings.retain, |configured| configured.retain);
+        (job, kept)
+    };
+    known.into_iter().map(of).collect()
+}
+
 /// tokio-cron-scheduler drives what wants a nightly cron and not precision; its closure only sends a message.
-async fn start_maintenance(storage: Addr<Storage>) -> Result<JobScheduler, JobSchedulerError> {
+async fn start_maintenance(at: &str, upkeep: Addr<Upkeep>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     let send = move |_, _| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let storage = storage.clone();
-        Box::pin(async move { storage.do_send(Maintain) })
+        let upkeep = upkeep.clone();
+        Box::pin(async move { upkeep.do_send(Maintain) })
     };
-    scheduler.add(CronJob::new_async(MAINTENANCE, send)?).await?;
+    scheduler.add(CronJob::new_async(at, send)?).await?;
     scheduler.start().await?;
     Ok(scheduler)
 }

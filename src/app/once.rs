@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::actors::dispatch::Dispatch;
 use crate::actors::messages::{Drain, StartRound};
-use crate::actors::{Collector, FetchWorker, Fetcher};
+use crate::actors::{Alive, Collector, FetchWorker, Fetcher};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Endpoint, RequestSettings, Secret};
 use crate::fetch::{Clients, PreparedJob, Request};
@@ -114,7 +114,7 @@ pub fn fetch_rounds(
     let closed = system.block_on(async {
         let (collected, mut closed) = mpsc::unbounded_channel();
         let (fatal, mut fatally) = mpsc::unbounded_channel();
-        let pool = FetchWorker::start_fetching(workers)?;
+        let pool = FetchWorker::start_fetching(workers, &Alive::default())?;
         let mut dispatch = Dispatch::new(workers, []);
         // The strictest limit for a host counts for all jobs, also for those that start before the one that has it.
         for start in &starts {

@@ -78,7 +78,7 @@ fn drop_folder(folder: TempDir) -> Option<PathBuf> {
 fn settings(api: &SampleApi, second: &SampleApi, folder: &Path, database: &Path) -> anyhow::Result<Settings> {
     std::fs::write(folder.join("token"), SAMPLE_TOKEN).context("cannot write the demo's token")?;
     let mut text = format!(
-        "database = {}\nworkers = 16\ngrace = \"2s\"\n\n[[job]]\nname = \"demo\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n\
+        "database = {}\nworkers = 16\ngrace = \"2s\"\n\n[server]\nlisten = false\n\n[[job]]\nname = \"demo\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n\
          token = {{ file = \"token\" }}\nendpoints = [\n",
         toml::Value::String(database.display().to_string())
     );

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write, stderr};
 use std::process::ExitCode;
 
 use super::output::plain_lines;
-use crate::app::{Fatal, OutOfThreads};
+use crate::app::{CannotListen, Fatal, OutOfThreads};
 use crate::config::{Mistakes, SecretError};
 use crate::fetch::ClientError;
 use crate::store::StoreError;
@@ -62,7 +62,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let of_store = |error: &StoreError| match error {
         error if error.is_refusal() => CONFIG,
         error if error.is_question() => USAGE,
-        StoreError::Deadline(_) | StoreError::LargeAnswer => NO,
+        StoreError::Deadline(_) | StoreError::LargeAnswer(_) => NO,
         _ => IO,
     };
     error
@@ -74,6 +74,10 @@ fn code(error: &anyhow::Error) -> u8 {
             let panics = matches!(cause.downcast_ref(), Some(Fatal::Panics(_) | Fatal::Gone(_)));
             failure
                 .or_else(|| cause.downcast_ref().map(of_store))
+                .or_else(|| {
+                    let listen: &CannotListen = cause.downcast_ref()?;
+                    Some(if listen.is_refusal() { CONFIG } else { SYSTEM })
+                })
                 .or_else(|| system.then_some(SYSTEM))
                 .or_else(|| config.then_some(CONFIG))
                 .or_else(|| panics.then_some(SOFTWARE))

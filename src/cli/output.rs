@@ -28,7 +28,7 @@ pub fn print(table: &Table) -> anyhow::Result<()> {
 
 /// Prints `table`. On a terminal each line is cut to its width, so that a row is a line.
 pub fn print_to_width(table: &Table) -> anyhow::Result<()> {
-    print_cut(table, table.width().filter(|&width| width > 0 && stdout().is_terminal()).map_or(usize::MAX, usize::from))
+    print_cut(table, terminal_width().unwrap_or(usize::MAX))
 }
 
 fn print_cut(table: &Table, width: usize) -> anyhow::Result<()> {
@@ -74,6 +74,11 @@ pub fn progress_bar(slots: usize) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
+}
+
+/// How many characters a line of the terminal has, if standard output is one.
+pub fn terminal_width() -> Option<usize> {
+    Table::new().width().filter(|&width| width > 0 && stdout().is_terminal()).map(usize::from)
 }
 
 /// The moment that a view's column holds, if it holds one.

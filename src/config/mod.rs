@@ -3,6 +3,7 @@
 
 mod field;
 mod file;
+mod maintenance;
 mod mistake;
 mod oauth2;
 mod pages;
@@ -11,6 +12,7 @@ mod request_rules;
 mod rules;
 mod secret;
 mod section;
+mod server_rules;
 mod settings;
 mod shown_url;
 mod template;
@@ -21,7 +23,9 @@ pub use mistake::{Mistake, Mistakes};
 pub use oauth2::OAuth2;
 pub use pages::{Next, Pages};
 pub use secret::{Secret, SecretError, SecretSource};
-pub use settings::{Auth, Endpoint, ErrorIf, Identity, Job, Proxy, RequestSettings, Server, Settings};
+pub use settings::{
+    Auth, Backup, Endpoint, ErrorIf, Identity, Job, Listen, Maintenance, Proxy, RequestSettings, Server, Settings,
+};
 pub use shown_url::{names_a_secret, shown_url};
 pub use template::{Escape, Moments, Template};
 pub use value::parse_duration;

@@ -1,7 +1,6 @@
 //! The rules of a config: defaults are filled in, ranges and combinations checked, the nearest key wins.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +8,10 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use url::Url;
 
-use super::file::{EndpointKeys, File, JobKeys, ServerKeys};
+use super::file::{EndpointKeys, File, JobKeys};
 use super::request_keys::RequestKeys;
 use super::section::{Located, Place, Text};
-use super::settings::{Endpoint, Job, RequestSettings, Server, Settings};
+use super::settings::{Endpoint, Job, RequestSettings, Settings};
 use crate::model::JobName;
 use crate::schedule::{Cadence, jitter_of};
 
@@ -38,17 +37,20 @@ impl<'a, 'i> Rules<'a, 'i> {
 
     /// The settings of `file`; each breach of a rule is noted, and a default stands in its place.
     pub fn settings(&self, path: &Path, file: File) -> Settings {
+        let retain = self.retain(file.retain.as_ref(), None);
         Settings {
             file: path.to_owned(),
             database: self.database(file.database),
             workers: self.within("", file.workers, 64, 1..=MOST_WORKERS),
             grace: self.span(file.grace.as_ref(), Duration::ZERO).unwrap_or(Duration::from_secs(10)),
+            retain,
             server: self.server(file.server),
-            jobs: self.jobs(&file.defaults, file.jobs),
+            maintenance: self.maintenance(file.maintenance),
+            jobs: self.jobs(&file.defaults, retain, file.jobs),
         }
     }
 
-    fn missing(&self, place: &Place, problem: &str) {
+    pub(super) fn missing(&self, place: &Place, problem: &str) {
         if self.is_read(place) {
             self.text.mistake(place, problem);
         }
@@ -68,6 +70,11 @@ impl<'a, 'i> Rules<'a, 'i> {
             Some(Located { value, .. }) => value,
             None => "gatherd.db".to_owned(),
         };
+        self.beside_database(Path::new(&name))
+    }
+
+    /// A path that is written to, where the database is by default.
+    pub(super) fn beside_database(&self, name: &Path) -> PathBuf {
         // systemd's StateDirectory= is where a service may write; several are separated by colons.
         let state = std::env::var("STATE_DIRECTORY").ok();
         let state = state.as_deref().and_then(|list| list.split(':').next()).filter(|folder| !folder.is_empty());
@@ -98,26 +105,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         Some(*value)
     }
 
-    fn server(&self, keys: ServerKeys) -> Server {
-        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787));
-        let token = keys.token.map(|token| token.value);
-        let Some(Located { value, place }) = keys.listen else { return Server { listen: default, token } };
-        match value.parse::<SocketAddr>() {
-            Ok(listen) => {
-                if !listen.ip().is_loopback() && token.is_none() {
-                    self.text.mistake(&place, "elsewhere than on loopback a `token` is required beside `listen`");
-                }
-                Server { listen, token }
-            }
-            Err(_) => {
-                self.text
-                    .mistake(&place, format!("{value:?} is not an address with a port, such as \"127.0.0.1:8787\""));
-                Server { listen: default, token }
-            }
-        }
-    }
-
-    fn jobs(&self, defaults: &RequestKeys, jobs: Vec<JobKeys>) -> Vec<Job> {
+    fn jobs(&self, defaults: &RequestKeys, retain: Option<Duration>, jobs: Vec<JobKeys>) -> Vec<Job> {
         if jobs.is_empty() {
             self.missing(&Place::line(1), "no [[job]]: at least one is needed");
         }
@@ -127,10 +115,10 @@ impl<'a, 'i> Rules<'a, 'i> {
                 self.text.mistake(&name.place, format!("a job of this name stands on line {line} already"));
             }
         }
-        jobs.into_iter().map(|job| self.job(defaults, job)).collect()
+        jobs.into_iter().map(|job| self.job(defaults, retain, job)).collect()
     }
 
-    fn job(&self, defaults: &RequestKeys, keys: JobKeys) -> Job {
+    fn job(&self, defaults: &RequestKeys, retain: Option<Duration>, keys: JobKeys) -> Job {
         let name = self.job_name(&keys);
         let (cadence, cadence_text) = self.cadence(&keys);
         let cadence = self.shifted(cadence, &keys, &name);
@@ -153,6 +141,7 @@ impl<'a, 'i> Rules<'a, 'i> {
             cadence_text,
             deadline: self.span(keys.deadline.as_ref(), Duration::from_millis(1)),
             run_on_start: keys.run_on_start.is_some_and(|key| key.value),
+            retain: self.retain(keys.retain.as_ref(), retain),
             endpoints,
         }
     }

@@ -32,19 +32,54 @@ pub struct Settings {
     pub workers: usize,
     /// How long running rounds may go on after the first signal to stop.
     pub grace: Duration,
+    /// How long rounds are kept that no job says otherwise of, those of former jobs too; `None` is for ever.
+    pub retain: Option<Duration>,
     /// `[server]`.
     pub server: Server,
+    /// `[maintenance]`.
+    pub maintenance: Maintenance,
     /// At least one job; their names differ.
     pub jobs: Vec<Job>,
 }
 
-/// Where the HTTP API will listen.
+/// The HTTP API.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// The address; loopback unless there is a token.
-    pub listen: SocketAddr,
+    /// Where it listens; on loopback unless there is a token.
+    pub listen: Listen,
     /// What callers have to show.
     pub token: Option<SecretSource>,
+    /// Names that it is called by beside its address, in lower case, without a port.
+    pub hosts: Vec<String>,
+}
+
+/// Where the HTTP API listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// At the default address, which nobody asked for: where it is taken, the daemon goes on without the API.
+    Default(SocketAddr),
+    /// At the address that stands in the config, or not at all.
+    At(SocketAddr),
+}
+
+/// When the file is looked after, and where its copies go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// When: a cron pattern of six fields (second first), in UTC.
+    pub at: String,
+    /// The copies that are made of the file then.
+    pub backup: Option<Backup>,
+}
+
+/// Copies of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// The folder that they go to.
+    pub folder: PathBuf,
+    /// How many stay there, at least 1.
+    pub keep: usize,
 }
 
 /// One job.
@@ -60,6 +95,8 @@ pub struct Job {
     pub deadline: Option<Duration>,
     /// Whether a round starts at once when the daemon does.
     pub run_on_start: bool,
+    /// How long its rounds are kept; `None` is for ever.
+    pub retain: Option<Duration>,
     /// At least one; their names differ.
     pub endpoints: Vec<Endpoint>,
 }

@@ -14,6 +14,14 @@ pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
+/// A text, or `false` for none.
+pub fn text_or_false(value: &DeValue<'_>) -> Result<Option<String>, String> {
+    if value.as_bool() == Some(false) {
+        return Ok(None);
+    }
+    text(value).map(Some).map_err(|problem| format!("{problem}; `false` turns it off"))
+}
+
 /// A list of texts.
 pub fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let list = value.as_array().ok_or_else(|| format!("expected a list of texts, found {}", described(value)))?;
@@ -54,6 +62,16 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         return None;
     }
     humantime::parse_duration(text).ok()
+}
+
+/// How long something is kept: a duration, or `None` for ever.
+pub fn retention(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
+    let example = r#"write how long rounds are kept, like "90d", "1y" or "forever""#;
+    let text = value.as_str().ok_or_else(|| format!("{example}, in quotes, instead of {}", described(value)))?;
+    if text == "forever" {
+        return Ok(None);
+    }
+    parse_duration(text).map(Some).ok_or_else(|| format!("{text:?} is not a duration; {example}"))
 }
 
 pub fn size(value: &DeValue<'_>) -> Result<u64, String> {

@@ -64,6 +64,17 @@ pub enum Action {
     },
 }
 
+/// What a job does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It waits for its next due.
+    Idle,
+    /// A round runs.
+    Running,
+    /// The round's time is over, and the next due waits for it to be stored.
+    Closing,
+}
+
 /// A job's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -138,6 +149,22 @@ impl Timetable {
             State::Closing { waiting } => Some(row.start(job, waiting, now)),
             State::Running { .. } | State::Idle => None,
         }
+    }
+
+    /// A round of `job` starts that somebody asked for: its due is now, and the cadence goes on as if it were not there.
+    /// `None` when a round of the job runs already.
+    pub fn start_now(&mut self, job: usize, now: Moment) -> Option<Action> {
+        let row = self.rows.get_mut(job)?;
+        (row.state == State::Idle).then(|| row.start_at_once(job, now))
+    }
+
+    /// What each job does, in order.
+    pub fn phases(&self) -> impl Iterator<Item = Phase> {
+        self.rows.iter().map(|row| match row.state {
+            State::Idle => Phase::Idle,
+            State::Running { .. } => Phase::Running,
+            State::Closing { .. } => Phase::Closing,
+        })
     }
 
     /// How long nothing will be due: until the next due, at most a second.

@@ -90,8 +90,8 @@ pub enum StoreError {
     #[error("{0}")]
     Sql(String),
     /// An answer is too large to be held.
-    #[error("the answer is larger than 256 MiB: ask for less with LIMIT, or use sqlite3")]
-    LargeAnswer,
+    #[error("the answer is larger than {} MiB: ask for less with LIMIT, or use sqlite3", .0 >> 20)]
+    LargeAnswer(usize),
     /// A query ran into its deadline.
     #[error("the query took longer than {0:?} and was stopped")]
     Deadline(std::time::Duration),

@@ -1,14 +1,21 @@
 //! The SQLite file: opening it, the only transactions that write, the queries that read. The only place that knows
 //! rusqlite.
 
+pub mod backup;
 mod error;
 mod evidence;
 mod file_identity;
+pub mod history;
 mod lock;
 mod memory;
 mod open;
 pub mod queue;
 pub mod read;
+pub mod retention;
+pub mod rollup;
+mod sizes;
+pub mod uptime;
+pub mod verify;
 pub mod why;
 mod write;
 

@@ -82,6 +82,7 @@ pub struct Reader {
     pub(super) connection: Connection,
     path: PathBuf,
     deadline: Duration,
+    largest: usize,
 }
 
 impl Reader {
@@ -90,7 +91,15 @@ impl Reader {
     /// # Errors
     /// When it is not there, not ours, or of a newer version.
     pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
-        Ok(Self { connection: open_read_only(path)?, path: path.to_owned(), deadline })
+        let (connection, path) = (open_read_only(path)?, path.to_owned());
+        Ok(Self { connection, path, deadline, largest: LARGEST_ANSWER })
+    }
+
+    /// The same, with answers of at most so many bytes in memory.
+    #[must_use]
+    pub fn answering_at_most(mut self, bytes: usize) -> Self {
+        self.largest = bytes;
+        self
     }
 
     /// The names of all jobs that ever ran.
@@ -181,13 +190,13 @@ impl Reader {
         }
     }
 
-    fn ask(&self, sql: &str, params: impl Params) -> Result<Answer, StoreError> {
+    pub(super) fn ask(&self, sql: &str, params: impl Params) -> Result<Answer, StoreError> {
         let statement = self.connection.prepare(sql).map_err(|error| self.failed(error))?;
         self.run(statement, params)
     }
 
     fn run(&self, mut statement: Statement<'_>, params: impl Params) -> Result<Answer, StoreError> {
-        self.in_time(|| collect(&mut statement, params))?.ok_or(StoreError::LargeAnswer)
+        self.in_time(|| collect(&mut statement, params, self.largest))?.ok_or(StoreError::LargeAnswer(self.largest))
     }
 
     /// Does `work`, whose statements are interrupted once the deadline is over.
@@ -221,7 +230,7 @@ pub(super) fn is_interrupt(error: &rusqlite::Error) -> bool {
 }
 
 /// The whole answer, or `None` when it is larger than this process should hold.
-fn collect(statement: &mut Statement<'_>, params: impl Params) -> rusqlite::Result<Option<Answer>> {
+fn collect(statement: &mut Statement<'_>, params: impl Params, largest: usize) -> rusqlite::Result<Option<Answer>> {
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let (mut rows, mut bytes) = (Vec::new(), 0);
     let mut found = statement.query(params)?;
@@ -229,7 +238,7 @@ fn collect(statement: &mut Statement<'_>, params: impl Params) -> rusqlite::Resu
         let values = (0..columns.len()).map(|column| row.get_ref(column).map(value));
         let values = values.collect::<rusqlite::Result<Vec<Value>>>()?;
         bytes += values.iter().map(Value::bytes).sum::<usize>();
-        if bytes > LARGEST_ANSWER {
+        if bytes > largest {
             return Ok(None);
         }
         rows.push(values);

@@ -28,8 +28,11 @@ impl Home {
         home
     }
 
+    /// Without an HTTP API unless the config has one: many daemons run at the same time.
     pub fn configure(&self, config: &str) {
-        std::fs::write(self.folder.path().join("config.toml"), config).expect("the config is written");
+        let server = if config.contains("[server]") { "" } else { "\n[server]\nlisten = false\n" };
+        std::fs::write(self.folder.path().join("config.toml"), format!("{config}{server}"))
+            .expect("the config is written");
     }
 
     pub fn database(&self) -> PathBuf {
@@ -97,6 +100,12 @@ impl Daemon {
     /// The next log line with this message.
     pub fn wait_for(&self, message: &str) -> Value {
         self.wait_for_line(|line| line["message"] == message)
+            .unwrap_or_else(|seen| panic!("no {message:?} in {seen:#?}"))
+    }
+
+    /// The next log line whose message starts so.
+    pub fn wait_for_start(&self, message: &str) -> Value {
+        self.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message)))
             .unwrap_or_else(|seen| panic!("no {message:?} in {seen:#?}"))
     }
 

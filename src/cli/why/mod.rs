@@ -1,7 +1,7 @@
 //! `gatherd why`: how an endpoint does, since when, what came back, and what to try.
 
 mod advice;
-mod at;
+pub mod at;
 mod json;
 mod text;
 

@@ -1,0 +1,215 @@
+//! What the daemon counts and measures, in Prometheus' names and base units. A recorder is handed in, so that several
+//! daemons in one process do not share one. Labels are jobs and outcomes, never URLs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, NoopRecorder, Recorder};
+
+use crate::model::{ClosedRound, JobName, LedgerRow, Outcome, RoundStatus, Timestamp};
+
+const ROUNDS: &str = "gatherd_rounds_total";
+const SLOTS: &str = "gatherd_slots_total";
+const ROUND_DURATION: &str = "gatherd_round_duration_seconds";
+const SLOT_DURATION: &str = "gatherd_slot_duration_seconds";
+const LATENESS: &str = "gatherd_round_lateness_seconds";
+const COMMIT: &str = "gatherd_storage_commit_duration_seconds";
+const QUEUE: &str = "gatherd_storage_queue_entries";
+const DROPPED: &str = "gatherd_storage_dropped_total";
+const FAILURES: &str = "gatherd_storage_failures_total";
+const MAINTENANCE: &str = "gatherd_maintenance_runs_total";
+const NEXT_DUE: &str = "gatherd_job_next_due_timestamp_seconds";
+const LAST_COMPLETE: &str = "gatherd_job_last_complete_timestamp_seconds";
+const WORKERS: &str = "gatherd_workers";
+const ALIVE: &str = "gatherd_workers_alive";
+const BUSY: &str = "gatherd_workers_busy";
+const PANICS: &str = "gatherd_worker_panics_total";
+const DATABASE: &str = "gatherd_database_bytes";
+const BUILD: &str = "gatherd_build_info";
+const START: &str = "process_start_time_seconds";
+
+const COUNTERS: [(&str, &str); 6] = [
+    (ROUNDS, "Dues by what became of them: complete, interrupted, skipped or missed."),
+    (SLOTS, "Slots of stored rounds by outcome."),
+    (DROPPED, "Entries that were dropped because the database refused for too long."),
+    (FAILURES, "Writes that the database refused."),
+    (MAINTENANCE, "Runs of the nightly upkeep of the file by result."),
+    (PANICS, "Attempts that ended in a panic, which is a defect."),
+];
+const GAUGES: [(&str, &str); 9] = [
+    (QUEUE, "Rounds and ledger entries that wait for the database."),
+    (NEXT_DUE, "When the job is due next, in Unix time."),
+    (LAST_COMPLETE, "The due of the last complete round since the start, in Unix time."),
+    (WORKERS, "Threads that make requests, as configured."),
+    (ALIVE, "Threads that make requests and are there."),
+    (BUSY, "Attempts in flight."),
+    (DATABASE, "Size of the database's files: main, and the write-ahead log."),
+    (BUILD, "Always 1; the version is in the label."),
+    (START, "When the process started, in Unix time."),
+];
+const HISTOGRAMS: [(&str, &str); 4] = [
+    (ROUND_DURATION, "From a round's start to its end."),
+    (
+        SLOT_DURATION,
+        "From a slot's first attempt to its end, retries and pauses included; slots that were never tried do not count.",
+    ),
+    (LATENESS, "From a round's due to its start."),
+    (COMMIT, "Writing one round, its transaction and fsync included."),
+];
+
+const METADATA: Metadata<'static> = Metadata::new("gatherd", Level::INFO, None);
+
+/// See the module. Clones share the recorder.
+#[derive(Clone)]
+pub struct Meters(Arc<dyn Recorder + Send + Sync>);
+
+impl Default for Meters {
+    /// Meters that keep nothing.
+    fn default() -> Self {
+        Self(Arc::new(NoopRecorder))
+    }
+}
+
+impl Meters {
+    /// Meters whose values go to `recorder`, each described there.
+    pub fn new(recorder: Arc<dyn Recorder + Send + Sync>) -> Self {
+        for (name, help) in COUNTERS {
+            recorder.describe_counter(name.into(), None, help.into());
+        }
+        for (name, help) in GAUGES {
+            recorder.describe_gauge(name.into(), None, help.into());
+        }
+        for (name, help) in HISTOGRAMS {
+            recorder.describe_histogram(name.into(), None, help.into());
+        }
+        Self(recorder)
+    }
+
+    /// What is known from the start: the version, and the jobs, whose counters begin at 0 so that their first increase
+    /// is seen.
+    pub fn start<'a>(&self, jobs: impl IntoIterator<Item = &'a JobName>, workers: usize, now: Timestamp) {
+        self.gauge(BUILD, &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
+        self.gauge(START, &[]).set(unix(now));
+        self.gauge(WORKERS, &[]).set(number(workers));
+        self.gauge(QUEUE, &[]).set(0.0);
+        self.gauge(BUSY, &[]).set(0.0);
+        for name in [DROPPED, FAILURES, PANICS] {
+            self.counter(name, &[]).absolute(0);
+        }
+        for job in jobs {
+            for status in [RoundStatus::Complete, RoundStatus::Interrupted, RoundStatus::Skipped, RoundStatus::Missed] {
+                self.counter(ROUNDS, &[("job", job.as_str()), ("status", status.as_str())]).absolute(0);
+            }
+            self.counter(SLOTS, &[("job", job.as_str()), ("outcome", Outcome::Ok.as_str())]).absolute(0);
+        }
+    }
+
+    /// A round starts, so long after its due.
+    pub fn round_starts(&self, job: &JobName, lateness: Duration) {
+        self.histogram(LATENESS, &[("job", job.as_str())]).record(lateness.as_secs_f64());
+    }
+
+    /// A round is stored, which took `commit`.
+    pub fn round_stored(&self, round: &ClosedRound, commit: Duration) {
+        let job = round.begin.layout.job.as_str();
+        self.counter(ROUNDS, &[("job", job), ("status", round.status.as_str())]).increment(1);
+        let took = round.finished.since(round.begin.started);
+        self.histogram(ROUND_DURATION, &[("job", job)]).record(took.as_secs_f64());
+        self.histogram(COMMIT, &[]).record(commit.as_secs_f64());
+        if round.status == RoundStatus::Complete {
+            self.gauge(LAST_COMPLETE, &[("job", job)]).set(unix(round.begin.due));
+        }
+        let durations = self.histogram(SLOT_DURATION, &[("job", job)]);
+        let mut outcomes = [0; Outcome::ALL.len()];
+        for slot in &round.slots {
+            if slot.attempts > 0 {
+                durations.record(slot.elapsed.as_secs_f64());
+            }
+            outcomes[slot.outcome as usize] += 1;
+        }
+        for (outcome, count) in Outcome::ALL.iter().map(|outcome| (outcome, outcomes[*outcome as usize])) {
+            if count > 0 {
+                self.counter(SLOTS, &[("job", job), ("outcome", outcome.as_str())]).increment(count);
+            }
+        }
+    }
+
+    /// An entry of the ledger is stored.
+    pub fn ledger_stored(&self, row: &LedgerRow) {
+        self.counter(ROUNDS, &[("job", row.job.as_str()), ("status", row.status.as_str())]).increment(row.covers);
+    }
+
+    /// The database refused a write.
+    pub fn refused(&self) {
+        self.counter(FAILURES, &[]).increment(1);
+    }
+
+    /// So many entries wait for the database, and so many more were dropped.
+    pub fn queue(&self, waiting: usize, dropped: usize) {
+        self.gauge(QUEUE, &[]).set(number(waiting));
+        self.counter(DROPPED, &[]).increment(dropped as u64);
+    }
+
+    /// The nightly upkeep ran.
+    pub fn maintained(&self, well: bool) {
+        self.counter(MAINTENANCE, &[("result", if well { "ok" } else { "error" })]).increment(1);
+    }
+
+    /// So many attempts are in flight.
+    pub fn busy(&self, workers: usize) {
+        self.gauge(BUSY, &[]).set(number(workers));
+    }
+
+    /// So many worker threads are there.
+    pub fn alive(&self, workers: usize) {
+        self.gauge(ALIVE, &[]).set(number(workers));
+    }
+
+    /// A worker panicked.
+    pub fn panicked(&self) {
+        self.counter(PANICS, &[]).increment(1);
+    }
+
+    /// When a job is due next; never is +Inf.
+    pub fn next_due(&self, job: &JobName, due: Option<Timestamp>) {
+        self.gauge(NEXT_DUE, &[("job", job.as_str())]).set(due.map_or(f64::INFINITY, unix));
+    }
+
+    /// The sizes of the database and its log.
+    pub fn database(&self, main: u64, log: u64) {
+        self.gauge(DATABASE, &[("file", "main")]).set(bytes(main));
+        self.gauge(DATABASE, &[("file", "wal")]).set(bytes(log));
+    }
+
+    fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
+        self.0.register_counter(&key(name, labels), &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
+        self.0.register_gauge(&key(name, labels), &METADATA)
+    }
+
+    fn histogram(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Histogram {
+        self.0.register_histogram(&key(name, labels), &METADATA)
+    }
+}
+
+fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
+    let labels: Vec<Label> = labels.iter().map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
+    Key::from_parts(name, labels)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and far from 2^53")]
+fn number(count: usize) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and far from 2^53")]
+fn bytes(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds are exact as a float until the year 2255")]
+fn unix(moment: Timestamp) -> f64 {
+    moment.as_micros() as f64 / 1e6
+}

@@ -1,0 +1,226 @@
+//! Rows as they come, in the form that was asked for: a table for people, JSON or comma-separated values for programs.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::value::RawValue;
+
+use super::output::{moment, plain_text, terminal_width};
+use crate::model::Timestamp;
+
+/// So many rows decide how wide the columns of a table are; what is wider in a later one moves its neighbours.
+const SAMPLE: usize = 1_000;
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Aligned, with local times or UTC.
+    Table {
+        /// Whether times are in UTC.
+        utc: bool,
+    },
+    /// An object a line, with times in UTC.
+    Json,
+    /// RFC 4180, with times in UTC.
+    Csv,
+}
+
+/// One value of a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Cell<'a> {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A number, shown to three digits behind the point.
+    Real(f64),
+    /// Text.
+    Text(&'a str),
+    /// The text of a JSON value: itself in JSON, text elsewhere.
+    Json(&'a str),
+    /// A moment.
+    Moment(Timestamp),
+}
+
+impl<'a> Cell<'a> {
+    /// A text that may be absent.
+    pub fn text(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+
+    /// A JSON value that may be absent.
+    pub fn json(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Null, Self::Json)
+    }
+
+    /// A count.
+    pub fn count(count: impl TryInto<i64>) -> Self {
+        Self::Integer(count.try_into().unwrap_or(i64::MAX))
+    }
+}
+
+/// Prints rows to `out`. A table waits for its first thousand.
+pub struct Sheet<W: Write> {
+    out: W,
+    form: Form,
+    columns: Vec<&'static str>,
+    /// The rows of a table that are not printed yet.
+    waiting: Vec<Vec<String>>,
+    widths: Option<Vec<usize>>,
+    /// How long a line of a table may be.
+    longest: usize,
+    line: String,
+}
+
+impl<W: Write> Sheet<W> {
+    /// A sheet with these columns.
+    pub fn new(mut out: W, form: Form, columns: Vec<&'static str>) -> io::Result<Self> {
+        if form == Form::Csv {
+            writeln_csv(&mut out, columns.iter().map(|column| (*column).to_owned()))?;
+        }
+        let longest = if io::stdout().is_terminal() { terminal_width().unwrap_or(usize::MAX) } else { usize::MAX };
+        Ok(Self { out, form, columns, waiting: Vec::new(), widths: None, longest, line: String::new() })
+    }
+
+    /// Prints a row of as many values as there are columns.
+    pub fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
+        match self.form {
+            Form::Json => self.json(cells),
+            Form::Csv => writeln_csv(&mut self.out, cells.iter().map(plainly)),
+            Form::Table { utc } => {
+                self.waiting.push(cells.iter().map(|cell| for_people(cell, utc)).collect());
+                if self.widths.is_some() || self.waiting.len() >= SAMPLE { self.print_waiting() } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Prints what waits, and hands the output back.
+    pub fn finish(mut self) -> io::Result<W> {
+        if matches!(self.form, Form::Table { .. }) {
+            self.print_waiting()?;
+        }
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    /// The output, to send on what was printed so far.
+    pub fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    fn json(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
+        self.line.clear();
+        for (column, cell) in self.columns.iter().zip(cells) {
+            self.line.push(if self.line.is_empty() { '{' } else { ',' });
+            let _ = write!(self.line, "\"{column}\":");
+            push_json(&mut self.line, cell)?;
+        }
+        writeln!(self.out, "{}}}", self.line)
+    }
+
+    fn print_waiting(&mut self) -> io::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let head: Vec<String> = self.columns.iter().map(|column| (*column).to_owned()).collect();
+        let first = self.widths.is_none();
+        let widths = self.widths.get_or_insert_with(|| {
+            let widest = |index: usize| {
+                let cells = waiting.iter().chain([&head]).filter_map(|row| row.get(index));
+                cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+            };
+            (0..head.len()).map(widest).collect()
+        });
+        for row in first.then_some(&head).into_iter().chain(&waiting) {
+            self.line.clear();
+            for (cell, width) in row.iter().zip(widths.iter()) {
+                let _ = write!(self.line, " {cell:<width$} ");
+            }
+            let line = self.line.trim_end();
+            match line.char_indices().nth(self.longest) {
+                None => writeln!(self.out, "{line}")?,
+                Some(_) => writeln!(self.out, "{}…", line.chars().take(self.longest - 1).collect::<String>())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn push_json(line: &mut String, cell: &Cell<'_>) -> io::Result<()> {
+    match cell {
+        Cell::Null => line.push_str("null"),
+        Cell::Integer(number) => drop(write!(line, "{number}")),
+        Cell::Real(number) => line.push_str(&serde_json::to_string(number)?),
+        Cell::Text(text) => line.push_str(&serde_json::to_string(text)?),
+        // A line is an object: outside of strings line breaks are blanks, and inside of them JSON has none.
+        Cell::Json(text) if text.contains(['\n', '\r']) => {
+            line.push_str(RawValue::from_string(text.replace(['\n', '\r'], " "))?.get());
+        }
+        Cell::Json(text) => line.push_str(text.trim_ascii()),
+        Cell::Moment(moment) => drop(write!(line, "\"{moment}\"")),
+    }
+    Ok(())
+}
+
+fn plainly(cell: &Cell<'_>) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Integer(number) => number.to_string(),
+        Cell::Real(number) => number.to_string(),
+        Cell::Text(text) | Cell::Json(text) => (*text).to_owned(),
+        Cell::Moment(moment) => moment.to_string(),
+    }
+}
+
+fn for_people(cell: &Cell<'_>, utc: bool) -> String {
+    match cell {
+        Cell::Real(number) => {
+            let text = format!("{number:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        Cell::Moment(at) => moment(*at, utc),
+        other => plain_text(&plainly(other)),
+    }
+}
+
+fn writeln_csv(out: &mut impl Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    writer.write_record(cells.map(String::into_bytes)).map_err(io::Error::from)?;
+    writer.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(form: Form) -> String {
+        let mut sheet = Sheet::new(Vec::new(), form, vec!["due", "value", "note", "ms"]).expect("written");
+        let moment = Cell::Moment(Timestamp::from_micros(1_500));
+        let rows = [
+            [moment, Cell::Json("{\"a\":\n1e400}"), Cell::Text("a \"b\",\nc"), Cell::Real(1.5)],
+            [moment, Cell::Null, Cell::Null, Cell::Integer(2)],
+        ];
+        for row in &rows {
+            sheet.row(row).expect("written");
+        }
+        String::from_utf8(sheet.finish().expect("written")).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_row_is_a_line_for_people_an_object_or_comma_separated_values() {
+        assert_eq!(
+            printed(Form::Json),
+            "{\"due\":\"1970-01-01T00:00:00.001Z\",\"value\":{\"a\": 1e400},\"note\":\"a \\\"b\\\",\\nc\",\"ms\":1.5}\n\
+             {\"due\":\"1970-01-01T00:00:00.001Z\",\"value\":null,\"note\":null,\"ms\":2}\n"
+        );
+        assert_eq!(
+            printed(Form::Csv),
+            "due,value,note,ms\r\n1970-01-01T00:00:00.001Z,\"{\"\"a\"\":\n1e400}\",\"a \"\"b\"\",\nc\",1.5\r\n\
+             1970-01-01T00:00:00.001Z,,,2\r\n"
+        );
+        assert_eq!(
+            printed(Form::Table { utc: true }),
+            " due                       value         note      ms\n \
+             1970-01-01 00:00:00.001Z  {\"a\": 1e400}  a \"b\", c  1.5\n \
+             1970-01-01 00:00:00.001Z                          2\n"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! The days of a zone, as instants.
+
+use chrono::{DateTime, Local, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use crate::model::Timestamp;
+
+/// Where a clock stops existing for a while, it exists again on a quarter of an hour.
+const STEP: TimeDelta = TimeDelta::minutes(15);
+/// The longest time that a clock was ever set forward by is a day (Samoa, 30 December 2011).
+const STEPS: i32 = 2 * 24 * 4;
+
+/// Whose days and hours are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// UTC.
+    Utc,
+    /// The machine's.
+    Local,
+    /// A zone by its name.
+    Named(Tz),
+}
+
+impl Zone {
+    /// The calendar day of a moment; `None` beyond chrono's years.
+    pub(super) fn day(self, moment: Timestamp) -> Option<NaiveDate> {
+        let utc = moment.to_utc()?;
+        Some(match self {
+            Self::Utc => utc.date_naive(),
+            Self::Local => utc.with_timezone(&Local).date_naive(),
+            Self::Named(zone) => utc.with_timezone(&zone).date_naive(),
+        })
+    }
+
+    /// The first moment of a calendar day: its midnight, or what comes instead of it where the clock is set forward.
+    pub(super) fn begin_of(self, day: NaiveDate) -> Option<Timestamp> {
+        let midnight = day.and_hms_opt(0, 0, 0)?;
+        (0..=STEPS).find_map(|step| self.instant(midnight.checked_add_signed(STEP * step)?)).map(Timestamp::from)
+    }
+
+    fn instant(self, calendar: NaiveDateTime) -> Option<DateTime<Utc>> {
+        fn first<Z: TimeZone>(found: MappedLocalTime<DateTime<Z>>) -> Option<DateTime<Utc>> {
+            found.earliest().map(|found| found.to_utc())
+        }
+        match self {
+            Self::Utc => Some(calendar.and_utc()),
+            Self::Local => first(Local.from_local_datetime(&calendar)),
+            Self::Named(zone) => first(zone.from_local_datetime(&calendar)),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Answers: JSON of a bounded size with an entity tag, and 304 to those who have it already.
+
+use std::hash::Hasher as _;
+
+use actix_web::http::header::{CONTENT_TYPE, ETAG, EntityTag, HeaderValue, IF_NONE_MATCH, IfNoneMatch, LINK};
+use actix_web::web::Bytes;
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use serde::Serialize;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::api::Api;
+use super::problem::Problem;
+
+/// The largest answer in bytes, before compression.
+pub const LARGEST: usize = 16 * 1024 * 1024;
+
+/// The JSON text of `value`, unless it is larger than an answer may be; then `advice` says what to ask instead.
+///
+/// # Errors
+/// When it is too large.
+pub fn json(value: &impl Serialize, advice: &str) -> Result<Vec<u8>, Problem> {
+    let text = serde_json::to_vec(value).map_err(|error| Problem::internal(&error))?;
+    if text.len() > LARGEST { Err(Problem::too_large(advice)) } else { Ok(text) }
+}
+
+/// Answers a JSON text, named by its content.
+pub fn ok(request: &HttpRequest, text: Vec<u8>) -> HttpResponse {
+    content(request, "application/json", text)
+}
+
+/// Answers `content`, named by itself.
+pub fn content(request: &HttpRequest, media_type: &'static str, content: impl Into<Bytes>) -> HttpResponse {
+    let content = content.into();
+    tagged(request, media_type, &format!("{:x}", hash(&content)), content)
+}
+
+/// The version of an answer that only depends on the file: known before the file is asked.
+pub struct Version(String);
+
+impl Version {
+    /// That of the answer to `request`.
+    pub fn of(request: &HttpRequest, api: &Api) -> Self {
+        Self(format!("{}-{:x}", api.version(), hash(request.uri().to_string().as_bytes())))
+    }
+
+    /// 304 if who asks has this version already.
+    pub fn known(&self, request: &HttpRequest) -> Option<HttpResponse> {
+        let known = matches!(none_match(request), Some(IfNoneMatch::Items(tags)) if has(&tags, &self.0));
+        known.then(|| not_modified(&self.0))
+    }
+
+    /// Answers a JSON text of this version.
+    pub fn ok(&self, request: &HttpRequest, text: Vec<u8>) -> HttpResponse {
+        tagged(request, "application/json", &self.0, text.into())
+    }
+}
+
+fn tagged(request: &HttpRequest, media_type: &'static str, version: &str, content: Bytes) -> HttpResponse {
+    let known = match none_match(request) {
+        Some(IfNoneMatch::Any) => true,
+        Some(IfNoneMatch::Items(tags)) => has(&tags, version),
+        None => false,
+    };
+    if known {
+        return not_modified(version);
+    }
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONTENT_TYPE, HeaderValue::from_static(media_type)));
+    response.insert_header((ETAG, tag(version))).body(content)
+}
+
+/// RFC 9110, section 13.1.2. The library takes a header that is not there for an empty list.
+fn none_match(request: &HttpRequest) -> Option<IfNoneMatch> {
+    request.headers().contains_key(IF_NONE_MATCH).then(|| request.get_header::<IfNoneMatch>())?
+}
+
+fn has(tags: &[EntityTag], version: &str) -> bool {
+    tags.iter().any(|known| known.weak_eq(&tag(version)))
+}
+
+fn not_modified(version: &str) -> HttpResponse {
+    HttpResponse::NotModified().insert_header((ETAG, tag(version))).finish()
+}
+
+/// Weak: the same in gzip is the same, byte by byte it is not.
+fn tag(version: &str) -> EntityTag {
+    EntityTag::new_weak(version.to_owned())
+}
+
+fn hash(content: &[u8]) -> u128 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(content);
+    hasher.finish128().as_u128()
+}
+
+/// The same with the next page in a header (RFC 8288).
+pub fn with_next(mut response: HttpResponse, next: Option<&str>) -> HttpResponse {
+    let link = next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
+    if let Some(link) = link {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
+}

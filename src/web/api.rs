@@ -1,0 +1,177 @@
+//! What the handlers share, and how they ask the file and the actors: never for longer than a deadline, never more at
+//! once than fits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::Recipient;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::events::Feed;
+use super::hosts::Hosts;
+use super::problem::Problem;
+use crate::actors::messages::{AskBusy, AskJobs, AskStorage, JobState, Question, StartNow};
+use crate::config::{Secret, Settings};
+use crate::model::Layout;
+use crate::store::read::Reader;
+
+/// The most questions that are asked or wait at the same time.
+const MOST_QUESTIONS: usize = 64;
+/// The longest that a question waits and is asked: twice what the file's readers give it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that an actor may take to answer.
+const ACTORS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A job as the config has it.
+pub struct ConfiguredJob {
+    /// The cadence as it was written.
+    pub cadence: String,
+    /// Its name and endpoints.
+    pub layout: Layout,
+}
+
+/// Who is asked what.
+pub struct Sources {
+    /// The file.
+    pub file: Recipient<Question>,
+    /// When jobs are due.
+    pub jobs: Recipient<AskJobs>,
+    /// Who starts a round.
+    pub start: Recipient<StartNow>,
+    /// Whether attempts are made.
+    pub fetcher: Recipient<AskBusy>,
+    /// Whether rounds are written.
+    pub storage: Recipient<AskStorage>,
+    /// Grows with each write to the file.
+    pub writes: Arc<AtomicU64>,
+    /// How many worker threads are there.
+    pub alive: Box<dyn Fn() -> usize + Send + Sync>,
+    /// The metrics as text.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What the handlers share.
+pub struct Api {
+    /// The jobs of the config, in its order.
+    pub jobs: Vec<ConfiguredJob>,
+    /// Worker threads that there should be.
+    pub workers: usize,
+    /// What callers have to show.
+    pub token: Option<Secret>,
+    /// What the server is called.
+    pub hosts: Hosts,
+    /// Rounds as they close.
+    pub feed: Feed,
+    /// Who is asked.
+    pub sources: Sources,
+    /// Differs from one start of the daemon to the next.
+    start: u64,
+    places: Arc<Semaphore>,
+}
+
+impl Api {
+    /// What is shared by the handlers of one daemon.
+    #[must_use]
+    pub fn new(settings: &Settings, token: Option<Secret>, hosts: Hosts, feed: Feed, sources: Sources) -> Self {
+        let jobs = settings.jobs.iter().map(|job| ConfiguredJob {
+            cadence: job.cadence_text.clone(),
+            layout: Layout {
+                job: job.name.clone(),
+                endpoints: job.endpoints.iter().map(|endpoint| endpoint.label.clone()).collect(),
+            },
+        });
+        let (workers, start) = (settings.workers, fastrand::u64(..));
+        let places = Arc::new(Semaphore::new(MOST_QUESTIONS));
+        Self { jobs: jobs.collect(), workers, token, hosts, feed, sources, start, places }
+    }
+
+    /// The job of the config called `name`.
+    #[must_use]
+    pub fn configured(&self, name: &str) -> Option<&ConfiguredJob> {
+        self.jobs.iter().find(|job| job.layout.job.as_str() == name)
+    }
+
+    /// A text that stays the same as long as the file does.
+    #[must_use]
+    pub fn version(&self) -> String {
+        format!("{:x}-{:x}", self.start, self.sources.writes.load(Ordering::Acquire))
+    }
+
+    /// Asks the file, on a connection that only reads, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// What `question` answers; 503 when too many wait or it takes too long.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let second = Duration::from_secs(1);
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| Problem::unavailable("too many questions wait already", second))?;
+        let (answer, wait) = oneshot::channel();
+        let work = move |reader: Result<&Reader, _>| {
+            // Whoever asked may be gone before it is their turn.
+            if !answer.is_closed() {
+                let result = reader.map_err(Problem::from).and_then(question);
+                let _ = answer.send(result);
+            }
+            drop(place);
+        };
+        self.sources.file.do_send(Question(Box::new(work)));
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Problem::internal(&"a question to the file was not answered")),
+            Err(_) => Err(Problem::unavailable("the file was not asked in time: too much is asked at once", second)),
+        }
+    }
+
+    /// What each job does.
+    ///
+    /// # Errors
+    /// 503 when the Scheduler does not answer.
+    pub async fn states(&self) -> Result<Vec<JobState>, Problem> {
+        let asked = tokio::time::timeout(ACTORS_PATIENCE, self.sources.jobs.send(AskJobs)).await;
+        asked.ok().and_then(Result::ok).ok_or_else(|| not_there("scheduler"))
+    }
+
+    /// Why rounds are not stored at this moment: nothing when they are.
+    pub async fn obstacles(&self) -> Vec<String> {
+        let mut obstacles = Vec::new();
+        let storage = self.sources.storage.send(AskStorage);
+        let (jobs, busy) = (self.sources.jobs.send(AskJobs), self.sources.fetcher.send(AskBusy));
+        let patient = |what| tokio::time::timeout(ACTORS_PATIENCE, what);
+        let (jobs, busy, storage) = tokio::join!(
+            tokio::time::timeout(ACTORS_PATIENCE, jobs),
+            tokio::time::timeout(ACTORS_PATIENCE, busy),
+            patient(storage)
+        );
+        if !matches!(jobs, Ok(Ok(_))) {
+            obstacles.push("the scheduler does not answer".to_owned());
+        }
+        if !matches!(busy, Ok(Ok(_))) {
+            obstacles.push("the fetcher does not answer".to_owned());
+        }
+        match storage {
+            Ok(Ok(state)) if state.failed => {
+                obstacles.push("the database failed, the daemon is about to end".to_owned());
+            }
+            Ok(Ok(state)) if state.waiting > 0 => {
+                obstacles.push(format!("{} rounds wait for the database, see the log", state.waiting));
+            }
+            Ok(Ok(_)) => {}
+            _ => obstacles.push("storage does not answer".to_owned()),
+        }
+        let alive = (self.sources.alive)();
+        if alive < self.workers {
+            obstacles.push(format!("{alive} of {} workers are there", self.workers));
+        }
+        obstacles
+    }
+}
+
+/// An actor that does not answer.
+#[must_use]
+pub fn not_there(actor: &str) -> Problem {
+    Problem::unavailable(format!("the {actor} does not answer"), Duration::from_secs(1))
+}
