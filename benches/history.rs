@@ -1,5 +1,6 @@
 //! History of 1,000 endpoints, written by the real writer and asked: by the library, by plain SQL in the same process, and by
-//! DuckDB on the same file. `GATHERD_BENCH_ROUNDS` says how many rounds there are: 1,000, a million observations, without it.
+//! `DuckDB` on the same rows as parquet. `GATHERD_BENCH_ROUNDS` says how many rounds there are; without it 1,000, a million
+//! observations.
 
 mod support;
 
@@ -44,7 +45,7 @@ fn write(path: &Path, rounds: i64) {
     let name = |number| EndpointLabel { name: format!("e{number}"), url: format!("https://api.example.com/{number}") };
     let layout = Arc::new(Layout { job: JobName::new("job"), endpoints: (0..ENDPOINTS).map(name).collect() });
     let mut writer = store::open(path).expect("the database opens");
-    let mut tenths = vec![Duration::ZERO; 10];
+    let mut tenths = [Duration::ZERO; 10];
     for id in 1..=rounds {
         let round = round(id, &layout);
         let start = Instant::now();
@@ -156,7 +157,7 @@ fn first(reader: &Reader, sql: &str) -> Option<Value> {
     reader.sql(sql).expect("an answer").rows.first().and_then(|row| row.first().cloned())
 }
 
-/// DuckDB reads the SQLite file by its extension, or the rows exported from it, whichever its Python module can.
+/// `DuckDB` is asked through its Python module; `GATHERD_BENCH_PYTHON` names the Python that has it.
 fn ask_duckdb(path: &Path, rounds: i64) {
     let python = std::env::var("GATHERD_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let exported = path.with_file_name("all.parquet");
