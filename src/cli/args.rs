@@ -221,8 +221,12 @@ pub struct WhyArgs {
 /// `gatherd sql`.
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
-    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors, latest, failures, uptime_hours
-    #[arg(allow_hyphen_values = true)]
+    /// One statement
+    #[arg(
+        allow_hyphen_values = true,
+        help = "One statement, such as \"SELECT * FROM latest\"; the views are rounds, observations, vectors, latest, \
+                failures, uptime_hours"
+    )]
     pub statement: String,
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -100,10 +100,8 @@ impl<'a> JobPlan<'a> {
     /// What stays on the disk when rounds older than `retain` have gone.
     fn bytes_kept(&self) -> Option<u64> {
         let retain = self.job.retain.filter(|retain| *retain < YEAR)?;
-        Some(
-            u64::try_from(u128::from(self.bytes_a_year?) * retain.as_secs() as u128 / YEAR.as_secs() as u128)
-                .unwrap_or(u64::MAX),
-        )
+        let kept = u128::from(self.bytes_a_year?) * u128::from(retain.as_secs()) / u128::from(YEAR.as_secs());
+        u64::try_from(kept).ok()
     }
 }
 

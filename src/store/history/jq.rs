@@ -166,7 +166,8 @@ fn term(text: &str) -> Result<parse::Term<&str>, JqError> {
 mod tests {
     use super::*;
 
-    const DOCUMENT: &str = r#"{"users":[{"name":"a","n":1},{"name":"b","n":2.50}],"big":12345678901234567890.10,"k":null}"#;
+    const DOCUMENT: &str =
+        r#"{"users":[{"name":"a","n":1},{"name":"b","n":2.50}],"big":12345678901234567890.10,"k":null}"#;
 
     fn first_of(text: &str) -> Result<Option<String>, JqError> {
         Jq::compile(text)?.first(DOCUMENT)

@@ -98,9 +98,7 @@ fn weight(value: &Val, depth: usize, most: usize) -> usize {
 }
 
 /// The native functions, with those that count, and without those that reach outside or further than any bound.
-pub(super) fn functions(
-    all: impl Iterator<Item = Fun<JustLut<Val>>>,
-) -> impl Iterator<Item = Fun<JustLut<Val>>> {
+pub(super) fn functions(all: impl Iterator<Item = Fun<JustLut<Val>>>) -> impl Iterator<Item = Fun<JustLut<Val>>> {
     const OURS: [&str; 3] = ["env", "range", "fromjson"];
     let ours: [Fun<JustLut<Val>>; 5] = [
         run((TICK, v(0), |cv| {
@@ -147,7 +145,13 @@ fn range<'a>(from: Val, to: Val, by: Val) -> impl Iterator<Item = ValX<'a, Val>>
             Err(error) => return Some(Err(Exn::from(error))),
         };
         tick(&here);
-        let goes_on = if by > zero { here < to } else if by < zero { here > to } else { here != to };
+        let goes_on = if by > zero {
+            here < to
+        } else if by < zero {
+            here > to
+        } else {
+            here != to
+        };
         goes_on.then(|| {
             next = Some(here.clone() + by.clone());
             Ok(here)
@@ -200,7 +204,10 @@ pub(super) fn bounded<'s>(term: Term<&'s str>) -> Term<&'s str> {
                 Part::Index(index) => Part::Index(bounded(index)),
                 Part::Range(from, to) => Part::Range(from.map(bounded), to.map(bounded)),
             };
-            Term::Path(plain(*inner), Path(path.0.into_iter().map(|(inner, optional)| (part(inner), optional)).collect()))
+            Term::Path(
+                plain(*inner),
+                Path(path.0.into_iter().map(|(inner, optional)| (part(inner), optional)).collect()),
+            )
         }
     }
 }
