@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::Utc;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::names;
 use super::query::{AnswerArgs, SpanArgs};
 use super::sheet::{Cell, Form, Sheet};
 use super::source;
@@ -19,6 +21,7 @@ const USUAL: Duration = Duration::from_hours(30 * 24);
 #[derive(Debug, clap::Args)]
 pub struct UptimeArgs {
     /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -153,7 +153,7 @@ fn term(text: &str) -> Result<parse::Term<&str>, JqError> {
         let at = errors.first().map(|(expected, at)| format!("{} expected at {at:?}", expected.as_str()));
         JqError(at.unwrap_or_default())
     })?;
-    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| {
+    Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
         let wrong = errors.first().map(|(expected, found)| {
             let found = found.map_or_else(|| "the end".to_owned(), |token| format!("{:?}", token.0));
             format!("{} expected instead of {found}", expected.as_str())
