@@ -59,8 +59,8 @@ fn fill(writer: &mut Writer) -> Vec<Duration> {
             ..Slot::untried(Outcome::Ok, "", due)
         };
         let begin = RoundBegin { id: RoundId(round.cast_signed() + 1), due, started: due, layout: Arc::clone(&layout) };
-        let slots = (0..ENDPOINTS).map(slot).collect();
-        let round = ClosedRound { begin, finished: due, status: RoundStatus::Complete, cause: None, slots };
+        let vector = (0..ENDPOINTS).map(slot).collect();
+        let round = ClosedRound { begin, finished: due, status: RoundStatus::Complete, cause: None, slots: vector };
         let begun = Instant::now();
         writer.close(&round).expect("the round is stored");
         begun.elapsed()
