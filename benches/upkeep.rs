@@ -61,9 +61,9 @@ fn fill(writer: &mut Writer) -> Vec<Duration> {
         let begin = RoundBegin { id: RoundId(round.cast_signed() + 1), due, started: due, layout: Arc::clone(&layout) };
         let vector = (0..ENDPOINTS).map(slot).collect();
         let round = ClosedRound { begin, finished: due, status: RoundStatus::Complete, cause: None, slots: vector };
-        let begun = Instant::now();
+        let start = Instant::now();
         writer.close(&round).expect("the round is stored");
-        begun.elapsed()
+        start.elapsed()
     };
     (0..ROUNDS).map(commit).collect()
 }

@@ -6,7 +6,7 @@ mod rounds;
 use std::fs;
 use std::path::Path;
 
-use gatherd::model::Slot;
+use gatherd::model::{Detail, Slot};
 use gatherd::store::{StoreError, Writer, backup, open};
 use rounds::{closed, layout, number, ok, reader};
 
@@ -14,7 +14,7 @@ use rounds::{closed, layout, number, ok, reader};
 fn store(writer: &mut Writer, round: i64) {
     let names: Vec<String> = (0..100).map(|number| format!("e{number}")).collect();
     let layout = layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let slot = Slot { detail: Some(gatherd::model::Detail::new(&"x".repeat(200))), ..ok(round) };
+    let slot = Slot { detail: Some(Detail::new("x".repeat(200))), ..ok(round) };
     writer.close(&closed(round, &layout, vec![slot; 100])).expect("stored");
 }
 
