@@ -237,7 +237,7 @@ impl Sink for Printer<'_> {
                 outcome,
                 observation.http_status.map_or(Cell::Null, Cell::count),
                 Cell::count(observation.attempts),
-                Cell::Real(observation.elapsed.as_secs_f64() * 1e3),
+                Cell::milliseconds(observation.elapsed),
                 Cell::json(observation.body),
                 Cell::text(observation.detail),
             ])?);

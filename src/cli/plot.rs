@@ -120,10 +120,14 @@ pub fn in_terminal(series: &Series, title: &str, utc: bool) -> String {
 
 fn drawn(series: &Series, title: &str, utc: bool, width: usize) -> String {
     let bounds = series.bounds();
-    let step = (bounds.high / f64::from(HEIGHT - 1)) - (bounds.low / f64::from(HEIGHT - 1));
-    let labels: Vec<String> = (0..HEIGHT)
-        .map(|line| if line % 7 == 0 { label(bounds.high - step * f64::from(line), step * 7.0) } else { String::new() })
-        .collect();
+    let lines = f64::from(HEIGHT - 1);
+    let value = |line: u32| {
+        let below = f64::from(line) / lines;
+        bounds.high * (1.0 - below) + bounds.low * below
+    };
+    let between = bounds.high / 2.0 - bounds.low / 2.0;
+    let labels: Vec<String> =
+        (0..HEIGHT).map(|line| if line % 7 == 0 { label(value(line), between) } else { String::new() }).collect();
     let margin = labels.iter().map(String::len).max().unwrap_or_default();
     let columns = width.saturating_sub(margin + 2).max(NARROWEST);
     let dots = u32::try_from(columns).unwrap_or(u32::MAX / 4) * DOTS.0;
@@ -238,7 +242,7 @@ mod tests {
         let middle = text
             .lines()
             .filter_map(|line| line.split_once('│'))
-            .map(|(_, drawn)| drawn.chars().skip(27).take(9).filter(|&dots| dots != ' ' && dots != '\u{2800}').count());
+            .map(|(_, drawn)| drawn.chars().skip(25).take(7).filter(|&dots| dots != ' ' && dots != '\u{2800}').count());
         assert_eq!(middle.sum::<usize>(), 0, "{text}");
         let mut picture = String::new();
         draw_svg(&series, "a < b", true, &mut picture).expect("drawn");

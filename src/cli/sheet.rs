@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -53,10 +54,21 @@ impl<'a> Cell<'a> {
         text.map_or(Self::Null, Self::Json)
     }
 
+    /// A duration in milliseconds, as the views have it.
+    pub fn milliseconds(span: Duration) -> Self {
+        Self::Real(milliseconds(span))
+    }
+
     /// A count.
     pub fn count(count: impl TryInto<i64>) -> Self {
         Self::Integer(count.try_into().unwrap_or(i64::MAX))
     }
+}
+
+/// A duration in milliseconds, as the views have it: microseconds, divided.
+#[allow(clippy::cast_precision_loss, reason = "exact for 285 years")]
+pub fn milliseconds(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1e3
 }
 
 /// Prints rows to `out`. A table waits for its first thousand.

@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 
 use super::output::{self, moment, plain_text};
 use super::rows;
-use super::sheet::{Cell, Form, Sheet};
+use super::sheet::{Cell, Form, Sheet, milliseconds};
 use crate::store::history::{Vector, VectorSlot};
 
 /// The columns of the view `observations`.
@@ -40,7 +40,7 @@ pub fn print(vectors: &[Vector], form: Form) -> anyhow::Result<()> {
                 slot.outcome.clone(),
                 slot.http_status.map(|status| status.to_string()).unwrap_or_default(),
                 slot.attempts.to_string(),
-                format!("{:.0}", milliseconds(slot)),
+                format!("{:.0}", milliseconds(slot.elapsed)),
                 plain_text(slot.body.as_deref().or(slot.detail.as_deref()).unwrap_or_default()),
             ]);
         }
@@ -62,12 +62,8 @@ fn cells<'v>(vector: &'v Vector, slot: &'v VectorSlot) -> [Cell<'v>; 12] {
         Cell::Text(&slot.outcome),
         slot.http_status.map_or(Cell::Null, Cell::count),
         Cell::count(slot.attempts),
-        Cell::Real(milliseconds(slot)),
+        Cell::milliseconds(slot.elapsed),
         Cell::json(slot.body.as_deref()),
         Cell::text(slot.detail.as_deref()),
     ]
-}
-
-fn milliseconds(slot: &VectorSlot) -> f64 {
-    slot.elapsed.as_secs_f64() * 1e3
 }

@@ -14,6 +14,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::text::bare;
 use super::{Export, NamedField};
+use crate::cli::sheet::milliseconds;
 use crate::store::history::Observation;
 
 /// A row group is held in memory: it ends after so many rows or bytes.
@@ -125,7 +126,7 @@ impl Export for Parquet<'_> {
         columns[6].text(Some(observation.outcome));
         columns[7].integer(observation.http_status.map(i32::from));
         columns[8].integer(Some(i32::try_from(observation.attempts).unwrap_or(i32::MAX)));
-        columns[9].number(Some(observation.elapsed.as_secs_f64() * 1e3));
+        columns[9].number(Some(milliseconds(observation.elapsed)));
         columns[10].text(observation.detail);
         self.rows += 1;
         self.bytes += 200;
@@ -182,10 +183,10 @@ impl Column {
 
     fn write(&mut self, writer: &mut SerializedColumnWriter<'_>) -> anyhow::Result<()> {
         match self {
-            Self::Text(values, levels) => batch::<ByteArrayType>(writer, values, levels),
-            Self::Integer(values, levels) => batch::<Int32Type>(writer, values, levels),
-            Self::Long(values) => batch::<Int64Type>(writer, values, &mut Vec::new()),
-            Self::Number(values, levels) => batch::<DoubleType>(writer, values, levels),
+            Self::Text(values, levels) => batch::<ByteArrayType>(writer, values, Some(levels)),
+            Self::Integer(values, levels) => batch::<Int32Type>(writer, values, Some(levels)),
+            Self::Long(values) => batch::<Int64Type>(writer, values, None),
+            Self::Number(values, levels) => batch::<DoubleType>(writer, values, Some(levels)),
         }
     }
 }
@@ -193,12 +194,14 @@ impl Column {
 fn batch<T: DataType>(
     writer: &mut SerializedColumnWriter<'_>,
     values: &mut Vec<T::T>,
-    levels: &mut Vec<i16>,
+    levels: Option<&mut Vec<i16>>,
 ) -> anyhow::Result<()> {
     // A column that is never null ignores the levels.
-    writer.typed::<T>().write_batch(values, Some(levels), None)?;
+    writer.typed::<T>().write_batch(values, levels.as_ref().map(|levels| levels.as_slice()), None)?;
     values.clear();
-    levels.clear();
+    if let Some(levels) = levels {
+        levels.clear();
+    }
     Ok(())
 }
 

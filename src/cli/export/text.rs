@@ -43,7 +43,7 @@ impl<W: Write> Export for Text<W> {
             Cell::Text(observation.outcome),
             observation.http_status.map_or(Cell::Null, Cell::count),
             Cell::count(observation.attempts),
-            Cell::Real(observation.elapsed.as_secs_f64() * 1e3),
+            Cell::milliseconds(observation.elapsed),
             Cell::text(observation.detail),
         ];
         if self.fields == 0 {
