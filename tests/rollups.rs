@@ -55,11 +55,11 @@ fn slot(round: i64, outcome: Outcome) -> Slot {
     }
 }
 
+/// Ok, failed, slots by outcome, and the longest outage: from, until, whether it goes on.
+type Naive = (u64, u64, BTreeMap<String, u64>, Option<(i64, i64, bool)>);
+
 /// What an endpoint's uptime is, from its slots alone: those of `rounds` at `position`.
-fn naive(
-    rounds: &[(i64, [Outcome; 2])],
-    position: usize,
-) -> (u64, u64, BTreeMap<String, u64>, Option<(i64, i64, bool)>) {
+fn naive(rounds: &[(i64, [Outcome; 2])], position: usize) -> Naive {
     let mut sorted = rounds.to_vec();
     sorted.sort_by_key(|(round, _)| *round);
     let outcomes: Vec<(i64, Outcome)> = sorted.iter().map(|(round, slots)| (*round, slots[position])).collect();

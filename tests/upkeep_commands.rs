@@ -142,6 +142,9 @@ endpoints = ["https://api.example.com/3"]
     assert_eq!(lines.iter().filter(|line| line["kind"] == "missing secret").count(), 1);
     let text = answer(&folder, &["plan", "--utc"]);
     assert!(text.contains("2881  api.example.com:443  TOO MANY for its `rate`: 1440"), "{text}");
+    let local = answer(&folder, &["plan"]);
+    let change = local.lines().find(|line| line.contains("clock change")).expect("the change of Berlin's clock");
+    assert!(change.matches(" 02:30:00+0").count() >= 5, "as people in Berlin read it: {change}");
     assert!(text.contains("MISSING  ") && text.contains("GATHERD_TEST_ABSENT"), "{text}");
     assert!(text.contains("size          not known before a round is stored"), "{text}");
 }

@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// a processor at most.
 const SHORTEST_REST: Duration = Duration::from_millis(5);
 
+/// A wall clock that moved by so much more than time went on is not believed: a night later it is.
+const JUMP: Duration = Duration::from_hours(24);
+
 /// How long each job's rounds are kept; `None` is for ever.
 pub type Retention = Vec<(JobName, Option<Duration>)>;
 
@@ -35,6 +38,8 @@ pub struct Upkeep {
     retention: Retention,
     backup: Option<Backup>,
     clock: Arc<dyn Clock>,
+    /// When the wall clock was last believed.
+    believed: Moment,
     /// What is still to be done; empty when only rollups are looked after.
     chores: VecDeque<Chore>,
     /// The rest before the next part; `None` while Storage is at one.
@@ -58,8 +63,8 @@ impl Upkeep {
         backup: Option<Backup>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let chores = VecDeque::new();
-        Self { storage, database, retention, backup, clock, chores, resting: None, run: None, last: None }
+        let (believed, chores) = (clock.now(), VecDeque::new());
+        Self { storage, database, retention, backup, clock, believed, chores, resting: None, run: None, last: None }
     }
 
     /// Does the next part.
@@ -149,6 +154,11 @@ impl Upkeep {
     }
 }
 
+/// Whether the wall clock moved on by much more than time did: it was set, or the machine slept.
+fn has_jumped(before: Moment, now: Moment) -> bool {
+    now.wall.since(before.wall) > now.monotonic.saturating_sub(before.monotonic) + JUMP
+}
+
 impl Did {
     fn add(&mut self, other: Self) {
         self.hours += other.hours;
@@ -183,6 +193,11 @@ impl Handler<Maintain> for Upkeep {
         let began = self.clock.now();
         self.run = Some(Run { began, did: Did::default() });
         self.chores = self.plan(began.wall);
+        if has_jumped(self.believed, began) {
+            tracing::warn!(now = %began.wall, "the clock jumped by more than a day, nothing is deleted until the next maintenance");
+            self.chores.retain(|chore| !matches!(chore, Chore::Prune(..) | Chore::PruneEvidence(_)));
+        }
+        self.believed = began;
         if let Some(resting) = self.resting.take() {
             ctx.cancel_future(resting);
             self.go_on(ctx);
@@ -203,5 +218,22 @@ impl Handler<LastUpkeep> for Upkeep {
 
     fn handle(&mut self, _: LastUpkeep, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.last.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_years_ahead_is_not_believed_and_one_that_went_on_is() {
+        let at = |days: u64, wall_days: u64| Moment {
+            wall: Timestamp::default().plus(Duration::from_hours(24 * wall_days)),
+            monotonic: Duration::from_hours(24 * days),
+        };
+        assert!(!has_jumped(at(1, 20_000), at(2, 20_001)));
+        assert!(!has_jumped(at(1, 20_000), at(400, 20_399)));
+        assert!(!has_jumped(at(1, 20_000), at(2, 10)), "set back it deletes less");
+        assert!(has_jumped(at(1, 20_000), at(2, 22_000)));
     }
 }

@@ -234,8 +234,12 @@ pub struct WhyArgs {
 /// `gatherd sql`.
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
-    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors, latest, failures, uptime_hours
-    #[arg(allow_hyphen_values = true)]
+    /// One statement
+    #[arg(
+        allow_hyphen_values = true,
+        help = "One statement, such as \"SELECT * FROM latest\"; the views are rounds, observations, vectors, latest, \
+                failures, uptime_hours"
+    )]
     pub statement: String,
     /// Print comma-separated values (RFC 4180) with a head
     #[arg(long, conflicts_with = "json")]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use chrono::Utc;
+use chrono::{SecondsFormat, Utc};
 
 use super::check::secrets;
 use super::output::moment;
@@ -100,10 +100,8 @@ impl<'a> JobPlan<'a> {
     /// What stays on the disk when rounds older than `retain` have gone.
     fn bytes_kept(&self) -> Option<u64> {
         let retain = self.job.retain.filter(|retain| *retain < YEAR)?;
-        Some(
-            u64::try_from(u128::from(self.bytes_a_year?) * retain.as_secs() as u128 / YEAR.as_secs() as u128)
-                .unwrap_or(u64::MAX),
-        )
+        let kept = u128::from(self.bytes_a_year?) * u128::from(retain.as_secs()) / u128::from(YEAR.as_secs());
+        u64::try_from(kept).ok()
     }
 }
 
@@ -165,7 +163,9 @@ fn text(jobs: &[JobPlan<'_>], hosts: &BTreeMap<String, HostPlan>, missing: &[Str
         writeln!(out, "job {:?}  {}", job.name.as_str(), job.cadence_text)?;
         writeln!(out, "  due           {}", shown(&plan.dues))?;
         if let Some((change, dues)) = &plan.change {
-            writeln!(out, "  clock change  {}: due {}", moment(*change, utc), shown(dues))?;
+            let there = |moment: &Timestamp| on_its_clock(job, *moment, utc);
+            let dues: Vec<String> = dues.iter().map(there).collect();
+            writeln!(out, "  clock change  {}: due {}", there(change), dues.join(", "))?;
         }
         let size = match plan.bytes_a_year {
             Some(bytes) => format!("{} a year, as documents are now", ByteSize(bytes)),
@@ -190,6 +190,16 @@ fn text(jobs: &[JobPlan<'_>], hosts: &BTreeMap<String, HostPlan>, missing: &[Str
         writeln!(out, "  MISSING  {secret}")?;
     }
     Ok(())
+}
+
+/// A moment as the clock shows it that the job goes by: what a change of it does is seen there.
+fn on_its_clock(job: &Job, at: Timestamp, utc: bool) -> String {
+    match (job.cadence.zone().filter(|_| !utc), at.to_utc()) {
+        (Some(zone), Some(at)) => {
+            at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false).replacen('T', " ", 1)
+        }
+        _ => moment(at, utc),
+    }
 }
 
 /// One kind of row for all, so that programs read one table: what does not apply is empty.

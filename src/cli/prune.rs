@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use chrono::Utc;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::exit::{Failure, NO};
+use super::names;
 use super::output;
 use super::sheet::{Cell, Sheet};
 use super::source::{self, FileArgs};
@@ -29,7 +31,7 @@ pub struct PruneArgs {
     #[arg(long, value_parser = keep, value_name = "TIME")]
     pub keep: Duration,
     /// Only this job
-    #[arg(long, value_name = "JOB")]
+    #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
     /// Do it without asking
     #[arg(long)]

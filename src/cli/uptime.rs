@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::Utc;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::names;
 use super::query::{AnswerArgs, SpanArgs};
 use super::sheet::{Cell, Form, Sheet};
 use super::source;
@@ -15,10 +17,31 @@ use crate::store::uptime::Uptime;
 /// What is asked about by default: 30 days.
 const USUAL: Duration = Duration::from_hours(30 * 24);
 
+/// What programs get.
+const COLUMNS: [&str; 16] = [
+    "job",
+    "endpoint",
+    "slots",
+    "ok",
+    "failed",
+    "share_ok",
+    "outcomes",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "outage_s",
+    "outage_from",
+    "outage_until",
+    "outage_goes_on",
+    "first_due",
+    "last_due",
+];
+
 /// `gatherd uptime`.
 #[derive(Debug, clap::Args)]
 pub struct UptimeArgs {
     /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -76,25 +99,7 @@ fn table(found: &[Uptime], utc: bool) -> anyhow::Result<()> {
 }
 
 fn rows(found: &[Uptime], form: Form) -> anyhow::Result<()> {
-    let columns = vec![
-        "job",
-        "endpoint",
-        "slots",
-        "ok",
-        "failed",
-        "share_ok",
-        "outcomes",
-        "p50_ms",
-        "p95_ms",
-        "p99_ms",
-        "outage_s",
-        "outage_from",
-        "outage_until",
-        "outage_goes_on",
-        "first_due",
-        "last_due",
-    ];
-    let mut sheet = Sheet::new(stdout().lock(), form, columns)?;
+    let mut sheet = Sheet::new(stdout().lock(), form, COLUMNS.to_vec())?;
     for uptime in found {
         let outcomes = serde_json::to_string(&uptime.outcomes)?;
         let outage = uptime.longest_outage;

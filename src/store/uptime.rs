@@ -8,9 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::error::StoreError;
 use super::read::Reader;
-use super::rollup::{
-    Outage, Percentiles, Scratch, Slots, Summary, hour_of, read_rows, rounds_between, stale_hours, start_of,
-};
+use super::rollup::{Outage, Percentiles, Slots, Summary, hour_of, read_rows, rounds_between, stale_hours, start_of};
 use crate::model::Timestamp;
 
 /// The first version of the schema that has rollups. A file that is only read stays at its own.
@@ -62,12 +60,11 @@ impl Reader {
             // One moment of the file for all that is read.
             let transaction = self.connection.unchecked_transaction()?;
             let mut found = Vec::new();
-            let mut scratch = Scratch::new();
             for (job_id, job) in jobs(&transaction, job)? {
                 let summaries = summaries(&transaction, job_id, dues)?;
                 for (endpoint_id, endpoint) in endpoints(&transaction, job_id)? {
                     let Some(summary) = summaries.get(&endpoint_id) else { continue };
-                    found.push(uptime(job.clone(), endpoint, summary, &mut scratch));
+                    found.push(uptime(job.clone(), endpoint, summary));
                 }
             }
             Ok(found)
@@ -75,7 +72,7 @@ impl Reader {
     }
 }
 
-fn uptime(job: String, endpoint: String, summary: &Summary, scratch: &mut Scratch) -> Uptime {
+fn uptime(job: String, endpoint: String, summary: &Summary) -> Uptime {
     Uptime {
         job,
         endpoint,
@@ -84,7 +81,7 @@ fn uptime(job: String, endpoint: String, summary: &Summary, scratch: &mut Scratc
         failed: summary.failed(),
         outcomes: summary.outcomes.clone(),
         longest_outage: summary.longest_outage(),
-        latency: summary.latencies.percentiles(scratch),
+        latency: summary.latencies.percentiles(),
         dues: summary.first_due.zip(summary.last_due),
     }
 }

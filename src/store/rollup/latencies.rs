@@ -1,6 +1,5 @@
 //! How long slots took, as a histogram that is small in the file and can be added up.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -11,16 +10,13 @@ const DIGITS: u8 = 2;
 /// Twelve days. What takes longer counts as this.
 const LONGEST_MICROS: u64 = 1 << 40;
 
-/// Only asked which values it cannot tell apart.
-static SCALE: LazyLock<Histogram<u64>> = LazyLock::new(histogram);
+/// Says which values it cannot tell apart. It holds none: as a whole it is a hundred times as large as what is kept here.
+static SCALE: LazyLock<Histogram<u64>> =
+    LazyLock::new(|| Histogram::new_with_max(LONGEST_MICROS, DIGITS).expect("bounds that hdrhistogram allows"));
 
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_max(LONGEST_MICROS, DIGITS).expect("bounds that hdrhistogram allows")
-}
-
-/// Counts by microseconds; values that the scale cannot tell apart are one.
+/// Pairs of microseconds and how often they were recorded, in order; values that the scale cannot tell apart are one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Latencies(BTreeMap<u64, u64>);
+pub struct Latencies(Vec<(u64, u64)>);
 
 /// The latencies that half of all, 95 and 99 of 100 did not exceed; each at most 1 % too high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,43 +29,46 @@ pub struct Percentiles {
     pub p99: Duration,
 }
 
-/// A whole histogram, used again and again: it is a hundred times as large as what is kept.
-pub struct Scratch(Histogram<u64>);
-
-impl Scratch {
-    pub fn new() -> Self {
-        Self(histogram())
-    }
-}
-
 impl Latencies {
     pub fn record(&mut self, elapsed_us: i64) {
         let micros = u64::try_from(elapsed_us).unwrap_or(0).min(LONGEST_MICROS);
-        *self.0.entry(SCALE.lowest_equivalent(micros)).or_default() += 1;
+        let value = SCALE.lowest_equivalent(micros);
+        match self.0.binary_search_by_key(&value, |&(value, _)| value) {
+            Ok(index) => self.0[index].1 += 1,
+            Err(index) => self.0.insert(index, (value, 1)),
+        }
     }
 
     pub fn add(&mut self, other: &Self) {
-        for (&value, &count) in &other.0 {
-            *self.0.entry(value).or_default() += count;
+        let (mut own, mut others) = (self.0.iter().copied().peekable(), other.0.iter().copied().peekable());
+        let mut sum = Vec::with_capacity(self.0.len() + other.0.len());
+        while let Some(value) = own.peek().into_iter().chain(others.peek()).map(|&(value, _)| value).min() {
+            let is_next = |&(next, _): &(u64, u64)| next == value;
+            let counts = [own.next_if(is_next), others.next_if(is_next)];
+            sum.push((value, counts.into_iter().flatten().map(|(_, count)| count).sum()));
         }
+        self.0 = sum;
     }
 
     /// `None` when nothing was recorded.
-    pub fn percentiles(&self, scratch: &mut Scratch) -> Option<Percentiles> {
-        let histogram = &mut scratch.0;
-        histogram.clear();
-        for (&value, &count) in &self.0 {
-            histogram.saturating_record_n(value, count);
-        }
-        let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
-        (!histogram.is_empty()).then(|| Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) })
+    pub fn percentiles(&self) -> Option<Percentiles> {
+        let total: u64 = self.0.iter().map(|(_, count)| count).sum();
+        let at = |hundredths: u64| {
+            let mut below = 0;
+            let found = self.0.iter().find(|(_, count)| {
+                below += count;
+                below * 100 >= total * hundredths
+            });
+            found.map(|&(value, _)| Duration::from_micros(SCALE.highest_equivalent(value)))
+        };
+        Some(Percentiles { p50: at(50)?, p95: at(95)?, p99: at(99)? })
     }
 
     /// Pairs of LEB128 numbers: how much higher than the last value, how often.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.0.len() * 4);
         let mut last = 0;
-        for (&value, &count) in &self.0 {
+        for &(value, count) in &self.0 {
             put(&mut bytes, value - last);
             put(&mut bytes, count);
             last = value;
@@ -79,10 +78,10 @@ impl Latencies {
 
     /// `None` when these bytes were never encoded.
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let (mut counts, mut value) = (BTreeMap::new(), 0_u64);
+        let (mut counts, mut value) = (Vec::new(), 0_u64);
         while !bytes.is_empty() {
             value = value.checked_add(take(&mut bytes)?).filter(|&value| value <= LONGEST_MICROS)?;
-            counts.insert(value, take(&mut bytes)?);
+            counts.push((value, take(&mut bytes)?));
         }
         Some(Self(counts))
     }
@@ -131,7 +130,7 @@ mod tests {
         fn percentiles_are_at_most_a_hundredth_above_those_of_the_values(
             mut values in proptest::collection::vec(0_i64..3_600_000_000, 1..300),
         ) {
-            let found = of(&values).percentiles(&mut Scratch::new()).expect("values");
+            let found = of(&values).percentiles().expect("values");
             values.sort_unstable();
             for (quantile, found) in [(50, found.p50), (95, found.p95), (99, found.p99)] {
                 let exact = values[(values.len() * quantile).div_ceil(100) - 1].unsigned_abs();

@@ -11,7 +11,6 @@ pub use latencies::Percentiles;
 pub use step::RolledUp;
 pub use summary::Outage;
 
-pub(super) use latencies::Scratch;
 pub(super) use slots::{Slots, rounds_between};
 pub(super) use step::Progress;
 pub(super) use summary::Summary;

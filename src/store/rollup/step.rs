@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, params};
 
-use super::latencies::Scratch;
 use super::slots::{Slots, StoredRound, rounds_between};
 use super::summary::Summary;
 use super::{hour_of, table};
@@ -19,7 +18,7 @@ const AFTER_THE_END: Duration = Duration::from_mins(2);
 /// Between two looks at the time.
 const SLOTS_AT_ONCE: usize = 500;
 /// Rows in one transaction.
-const ROWS_AT_ONCE: usize = 2_000;
+const ROWS_AT_ONCE: usize = 500;
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,9 +114,8 @@ impl Writer {
             if !begun_writing {
                 transaction.execute("DELETE FROM rollup WHERE job_id = ?1 AND hour = ?2", [job_id, hour])?;
             }
-            let mut scratch = Scratch::new();
             for (endpoint, summary) in rows.iter().rev() {
-                table::put(transaction, job_id, hour, *endpoint, summary, &mut scratch)?;
+                table::put(transaction, job_id, hour, *endpoint, summary)?;
             }
             if rest == 0 {
                 // Readers take the slots until here.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::latencies::{Latencies, Scratch};
+use super::latencies::Latencies;
 use super::summary::{Run, Summary};
 use super::{hour_of, start_of};
 use crate::model::{ClosedRound, Timestamp};
@@ -29,7 +29,6 @@ pub fn note_round(
         statement.execute([job_id, hour])?;
         return Ok(());
     }
-    let mut scratch = Scratch::new();
     for (slot, &endpoint) in round.slots.iter().zip(endpoints) {
         let mut late = Summary::default();
         let elapsed = i64::try_from(slot.elapsed.as_micros()).unwrap_or(i64::MAX);
@@ -42,7 +41,7 @@ pub fn note_round(
             .optional()?;
         let mut summary = found.unwrap_or_default();
         summary.merge(late);
-        put(transaction, job_id, hour, endpoint, &summary, &mut scratch)?;
+        put(transaction, job_id, hour, endpoint, &summary)?;
     }
     Ok(())
 }
@@ -67,12 +66,11 @@ pub fn put(
     hour: i64,
     endpoint: i64,
     summary: &Summary,
-    scratch: &mut Scratch,
 ) -> rusqlite::Result<()> {
     let micros = |moment: Option<Timestamp>| moment.map(Timestamp::as_micros);
     let outcomes = serde_json::to_string(&summary.outcomes)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let percentiles = summary.latencies.percentiles(scratch);
+    let percentiles = summary.latencies.percentiles();
     let percentile =
         |value: Option<std::time::Duration>| value.map(|value| i64::try_from(value.as_micros()).unwrap_or(i64::MAX));
     let mut statement = transaction.prepare_cached(&format!(
