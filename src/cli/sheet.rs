@@ -196,7 +196,7 @@ fn for_people(cell: &Cell<'_>, utc: bool) -> String {
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
         Cell::Moment(at) => moment(*at, utc),
-        other => plain_text(&plainly(other)),
+        other => plain_text(plainly(other)),
     }
 }
 
