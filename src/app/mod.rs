@@ -78,8 +78,8 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
         let mut signals = Signals::new()?;
         let (fatal, mut fatally) = mpsc::unbounded_channel();
         let (observer, mut stored) = mpsc::unbounded_channel();
-        let (writes, alive) = (Arc::new(AtomicU64::new(0)), Alive::default());
-        let told = Watch { stored: observer, meters: meters.clone(), writes: Arc::clone(&writes) };
+        let (commits, alive) = (Arc::new(AtomicU64::new(0)), Alive::default());
+        let told = Watch { stored: observer, meters: meters.clone(), writes: Arc::clone(&commits) };
         let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), told)?;
         let pool = FetchWorker::start_fetching(settings.workers, &alive)?;
         let stakes = jobs.iter().map(|job| (job.layout.job.clone(), job.requests.len()));
@@ -101,7 +101,7 @@ pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFl
             fetcher: &fetcher,
             storage: &storage,
             alive: &alive,
-            writes: &writes,
+            writes: &commits,
             database: &database,
         };
         let served = prepared.map(|prepared| prepared.serve(settings, &actors)).transpose()?;

@@ -10,7 +10,6 @@ mod memory;
 mod open;
 pub mod queue;
 pub mod read;
-mod rounds;
 pub mod why;
 mod write;
 

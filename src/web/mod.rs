@@ -6,6 +6,7 @@ pub mod api;
 mod events;
 mod gate;
 mod health;
+mod history;
 pub mod hosts;
 mod jobs;
 mod openapi;
