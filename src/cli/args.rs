@@ -6,7 +6,14 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::at::AtArgs;
+use super::diff::DiffArgs;
+use super::export::ExportArgs;
+use super::history::HistoryArgs;
+use super::names;
+use super::query::AnswerArgs;
 use crate::config::parse_duration;
 use crate::telemetry::LogFormat;
 
@@ -41,6 +48,14 @@ pub enum Command {
     Rounds(RoundsArgs),
     /// Show the last complete round, an endpoint a line
     Latest(LatestArgs),
+    /// Show documents, or one value of them, over time: as rows, by hours or days, as a picture
+    History(HistoryArgs),
+    /// Show the vector as it stood at a time, an endpoint a line
+    At(AtArgs),
+    /// Show what changed between two rounds
+    Diff(DiffArgs),
+    /// Write observations into a file for other tools: csv, ndjson, parquet
+    Export(ExportArgs),
     /// Show how an endpoint does, since when, what came back, and what to try
     Why(WhyArgs),
     /// Ask the database anything that only reads
@@ -157,6 +172,7 @@ pub struct QueryArgs {
 #[derive(Debug, clap::Args)]
 pub struct RoundsArgs {
     /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
     /// How many, the newest last
     #[arg(long, default_value_t = 20, value_name = "N")]
@@ -164,33 +180,30 @@ pub struct RoundsArgs {
     /// Add each round's vector
     #[arg(long)]
     pub vectors: bool,
-    /// Show times in UTC instead of local ones
-    #[arg(long)]
-    pub utc: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub query: QueryArgs,
+    pub answer: AnswerArgs,
 }
 
 /// `gatherd latest`.
 #[derive(Debug, clap::Args)]
 pub struct LatestArgs {
     /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
-    /// Show times in UTC instead of local ones
-    #[arg(long)]
-    pub utc: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub query: QueryArgs,
+    pub answer: AnswerArgs,
 }
 
 /// `gatherd why`.
 #[derive(Debug, clap::Args)]
 pub struct WhyArgs {
     /// The job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: String,
     /// The endpoint's name
+    #[arg(add = ArgValueCandidates::new(names::endpoints))]
     pub endpoint: String,
     /// As it was then: "2026-01-31 14:00", 2026-01-31T14:00:00Z, or 2h for two hours ago [default: the newest round]
     #[arg(long, value_name = "TIME")]
@@ -209,6 +222,9 @@ pub struct SqlArgs {
     /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors, latest, failures
     #[arg(allow_hyphen_values = true)]
     pub statement: String,
+    /// Print comma-separated values (RFC 4180) with a head
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub query: QueryArgs,
@@ -222,7 +238,8 @@ pub struct SampleApiArgs {
     pub listen: SocketAddr,
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+/// A duration that a clock can wait for.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text).ok_or_else(|| "write it like 500ms, 10s or 1m 30s".to_owned())?;
     let range = Duration::from_millis(1)..=Duration::from_hours(24 * 366);
     if range.contains(&duration) { Ok(duration) } else { Err("from 1ms to 366days".to_owned()) }

@@ -1,22 +1,30 @@
 //! The commands. Each has a file of its own: it reads its arguments, calls the layer that does the work, and prints.
 
 mod args;
+mod at;
 mod check;
 mod demo;
+mod diff;
 pub mod exit;
+mod export;
 mod fetch;
+mod history;
 mod init;
 mod interrupt;
 mod latest;
+mod names;
 mod output;
+mod plot;
 mod query;
 mod rehearse;
 mod rounds;
+mod rows;
 mod run;
 mod sample_api;
 mod sheet;
 mod source;
 mod sql;
+mod vectors;
 mod why;
 
 use std::process::ExitCode;
@@ -27,6 +35,12 @@ use args::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::telemetry;
+
+/// Answers a shell that asks how the line goes on (`COMPLETE=bash gatherd` is what it has to source), and ends the process
+/// then; without `COMPLETE` in the environment it does nothing.
+pub fn complete() {
+    clap_complete::CompleteEnv::with_factory(<Args as clap::CommandFactory>::command).complete();
+}
 
 /// Runs the command; what it answers is the process's exit code. An error is printed with all its causes.
 #[must_use]
@@ -48,6 +62,10 @@ pub fn run(args: Args) -> ExitCode {
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Rounds(args) => rounds::run(&args),
         Command::Latest(args) => latest::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::At(args) => at::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::SampleApi(args) => sample_api::run(&args),

@@ -63,7 +63,7 @@ impl<'a> Cell<'a> {
 pub struct Sheet<W: Write> {
     out: W,
     form: Form,
-    columns: Vec<&'static str>,
+    columns: Vec<String>,
     /// The rows of a table that are not printed yet.
     waiting: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
@@ -74,9 +74,10 @@ pub struct Sheet<W: Write> {
 
 impl<W: Write> Sheet<W> {
     /// A sheet with these columns.
-    pub fn new(mut out: W, form: Form, columns: Vec<&'static str>) -> io::Result<Self> {
+    pub fn new(mut out: W, form: Form, columns: Vec<impl Into<String>>) -> io::Result<Self> {
+        let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
         if form == Form::Csv {
-            writeln_csv(&mut out, columns.iter().map(|column| (*column).to_owned()))?;
+            writeln_csv(&mut out, columns.iter().cloned())?;
         }
         let longest = if io::stdout().is_terminal() { terminal_width().unwrap_or(usize::MAX) } else { usize::MAX };
         Ok(Self { out, form, columns, waiting: Vec::new(), widths: None, longest, line: String::new() })
@@ -103,6 +104,11 @@ impl<W: Write> Sheet<W> {
         Ok(self.out)
     }
 
+    /// The output.
+    pub fn printed(&self) -> &W {
+        &self.out
+    }
+
     /// The output, to send on what was printed so far.
     pub fn out(&mut self) -> &mut W {
         &mut self.out
@@ -112,7 +118,8 @@ impl<W: Write> Sheet<W> {
         self.line.clear();
         for (column, cell) in self.columns.iter().zip(cells) {
             self.line.push(if self.line.is_empty() { '{' } else { ',' });
-            let _ = write!(self.line, "\"{column}\":");
+            self.line.push_str(&serde_json::to_string(column)?);
+            self.line.push(':');
             push_json(&mut self.line, cell)?;
         }
         writeln!(self.out, "{}}}", self.line)
@@ -120,7 +127,7 @@ impl<W: Write> Sheet<W> {
 
     fn print_waiting(&mut self) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
-        let head: Vec<String> = self.columns.iter().map(|column| (*column).to_owned()).collect();
+        let head = self.columns.clone();
         let first = self.widths.is_none();
         let widths = self.widths.get_or_insert_with(|| {
             let widest = |index: usize| {

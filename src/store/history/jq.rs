@@ -153,7 +153,7 @@ fn term(text: &str) -> Result<parse::Term<&str>, JqError> {
         let at = errors.first().map(|(expected, at)| format!("{} expected at {at:?}", expected.as_str()));
         JqError(at.unwrap_or_default())
     })?;
-    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| {
+    Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
         let wrong = errors.first().map(|(expected, found)| {
             let found = found.map_or_else(|| "the end".to_owned(), |token| format!("{:?}", token.0));
             format!("{} expected instead of {found}", expected.as_str())
@@ -166,7 +166,8 @@ fn term(text: &str) -> Result<parse::Term<&str>, JqError> {
 mod tests {
     use super::*;
 
-    const DOCUMENT: &str = r#"{"users":[{"name":"a","n":1},{"name":"b","n":2.50}],"big":12345678901234567890.10,"k":null}"#;
+    const DOCUMENT: &str =
+        r#"{"users":[{"name":"a","n":1},{"name":"b","n":2.50}],"big":12345678901234567890.10,"k":null}"#;
 
     fn first_of(text: &str) -> Result<Option<String>, JqError> {
         Jq::compile(text)?.first(DOCUMENT)

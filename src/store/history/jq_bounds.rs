@@ -3,6 +3,7 @@
 //! unwinds, which no `try` of the expression can catch.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
@@ -98,9 +99,7 @@ fn weight(value: &Val, depth: usize, most: usize) -> usize {
 }
 
 /// The native functions, with those that count, and without those that reach outside or further than any bound.
-pub(super) fn functions(
-    all: impl Iterator<Item = Fun<JustLut<Val>>>,
-) -> impl Iterator<Item = Fun<JustLut<Val>>> {
+pub(super) fn functions(all: impl Iterator<Item = Fun<JustLut<Val>>>) -> impl Iterator<Item = Fun<JustLut<Val>>> {
     const OURS: [&str; 3] = ["env", "range", "fromjson"];
     let ours: [Fun<JustLut<Val>>; 5] = [
         run((TICK, v(0), |cv| {
@@ -147,7 +146,11 @@ fn range<'a>(from: Val, to: Val, by: Val) -> impl Iterator<Item = ValX<'a, Val>>
             Err(error) => return Some(Err(Exn::from(error))),
         };
         tick(&here);
-        let goes_on = if by > zero { here < to } else if by < zero { here > to } else { here != to };
+        let goes_on = match by.cmp(&zero) {
+            Ordering::Greater => here < to,
+            Ordering::Less => here > to,
+            Ordering::Equal => here != to,
+        };
         goes_on.then(|| {
             next = Some(here.clone() + by.clone());
             Ok(here)
@@ -165,74 +168,81 @@ fn from_json(value: &Val) -> Result<Val, Error<Val>> {
 }
 
 /// `definition` with its steps counted.
-pub(super) fn bounded_definition<'s>(definition: Def<&'s str>) -> Def<&'s str> {
+pub(super) fn bounded_definition(definition: Def<&str>) -> Def<&str> {
     Def { body: ticked(bounded(definition.body)), ..definition }
 }
 
 /// `term` with its steps counted; its values and paths are the same.
-pub(super) fn bounded<'s>(term: Term<&'s str>) -> Term<&'s str> {
+pub(super) fn bounded(term: Term<&str>) -> Term<&str> {
     match term {
         Term::Id | Term::Num(_) | Term::Var(_) | Term::Break(_) | Term::Arr(None) => term,
         Term::Recurse => guarded(Term::Recurse),
         Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(bounded_part).collect()),
-        Term::Arr(Some(inner)) => Term::Arr(Some(counted(*inner))),
+        Term::Arr(Some(inner)) => Term::Arr(Some(Box::new(counted(*inner)))),
         Term::Obj(members) => Term::Obj(members.into_iter().map(bounded_member).collect()),
-        Term::Neg(inner) => Term::Neg(counted(*inner)),
+        Term::Neg(inner) => Term::Neg(Box::new(counted(*inner))),
         Term::BinOp(left, operator, right) => bounded_operation(*left, operator, *right),
-        Term::Label(name, inner) => Term::Label(name, plain(*inner)),
+        Term::Label(name, inner) => Term::Label(name, Box::new(bounded(*inner))),
         Term::Fold(name, values, pattern, parts) => {
             let parts = parts.into_iter().map(|part| ticked(bounded(part))).collect();
-            Term::Fold(name, counted(*values), bounded_pattern(pattern), parts)
+            Term::Fold(name, Box::new(counted(*values)), bounded_pattern(pattern), parts)
         }
-        Term::TryCatch(tried, caught) => Term::TryCatch(plain(*tried), caught.map(|caught| plain(*caught))),
+        Term::TryCatch(tried, caught) => {
+            Term::TryCatch(Box::new(bounded(*tried)), caught.map(|caught| Box::new(bounded(*caught))))
+        }
         Term::IfThenElse(cases, otherwise) => {
-            let cases = cases.into_iter().map(|(condition, then)| (guarded(bounded(condition)), bounded(then)));
-            Term::IfThenElse(cases.collect(), otherwise.map(|inner| plain(*inner)))
+            let cases = cases.into_iter().map(|(condition, then)| (counted(condition), bounded(then)));
+            Term::IfThenElse(cases.collect(), otherwise.map(|inner| Box::new(bounded(*inner))))
         }
         Term::Def(definitions, inner) => {
-            Term::Def(definitions.into_iter().map(bounded_definition).collect(), plain(*inner))
+            Term::Def(definitions.into_iter().map(bounded_definition).collect(), Box::new(bounded(*inner)))
         }
         Term::Call(name, arguments) => {
-            Term::Call(name, arguments.into_iter().map(|argument| guarded(bounded(argument))).collect())
+            Term::Call(name, arguments.into_iter().map(|argument| counted(argument)).collect())
         }
         Term::Path(inner, path) => {
             let part = |part| match part {
                 Part::Index(index) => Part::Index(bounded(index)),
                 Part::Range(from, to) => Part::Range(from.map(bounded), to.map(bounded)),
             };
-            Term::Path(plain(*inner), Path(path.0.into_iter().map(|(inner, optional)| (part(inner), optional)).collect()))
+            Term::Path(
+                Box::new(bounded(*inner)),
+                Path(path.0.into_iter().map(|(inner, optional)| (part(inner), optional)).collect()),
+            )
         }
     }
 }
 
 fn bounded_operation<'s>(left: Term<&'s str>, operator: BinaryOp<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
     match operator {
-        BinaryOp::Pipe(pattern) => {
-            Term::BinOp(plain(left), BinaryOp::Pipe(pattern.map(bounded_pattern)), Box::new(ticked(bounded(right))))
-        }
-        BinaryOp::Comma => Term::BinOp(plain(left), BinaryOp::Comma, plain(right)),
-        BinaryOp::Math(Math::Mul) => Term::Call(TIMES, vec![guarded(bounded(left)), guarded(bounded(right))]),
+        BinaryOp::Pipe(pattern) => Term::BinOp(
+            Box::new(bounded(left)),
+            BinaryOp::Pipe(pattern.map(bounded_pattern)),
+            Box::new(ticked(bounded(right))),
+        ),
+        BinaryOp::Comma => Term::BinOp(Box::new(bounded(left)), BinaryOp::Comma, Box::new(bounded(right))),
+        BinaryOp::Math(Math::Mul) => Term::Call(TIMES, vec![counted(left), counted(right)]),
         BinaryOp::UpdateMath(Math::Mul) => {
             let product = Term::Call(TIMES, vec![Term::Id, Term::Var(FACTOR)]);
-            let update = Term::BinOp(plain(left), BinaryOp::Update, Box::new(product));
-            Term::BinOp(counted(right), BinaryOp::Pipe(Some(Pattern::Var(FACTOR))), Box::new(update))
+            let update = Term::BinOp(Box::new(bounded(left)), BinaryOp::Update, Box::new(product));
+            Term::BinOp(Box::new(counted(right)), BinaryOp::Pipe(Some(Pattern::Var(FACTOR))), Box::new(update))
         }
-        other => Term::BinOp(counted(left), other, counted(right)),
+        other => Term::BinOp(Box::new(counted(left)), other, Box::new(counted(right))),
     }
 }
 
 fn bounded_part<'s>(part: StrPart<&'s str, Term<&'s str>>) -> StrPart<&'s str, Term<&'s str>> {
     match part {
-        StrPart::Term(term) => StrPart::Term(guarded(bounded(term))),
+        StrPart::Term(term) => StrPart::Term(counted(term)),
         other => other,
     }
 }
 
 fn bounded_member<'s>((key, value): (Term<&'s str>, Option<Term<&'s str>>)) -> (Term<&'s str>, Option<Term<&'s str>>) {
-    (if value.is_some() { bounded(key) } else { key }, value.map(|value| guarded(bounded(value))))
+    (if value.is_some() { bounded(key) } else { key }, value.map(|value| counted(value)))
 }
 
-fn bounded_pattern<'s>(pattern: Pattern<&'s str>) -> Pattern<&'s str> {
+fn bounded_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
     match pattern {
         Pattern::Var(name) => Pattern::Var(name),
         Pattern::Arr(elements) => Pattern::Arr(elements.into_iter().map(bounded_pattern).collect()),
@@ -242,16 +252,13 @@ fn bounded_pattern<'s>(pattern: Pattern<&'s str>) -> Pattern<&'s str> {
     }
 }
 
-fn plain<'s>(term: Term<&'s str>) -> Box<Term<&'s str>> {
-    Box::new(bounded(term))
-}
-
-fn counted<'s>(term: Term<&'s str>) -> Box<Term<&'s str>> {
-    Box::new(guarded(bounded(term)))
+/// `term` with its steps counted, each of its outputs as well.
+fn counted(term: Term<&str>) -> Term<&str> {
+    guarded(bounded(term))
 }
 
 /// `term`, each of whose outputs is a step.
-fn guarded<'s>(term: Term<&'s str>) -> Term<&'s str> {
+fn guarded(term: Term<&str>) -> Term<&str> {
     match term {
         Term::Id | Term::Num(_) | Term::Var(_) => term,
         term => Term::BinOp(Box::new(term), BinaryOp::Pipe(None), Box::new(ticked(Term::Id))),
@@ -259,7 +266,7 @@ fn guarded<'s>(term: Term<&'s str>) -> Term<&'s str> {
 }
 
 /// `term`, each of whose inputs is a step. By way of a variable, since that leaves paths as they are.
-fn ticked<'s>(term: Term<&'s str>) -> Term<&'s str> {
+fn ticked(term: Term<&str>) -> Term<&str> {
     let tick = Box::new(Term::Call(TICK, Vec::new()));
     Term::BinOp(tick, BinaryOp::Pipe(Some(Pattern::Var(TICKED))), Box::new(term))
 }
