@@ -218,7 +218,7 @@ impl Task<'_> {
     fn send(&self, export: &mut impl Export) -> anyhow::Result<u64> {
         let mut slots = 0;
         for job in self.jobs {
-            slots += self.reader.slots(job, self.span)?;
+            slots += self.reader.slots_of_job(job, self.span)?;
         }
         let bar = output::progress_bar(usize::try_from(slots).unwrap_or(usize::MAX));
         let mut sent = 0;

@@ -145,7 +145,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the file cannot be read in time.
-    pub fn slots(&self, job: &str, span: Span) -> Result<u64, StoreError> {
+    pub fn slots_of_job(&self, job: &str, span: Span) -> Result<u64, StoreError> {
         let sql = "SELECT coalesce(sum(ok + failed), 0) FROM round
              WHERE job_id = (SELECT job_id FROM job WHERE name = ?1) AND due_at >= ?2 AND due_at < ?3";
         let [from, until] = span.bounds();
