@@ -13,7 +13,9 @@ use support::{gatherd, run};
 /// The pages, by name, in a new folder.
 fn pages(folder: &Path) -> Vec<(String, String)> {
     let folder = folder.join("new/man1");
-    let ran = run(gatherd([Path::new("man"), &folder]));
+    let mut command = gatherd([Path::new("man"), &folder]);
+    command.env("SOURCE_DATE_EPOCH", "1767225600");
+    let ran = run(command);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let entries = fs::read_dir(&folder).expect("the folder was made").map(|entry| entry.expect("readable").path());
     let page = |path: std::path::PathBuf| {
@@ -70,6 +72,7 @@ fn the_main_page_tells_of_every_exit_code_of_files_and_of_examples() {
     for section in ["NAME", "SYNOPSIS", "OPTIONS", "SUBCOMMANDS", "\"EXIT STATUS\"", "FILES", "EXAMPLES"] {
         assert!(page.contains(&format!(".SH {section}\n")), "no {section}");
     }
+    assert!(page.contains(" 2026-01-01 "), "the day that the build calls today");
     for (code, meaning) in gatherd::cli::exit::MEANINGS {
         let text = page.replace('\\', "");
         assert!(text.contains(&format!("fB{code}fR")) && text.contains(meaning), "no {code}");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
@@ -57,7 +58,7 @@ pub fn run(args: &ManArgs) -> anyhow::Result<ExitCode> {
 /// The page of `command`, and those of its subcommands.
 fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
     let version = concat!("gatherd ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).source(version).manual("gatherd");
+    let man = Man::new(command.clone()).date(date()).source(version).manual("gatherd");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -72,6 +73,13 @@ fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
     }
     File::create(folder.join(man.get_filename()))?.write_all(&page)?;
     command.get_subcommands().try_for_each(|command| write_pages(command, folder))
+}
+
+/// Today, or the day that a reproducible build calls so.
+fn date() -> String {
+    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let moment = epoch.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_else(Utc::now);
+    moment.format("%Y-%m-%d").to_string()
 }
 
 /// What the definitions of the command line do not say.
