@@ -25,6 +25,11 @@ fn pages(folder: &Path) -> Vec<(String, String)> {
     entries.map(page).collect()
 }
 
+/// A page without roff's escapes of hyphens, apostrophes and fonts.
+fn unescaped(page: &str) -> String {
+    page.replace("\\*(Aq", "'").replace('\\', "")
+}
+
 /// What `shell` says to `script`, or nothing where it is not installed.
 fn shell(shell: &str, arguments: &[&str], folder: &Path) -> Option<Output> {
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
@@ -54,8 +59,7 @@ fn every_command_has_a_page_that_says_what_it_does() {
         let name = format!("gatherd-{}.1", command.get_name());
         let (_, page) = pages.iter().find(|(page, _)| *page == name).unwrap_or_else(|| panic!("no {name}"));
         let about = command.get_about().expect("every command says what it does").to_string();
-        // roff escapes hyphens.
-        let text = page.replace('\\', "");
+        let text = unescaped(page);
         assert!(text.contains(&about), "{name} lacks {about:?}");
         for option in command.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(text.contains(&format!("--{option}")), "{name} lacks --{option}");
@@ -74,7 +78,7 @@ fn the_main_page_tells_of_every_exit_code_of_files_and_of_examples() {
     }
     assert!(page.contains(" 2026-01-01 "), "the day that the build calls today");
     for (code, meaning) in gatherd::cli::exit::MEANINGS {
-        let text = page.replace('\\', "");
+        let text = unescaped(page);
         assert!(text.contains(&format!("fB{code}fR")) && text.contains(meaning), "no {code}");
     }
 }
