@@ -25,8 +25,8 @@ const MOST_HEADERS: usize = 64;
 /// `gatherd health`.
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
-    /// Where its HTTP API is, such as http://127.0.0.1:8787 [default: where the config says that it listens]
-    #[arg(long, value_name = "URL")]
+    /// Where its HTTP API is [default: where the config says that it listens]
+    #[arg(long, value_name = "http://ADDRESS:PORT")]
     pub url: Option<Url>,
     /// The config of the daemon
     #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with = "url")]
