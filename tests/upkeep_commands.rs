@@ -323,7 +323,7 @@ fn mistakes_in_retain_and_maintenance_are_told_with_their_lines() {
     assert_eq!(ran.code, Some(78));
     insta::assert_snapshot!(ran.stderr, @r#"
     config.toml:1: retain: from 1h to 100 years, or "forever"
-    config.toml:3: maintenance.at: not a cron pattern: Component error: Number out of bounds; right would be "0 17 3 * * *", in UTC
+    config.toml:3: maintenance.at: "61" is no minute of a cron pattern: 0 to 59, * for all, and combined with `,` `-` `/`; right would be "0 17 3 * * *", in UTC
     config.toml:4: maintenance.backup.foldr: unknown key; did you mean `folder`?
     config.toml:4: maintenance.backup.keep: from 1 to 1000, not 0
     config.toml:5: maintenance.retain: unknown key; it belongs in the top of the file, before the first section, or a [[job]]

@@ -10,9 +10,12 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::at::AtArgs;
 use super::backup::BackupArgs;
+use super::completions::CompletionsArgs;
 use super::diff::DiffArgs;
 use super::export::ExportArgs;
+use super::health::HealthArgs;
 use super::history::HistoryArgs;
+use super::man::ManArgs;
 use super::names;
 use super::plan::PlanArgs;
 use super::prune::PruneArgs;
@@ -77,6 +80,12 @@ pub enum Command {
     Sql(SqlArgs),
     /// Serve the built-in sample API, for trying things out
     SampleApi(SampleApiArgs),
+    /// Ask the daemon that runs whether it stores rounds: exit code 0 when it does, 1 when not, 2 when nobody answers
+    Health(HealthArgs),
+    /// Print what a shell sources to complete commands, options, jobs and endpoints
+    Completions(CompletionsArgs),
+    /// Write the manual, a page a command
+    Man(ManArgs),
 }
 
 /// `gatherd run`.

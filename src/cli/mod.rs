@@ -4,15 +4,18 @@ mod args;
 mod at;
 mod backup;
 mod check;
+mod completions;
 mod demo;
 mod diff;
 pub mod exit;
 mod export;
 mod fetch;
+mod health;
 mod history;
 mod init;
 mod interrupt;
 mod latest;
+mod man;
 mod names;
 mod output;
 mod plan;
@@ -79,6 +82,9 @@ pub fn run(args: Args) -> ExitCode {
         Command::Prune(args) => prune::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::SampleApi(args) => sample_api::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }
