@@ -10,8 +10,8 @@ use actix::{Actor, Addr, Handler, MessageResult, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
 use super::messages::{
-    AskStorage, BeginRounds, EndpointMemory, Fatal, Maintain, RecordLedger, Register, RememberPause, RetryStorage, RoundClosed, Settle,
-    StorageState, StoreRound,
+    AskStorage, BeginRounds, EndpointMemory, Fatal, Maintain, RecordLedger, Register, RememberPause, RetryStorage,
+    RoundClosed, Settle, StorageState, StoreRound,
 };
 use super::meters::Meters;
 use super::worker::OutOfThreads;

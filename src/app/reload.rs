@@ -149,11 +149,8 @@ impl Config {
         if !restart.is_empty() {
             tracing::warn!(keys = restart.join(", "), "these changes take effect with a restart only");
         }
-        let reload = Reload {
-            entries: plan.settings.jobs.iter().map(Job::entry).collect(),
-            jobs: plan.jobs.clone(),
-            memories,
-        };
+        let reload =
+            Reload { entries: plan.settings.jobs.iter().map(Job::entry).collect(), jobs: plan.jobs.clone(), memories };
         self.before.push(std::mem::replace(&mut self.plan, plan));
         reload
     }

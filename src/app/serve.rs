@@ -88,11 +88,7 @@ pub struct Served {
 ///
 /// # Errors
 /// When the config wants an address that cannot be had, or a token that cannot be read.
-pub fn prepare(
-    settings: &Settings,
-    given: Option<TcpListener>,
-    clock: &dyn Clock,
-) -> anyhow::Result<Option<Prepared>> {
+pub fn prepare(settings: &Settings, given: Option<TcpListener>, clock: &dyn Clock) -> anyhow::Result<Option<Prepared>> {
     let server = &settings.server;
     let token = server.token.as_ref().map(|source| source.read(settings.folder())).transpose();
     let token = token.context("cannot read the token of [server]")?;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use actix::MailboxError;
+
 use super::start::Actors;
 use crate::actors::messages::{AskBusy, AskStorage, StorageState};
 use crate::clock::{Clock, Moment};
@@ -16,6 +18,8 @@ use crate::systemd::Manager;
 const SCHEDULER: Duration = Duration::from_secs(10);
 /// The Fetcher never waits for anything.
 const FETCHER: Duration = Duration::from_secs(10);
+/// A worker that ends is not made anew.
+const WORKERS: Duration = Duration::from_secs(10);
 /// A disk may hang for a while and come back. One that refuses, or is full, does not keep Storage from answering.
 const STORAGE: Duration = Duration::from_mins(2);
 /// The nightly upkeep of a large file takes its time.
@@ -36,10 +40,8 @@ struct Signs {
     storage: Duration,
     /// Storage does the file's upkeep.
     upkeep: bool,
-    /// Workers that are there.
-    workers: usize,
-    /// Workers that there should be.
-    wanted: usize,
+    /// All workers were there.
+    workers: Duration,
 }
 
 impl Signs {
@@ -50,14 +52,11 @@ impl Signs {
             ("the scheduler", self.scheduler, SCHEDULER),
             ("the fetcher", self.fetcher, FETCHER),
             ("storage", self.storage, storage),
+            ("a worker", self.workers, WORKERS),
         ];
-        let silent = parts.into_iter().find(|(_, seen, patience)| now.saturating_sub(*seen) > *patience);
-        let silent = silent.map(|(name, seen, _)| {
-            let seconds = now.saturating_sub(seen).as_secs();
-            format!("{name} has shown no sign of life for {seconds} s")
-        });
-        let missing = self.workers < self.wanted;
-        silent.or_else(|| missing.then(|| format!("{} of {} workers are there", self.workers, self.wanted)))
+        let silence = |seen: Duration| now.saturating_sub(seen);
+        let silent = parts.into_iter().find(|(_, seen, patience)| silence(*seen) > *patience);
+        silent.map(|(name, seen, _)| format!("{name} has shown no sign of life for {} s", silence(seen).as_secs()))
     }
 }
 
@@ -69,6 +68,8 @@ pub struct Vitals {
     wanted: usize,
     /// The Scheduler's count, and when it was seen to grow.
     ticks: (u64, Duration),
+    /// When all workers were there.
+    workers: Duration,
     fetcher: Answers<usize>,
     storage: Answers<StorageState>,
     /// When the watchdog was fed and the status told last.
@@ -93,10 +94,15 @@ impl<T: Copy + 'static> Answers<T> {
         Self { last: Rc::new(Cell::new((now, None))), is_asked: Rc::default() }
     }
 
-    fn ask<E>(&self, clock: &Arc<dyn Clock>, question: impl Future<Output = Result<T, E>> + 'static) {
+    fn ask<Q: Future<Output = Result<T, MailboxError>> + 'static>(
+        &self,
+        clock: &Arc<dyn Clock>,
+        ask: impl FnOnce() -> Q,
+    ) {
         if self.is_asked.replace(true) {
             return;
         }
+        let question = ask();
         let (last, is_asked, clock) = (Rc::clone(&self.last), Rc::clone(&self.is_asked), Arc::clone(clock));
         actix::spawn(async move {
             if let Ok(answer) = question.await {
@@ -117,6 +123,7 @@ impl Vitals {
             actors,
             wanted,
             ticks: (0, now),
+            workers: now,
             fetcher: Answers::since(now),
             storage: Answers::since(now),
             fed: None,
@@ -177,15 +184,17 @@ impl Vitals {
         if ticks != self.ticks.0 {
             self.ticks = (ticks, now);
         }
-        self.fetcher.ask(&self.clock, self.actors.fetcher.send(AskBusy));
-        self.storage.ask(&self.clock, self.actors.storage.send(AskStorage));
+        if self.actors.alive.count() >= self.wanted {
+            self.workers = now;
+        }
+        self.fetcher.ask(&self.clock, || self.actors.fetcher.send(AskBusy));
+        self.storage.ask(&self.clock, || self.actors.storage.send(AskStorage));
         let signs = Signs {
             scheduler: self.ticks.1,
             fetcher: self.fetcher.last.get().0,
             storage: self.storage.last.get().0,
             upkeep: self.actors.upkeep.load(Ordering::Relaxed),
-            workers: self.actors.alive.count(),
-            wanted: self.wanted,
+            workers: self.workers,
         };
         let silent = signs.silent(now);
         if let Some(silent) = silent.as_ref().filter(|_| self.silent.is_none()) {
@@ -226,7 +235,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(10_000);
 
     fn alive() -> Signs {
-        Signs { scheduler: NOW, fetcher: NOW, storage: NOW, upkeep: false, workers: 4, wanted: 4 }
+        Signs { scheduler: NOW, fetcher: NOW, storage: NOW, upkeep: false, workers: NOW }
     }
 
     fn ago(seconds: u64) -> Duration {
@@ -236,17 +245,20 @@ mod tests {
     #[test]
     fn it_is_alive_while_everything_shows_that_it_works() {
         assert_eq!(alive().silent(NOW), None);
-        let slow = Signs { scheduler: ago(3), fetcher: ago(3), storage: ago(100), ..alive() };
+        let slow = Signs { scheduler: ago(3), fetcher: ago(3), workers: ago(3), storage: ago(100), ..alive() };
         assert_eq!(slow.silent(NOW), None, "a busy machine or a disk that hangs for a while is no reason");
     }
 
     #[test]
     fn whatever_stops_working_starves_the_watchdog() {
         let silent = |signs: Signs| signs.silent(NOW).expect("silence");
-        assert!(silent(Signs { scheduler: ago(11), ..alive() }).contains("the scheduler has shown no sign of life for 11 s"));
+        assert!(
+            silent(Signs { scheduler: ago(11), ..alive() })
+                .contains("the scheduler has shown no sign of life for 11 s")
+        );
         assert!(silent(Signs { fetcher: ago(11), ..alive() }).contains("the fetcher"));
         assert!(silent(Signs { storage: ago(121), ..alive() }).contains("storage"));
-        assert!(silent(Signs { workers: 3, ..alive() }).contains("3 of 4 workers"));
+        assert!(silent(Signs { workers: ago(11), ..alive() }).contains("a worker"));
     }
 
     #[test]

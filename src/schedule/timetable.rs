@@ -268,8 +268,8 @@ impl Row {
 
     /// The row of `entry` after a reload: `known` is the one before, and whether its job was present.
     fn reloaded(known: Option<(Self, bool)>, entry: Entry, now: Moment) -> Self {
-        let (mut row, is_present) =
-            known.unwrap_or_else(|| (Self { entry: entry.clone(), state: State::Idle, handled: None, next: None }, false));
+        let (mut row, is_present) = known
+            .unwrap_or_else(|| (Self { entry: entry.clone(), state: State::Idle, handled: None, next: None }, false));
         let goes_on = is_present && row.entry.cadence == entry.cadence;
         row.entry = entry;
         if !goes_on {

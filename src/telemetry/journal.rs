@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn a_value_of_several_lines_forges_no_field() {
         let bytes = entry(|| tracing::error!(detail = "a\nPRIORITY=7", "broken"));
-        let mut expected = b"MESSAGE=broken detail=\"a\\nPRIORITY=7\"\nPRIORITY=3\nSYSLOG_IDENTIFIER=gatherd\nDETAIL\n".to_vec();
+        let mut expected =
+            b"MESSAGE=broken detail=\"a\\nPRIORITY=7\"\nPRIORITY=3\nSYSLOG_IDENTIFIER=gatherd\nDETAIL\n".to_vec();
         expected.extend_from_slice(&12_u64.to_le_bytes());
         expected.extend_from_slice(b"a\nPRIORITY=7\n");
         assert_eq!(bytes, expected);

@@ -1,8 +1,8 @@
 //! What the handlers share, and how they ask the file and the actors: never for longer than a deadline, never more at
 //! once than fits.
 
-use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::Recipient;
