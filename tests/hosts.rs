@@ -397,10 +397,12 @@ fn what_waits_for_a_slow_rate_goes_on_when_a_reload_raises_it() {
 
 #[test]
 fn jobs_that_a_reload_took_away_keep_no_workers() {
-    let all = jobs(&[("", &["http://a/1"]), ("", &["http://b/1", "http://b/2", "http://b/3", "http://b/4"])]);
-    for (is_gone, sent) in [(false, 3), (true, 4)] {
-        let mut hall = Hall::new(4);
-        hall.dispatch = Dispatch::new(4, all.iter().map(|job| (job.layout.job.clone(), job.requests.len())));
+    let urls: Vec<String> = (0..8).map(|number| format!("http://b/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let all = jobs(&[("", &["http://a/1"]), ("", &urls)]);
+    for (is_gone, sent) in [(false, 7), (true, 8)] {
+        let mut hall = Hall::new(8);
+        hall.dispatch = Dispatch::new(8, all.iter().map(|job| (job.layout.job.clone(), job.requests.len())));
         if is_gone {
             reload(&mut hall, &all[1..]);
         }

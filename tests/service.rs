@@ -247,7 +247,7 @@ fn a_bad_config_changes_nothing_says_each_mistake_with_its_line_and_is_counted()
         mistakes.iter().all(|mistake| mistake["line"].is_number() && mistake["problem"].is_string()),
         "{mistakes:?}"
     );
-    assert_eq!((&mistakes[0]["line"], &mistakes[0]["file"]), (&Value::from(3), &"config.toml".into()), "{mistakes:?}");
+    assert_eq!((&mistakes[0]["line"], &mistakes[0]["file"]), (&Value::from(5), &"config.toml".into()), "{mistakes:?}");
     daemon.wait_for("config not reloaded, the one in use stays");
     daemon.wait_for_rounds("figures", 2);
     let metrics = get(address, "/metrics");

@@ -301,7 +301,7 @@ mod tests {
         let now = ManualClock::at(Timestamp::from_micros(0)).now();
         let begin = RoundBegin { id: RoundId(1), due: now.wall, started: now.wall, layout: Arc::clone(&job.layout) };
         let start = StartRound { begin, job: Arc::new(job), deadline: Duration::from_secs(9), closed: None };
-        let mut running = Running::new(start, VecDeque::from([0]), now);
+        let mut running = Running::new(start, &HashSet::from([0]), now);
         let failed = Attempt::failed(Outcome::NotJson, Detail::new(""));
         let attempt = Attempt { gathered: Some(Box::new(Gathered::none(&pages))), ..failed };
         assert!(running.answered(0, attempt, now).is_some());
