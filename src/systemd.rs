@@ -1,4 +1,5 @@
-//! What the service manager is told (sd_notify(3)) and what it gives (sd_listen_fds(3)). Without one nothing happens.
+//! What the service manager is told (`sd_notify(3)`) and what it gives (`sd_listen_fds(3)`). Without one nothing
+//! happens.
 
 use std::io;
 use std::net::TcpListener;

@@ -240,6 +240,25 @@ fn run_on_start_asks_for_one_round_at_once() {
 }
 
 #[test]
+fn a_round_that_somebody_asks_for_leaves_the_cadence_as_it_is_and_never_runs_beside_another() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    let next = |table: &Timetable| table.next_dues().map(|(_, due)| due).collect::<Vec<_>>();
+    let before = next(&table);
+    let asked = table.start_now(0, clock.now());
+    assert_eq!(told(asked.as_slice()), ["start 12:00:30"]);
+    assert!(table.phases().eq([Phase::Running]) && next(&table) == before);
+    assert_eq!(table.start_now(0, clock.now()), None);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(told(&table.tick(clock.now())), ["skipped 12:01:00 +1 overlap"]);
+    table.closed(0, clock.now());
+    assert!(table.phases().eq([Phase::Idle]));
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:02:00"]);
+    assert_eq!(table.start_now(7, clock.now()), None, "no such job");
+}
+
+#[test]
 fn after_a_suspend_of_hours_the_newest_due_runs_once_and_the_others_are_one_row() {
     let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
     let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);

@@ -132,7 +132,7 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
     assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
 
     let mut writer = open(&path).expect("opened");
-    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(3)]]);
+    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(4)]]);
     assert_eq!(views.each_ref().map(|view| reader().sql(view).expect("an answer")), before);
     assert_eq!(reader().status("job", "e1", None).expect("read"), status);
     let slot = status.expect("a slot").slot;

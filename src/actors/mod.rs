@@ -13,6 +13,7 @@ mod reader;
 mod running;
 mod scheduler;
 mod storage;
+mod upkeep;
 mod worker;
 
 pub use collector::Collector;
@@ -21,4 +22,5 @@ pub use meters::Meters;
 pub use reader::FileReader;
 pub use scheduler::Scheduler;
 pub use storage::{Storage, Watch};
+pub use upkeep::{Retention, Upkeep};
 pub use worker::{Alive, AttemptFn, FetchWorker, OutOfThreads};

@@ -10,18 +10,20 @@ use actix::{Actor, Addr, Handler, MessageResult, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
 use super::messages::{
-    AskStorage, BeginRounds, EndpointMemory, Fatal, Maintain, RecordLedger, Register, RememberPause, RetryStorage,
+    AskStorage, BeginRounds, Chore, Did, EndpointMemory, Fatal, RecordLedger, Register, RememberPause, RetryStorage,
     RoundClosed, Settle, StorageState, StoreRound,
 };
 use super::meters::Meters;
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
-use crate::model::{ClosedRound, HostPause, RoundBegin};
+use crate::model::{ClosedRound, HostPause, RoundBegin, Timestamp};
 use crate::store::queue::{Entry, Queue};
 use crate::store::{REMEMBERED_BYTES, StoreError, Trouble, Writer};
 
 /// Between two tries at the end, when nothing new comes.
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+/// How long a part of the upkeep goes on before a round has its turn again, about.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// Who is told of what is written.
 pub struct Watch {
@@ -252,20 +254,24 @@ impl Storage {
         known
     }
 
-    fn maintain(&mut self) {
-        let done = self.writer.maintain();
-        self.watch.meters.maintained(done.is_ok());
+    /// A part of the upkeep. While rounds wait for the disk it waits too.
+    fn chore(&mut self, chore: &Chore) -> Option<Did> {
+        if self.failed || !self.queue.is_empty() {
+            return None;
+        }
+        let done = do_chore(&mut self.writer, chore, self.clock.now().wall);
         self.wrote();
+        if matches!(chore, Chore::FoldLog) {
+            self.watch.meters.maintained(done.is_ok());
+        }
         match done {
-            Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
+            Ok(did) => Some(did),
             Err(error) => {
                 let reason = error.with_cause();
                 if self.is_passing(error) {
-                    tracing::warn!(
-                        error = reason,
-                        "the database was not maintained, the next night it will be tried again"
-                    );
+                    tracing::warn!(error = reason, ?chore, "the database refuses its upkeep, it is left for later");
                 }
+                None
             }
         }
     }
@@ -287,6 +293,29 @@ impl Storage {
         }
         self.queue.len()
     }
+}
+
+fn do_chore(writer: &mut Writer, chore: &Chore, now: Timestamp) -> Result<Did, StoreError> {
+    let did = Did::default();
+    Ok(match chore {
+        Chore::RollUp => {
+            let done = writer.roll_up(now, SLICE)?;
+            Did { hours: done.hours, more: done.more, ..did }
+        }
+        Chore::Prune(job, before) => {
+            let pruned = writer.prune(job, *before)?;
+            Did { pruned, more: pruned.rounds > 0, ..did }
+        }
+        Chore::PruneEvidence(before) => {
+            let evidence = writer.prune_evidence(*before)?;
+            Did { evidence, more: evidence > 0, ..did }
+        }
+        Chore::GiveBack => {
+            let bytes = writer.give_back(SLICE)?;
+            Did { bytes, more: bytes > 0, ..did }
+        }
+        Chore::FoldLog => writer.maintain().map(|()| did)?,
+    })
 }
 
 impl Actor for Storage {
@@ -345,13 +374,14 @@ impl Handler<RetryStorage> for Storage {
     }
 }
 
-impl Handler<Maintain> for Storage {
-    type Result = ();
+impl Handler<Chore> for Storage {
+    type Result = MessageResult<Chore>;
 
-    fn handle(&mut self, _: Maintain, _: &mut Self::Context) {
+    fn handle(&mut self, chore: Chore, _: &mut Self::Context) -> Self::Result {
         self.watch.upkeep.store(true, Ordering::Relaxed);
-        self.guarded((), Self::maintain);
+        let did = self.guarded(None, |storage| storage.chore(&chore));
         self.watch.upkeep.store(false, Ordering::Relaxed);
+        MessageResult(did)
     }
 }
 

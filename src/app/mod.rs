@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, System};
+use actix::{Actor, Addr, System};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -28,16 +28,13 @@ use self::start::{Actors, Opened, Told};
 use self::vitals::Vitals;
 pub use crate::actors::OutOfThreads;
 pub use crate::actors::messages::Fatal;
-use crate::actors::messages::{Drain, Maintain, Settle, StopFiring};
-use crate::actors::{Meters, Storage};
+use crate::actors::messages::{Drain, Keep, Maintain, Settle, StopFiring};
+use crate::actors::{Meters, Retention, Upkeep};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{FileStamp, Settings};
-use crate::model::ClosedRound;
+use crate::config::{FileStamp, Maintenance, Settings};
+use crate::model::{ClosedRound, JobName};
 use crate::store;
 use crate::systemd::{self, Manager};
-
-/// When the file's nightly upkeep runs: 03:17 UTC, away from the full hours at which jobs are due.
-const MAINTENANCE: &str = "0 17 3 * * *";
 
 /// How often it is checked that the actors are there, and measured what nobody reports.
 const ALIVE: Duration = Duration::from_secs(1);
@@ -78,6 +75,7 @@ pub fn run(
     let api = serve::prepare(&plan.settings, given, clock.as_ref())?;
     let meters = api.as_ref().map(|api| api.meters.clone()).unwrap_or_default();
     let opened = Opened::new(writer, &plan, clock.now())?;
+    let known = opened.jobs()?;
     System::new().block_on(async {
         let signals = Signals::new(reloads)?;
         let (fatal, fatally) = mpsc::unbounded_channel();
@@ -87,19 +85,22 @@ pub fn run(
         let served = api.map(|api| api.serve(&plan.settings, &actors)).transpose()?;
         let (workers, jobs) = (plan.settings.workers, plan.jobs.len());
         let vitals = Vitals::new(manager, Rc::clone(&actors), workers, jobs, Arc::clone(&clock));
-        let config = Config::new(plan, reloads, read);
-        let mut daemon = Daemon { actors, served, vitals, config, meters, clock, fatally, stored, watch };
+        let Maintenance { at, backup } = plan.settings.maintenance.clone();
+        let keep = retention(&plan.settings, &known);
+        let (storage, database) = (actors.storage.clone(), actors.database.clone());
+        let upkeep = Upkeep::new(storage, database, keep, backup, Arc::clone(&clock)).start();
         let mut maintenance =
-            start_maintenance(daemon.actors.storage.clone()).await.context("cannot schedule the maintenance")?;
+            start_maintenance(&at, upkeep.clone()).await.context("cannot schedule the maintenance")?;
+        let config = Config::new(plan, reloads, read);
+        let mut daemon =
+            Daemon { actors, upkeep, known, served, vitals, config, meters, clock, fatally, stored, watch };
         daemon.vitals.ready();
         let mut signals = signals;
         daemon.work(&mut signals).await?;
         let ended = daemon.end(&mut signals).await?;
         if !matches!(ended, Ended::AtOnce(_)) {
             maintenance.shutdown().await.context("cannot stop the maintenance")?;
-            if let Some(served) = daemon.served {
-                served.stop().await;
-            }
+            serve::stop(daemon.served).await;
             tracing::info!("stopped");
         }
         Ok(ended)
@@ -109,6 +110,9 @@ pub fn run(
 /// The daemon while it runs.
 struct Daemon<W> {
     actors: Rc<Actors>,
+    upkeep: Addr<Upkeep>,
+    /// All jobs that the file knows.
+    known: Vec<JobName>,
     served: Option<Served>,
     vitals: Vitals,
     config: Config,
@@ -139,7 +143,7 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
                 loaded = self.config.loaded() => self.reload(loaded),
                 Some(round) = self.stored.recv() => {
                     self.vitals.stored(&round);
-                    self.served.iter().for_each(|served| served.publish(&round));
+                    serve::publish(self.served.as_ref(), &round);
                     if (self.watch)(&round).is_break() {
                         return Ok(());
                     }
@@ -151,11 +155,15 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
     /// Each second.
     fn check(&mut self) -> anyhow::Result<()> {
         // actix lets an actor that panics end without a word.
-        let actors = [("scheduler", self.actors.scheduler.connected()), ("fetcher", self.actors.fetcher.connected())];
+        let actors = [
+            ("scheduler", self.actors.scheduler.connected()),
+            ("fetcher", self.actors.fetcher.connected()),
+            ("upkeep", self.upkeep.connected()),
+        ];
         for (name, connected) in actors {
             anyhow::ensure!(connected, Fatal::Gone(name));
         }
-        self.served.iter().for_each(Served::measure);
+        serve::measure(self.served.as_ref());
         self.config.forget_unused().iter().for_each(|job| self.meters.job_gone(job));
         if self.config.has_changed() {
             self.load("the file changed");
@@ -178,6 +186,10 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
                 let settings = self.config.settings();
                 self.meters.jobs(settings.jobs.iter().map(|job| &job.name));
                 self.served.iter().for_each(|served| served.reload(settings));
+                let new = settings.jobs.iter().map(|job| &job.name).filter(|name| !self.known.contains(name));
+                self.known.extend(new.cloned().collect::<Vec<_>>());
+                let (retention, backup) = (retention(settings, &self.known), settings.maintenance.backup.clone());
+                self.upkeep.do_send(Keep { retention, backup });
                 self.actors.scheduler.do_send(reload);
             }
             Err(error) => reload::log_failure(&error),
@@ -203,7 +215,7 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
             ended = drain(&self.actors, grace) => ended,
         };
         while let Ok(round) = self.stored.try_recv() {
-            self.served.iter().for_each(|served| served.publish(&round));
+            serve::publish(self.served.as_ref(), &round);
             // What is shown now can no longer change when to stop.
             let _ = (self.watch)(&round);
         }
@@ -211,14 +223,23 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
     }
 }
 
+/// How long the rounds of each job are kept. Jobs that are not configured any more are kept as the file's top says.
+fn retention(settings: &Settings, known: &[JobName]) -> Retention {
+    let of = |job: &JobName| {
+        let configured = settings.jobs.iter().find(|configured| configured.name == *job);
+        (job.clone(), configured.map_or(settings.retain, |configured| configured.retain))
+    };
+    known.iter().map(of).collect()
+}
+
 /// tokio-cron-scheduler drives what wants a nightly cron and not precision; its closure only sends a message.
-async fn start_maintenance(storage: Addr<Storage>) -> Result<JobScheduler, JobSchedulerError> {
+async fn start_maintenance(at: &str, upkeep: Addr<Upkeep>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     let send = move |_, _| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let storage = storage.clone();
-        Box::pin(async move { storage.do_send(Maintain) })
+        let upkeep = upkeep.clone();
+        Box::pin(async move { upkeep.do_send(Maintain) })
     };
-    scheduler.add(CronJob::new_async(MAINTENANCE, send)?).await?;
+    scheduler.add(CronJob::new_async(at, send)?).await?;
     scheduler.start().await?;
     Ok(scheduler)
 }

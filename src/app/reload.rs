@@ -217,6 +217,10 @@ fn keep_what_needs_a_restart(running: &Settings, new: &mut Settings) -> Vec<&'st
         keys.push("[server]");
         new.server = running.server.clone();
     }
+    if new.maintenance.at != running.maintenance.at {
+        keys.push("maintenance.at");
+        new.maintenance.at.clone_from(&running.maintenance.at);
+    }
     keys
 }
 

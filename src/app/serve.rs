@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -17,7 +16,7 @@ use crate::config::{Listen, Secret, Server, Settings};
 use crate::model::{ClosedRound, JobName};
 use crate::web::api::{Api, ConfiguredJobs, Sources};
 use crate::web::hosts::Hosts;
-use crate::web::{self, Feed};
+use crate::web::{self, Feed, ServerHandle};
 
 /// Threads that read the file for the API.
 const READERS: usize = 3;
@@ -160,7 +159,7 @@ impl Prepared {
             alive: actors.alive.clone(),
             database: actors.database.clone(),
         };
-        served.measure();
+        measure(Some(&served));
         Ok(served)
     }
 }
@@ -170,25 +169,30 @@ impl Served {
     pub fn reload(&self, settings: &Settings) {
         self.jobs.set(settings);
     }
+}
 
-    /// Tells those who listen of a round that is stored.
-    pub fn publish(&self, round: &ClosedRound) {
-        self.feed.publish(round);
+/// Tells those who listen, if somebody does, of a round that is stored.
+pub fn publish(served: Option<&Served>, round: &ClosedRound) {
+    if let Some(served) = served {
+        served.feed.publish(round);
     }
+}
 
-    /// Looks at what nobody reports, and folds what was measured into the histograms.
-    pub fn measure(&self) {
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        let mut log = self.database.clone().into_os_string();
-        log.push("-wal");
-        self.meters.database(bytes(&self.database), bytes(Path::new(&log)));
-        self.meters.alive(self.alive.count());
-        self.prometheus.run_upkeep();
-    }
+/// Looks at what nobody reports, and folds what was measured into the histograms.
+pub fn measure(served: Option<&Served>) {
+    let Some(served) = served else { return };
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let mut log = served.database.clone().into_os_string();
+    log.push("-wal");
+    served.meters.database(bytes(&served.database), bytes(Path::new(&log)));
+    served.meters.alive(served.alive.count());
+    served.prometheus.run_upkeep();
+}
 
-    /// Ends streams, and gives answers that are being sent a second.
-    pub async fn stop(self) {
-        self.feed.close();
-        self.handle.stop(true).await;
+/// Ends streams, and gives answers that are being sent a second.
+pub async fn stop(served: Option<Served>) {
+    if let Some(served) = served {
+        served.feed.close();
+        served.handle.stop(true).await;
     }
 }

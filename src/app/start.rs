@@ -13,9 +13,9 @@ use crate::actors::messages::Fatal;
 use crate::actors::{Alive, FetchWorker, Fetcher, Meters, Scheduler, Storage, Watch};
 use crate::clock::{Clock, Moment};
 use crate::config::Job;
-use crate::model::{ClosedRound, HostPause, Memory};
+use crate::model::{ClosedRound, HostPause, JobName, Memory};
 use crate::schedule::Timetable;
-use crate::store::{self, History, Writer};
+use crate::store::{self, History, StoreError, Writer};
 
 /// The database, and what an earlier run left in it.
 pub struct Opened {
@@ -43,6 +43,14 @@ impl Opened {
             tracing::warn!(rounds = history.interrupted, "the last run was killed, its open rounds are interrupted");
         }
         Ok(Self { writer, memories, pauses, history })
+    }
+
+    /// All jobs that the file knows, those of the plan included.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn jobs(&self) -> Result<Vec<JobName>, StoreError> {
+        self.writer.jobs()
     }
 }
 

@@ -7,6 +7,11 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
 
+use super::backup::BackupArgs;
+use super::plan::PlanArgs;
+use super::prune::PruneArgs;
+use super::uptime::UptimeArgs;
+use super::verify::VerifyArgs;
 use crate::config::parse_duration;
 use crate::telemetry::LogFormat;
 
@@ -43,6 +48,16 @@ pub enum Command {
     Latest(LatestArgs),
     /// Show how an endpoint does, since when, what came back, and what to try
     Why(WhyArgs),
+    /// Show how reliable each endpoint was: share ok, longest outage, latency
+    Uptime(UptimeArgs),
+    /// Show what the config will ask of hosts and of the disk
+    Plan(PlanArgs),
+    /// Copy the database, while a daemon writes it or not
+    Backup(BackupArgs),
+    /// Check that the database is whole
+    Verify(VerifyArgs),
+    /// Delete old rounds, after showing what would go
+    Prune(PruneArgs),
     /// Ask the database anything that only reads
     Sql(SqlArgs),
     /// Serve the built-in sample API, for trying things out
@@ -209,7 +224,7 @@ pub struct WhyArgs {
 /// `gatherd sql`.
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
-    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors, latest, failures
+    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors, latest, failures, uptime_hours
     #[arg(allow_hyphen_values = true)]
     pub statement: String,
     #[command(flatten)]

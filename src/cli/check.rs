@@ -74,7 +74,7 @@ fn counted(endpoints: usize) -> String {
 }
 
 /// Each secret that the config names, once, by its text.
-fn secrets(settings: &Settings) -> Vec<(String, SecretSource)> {
+pub fn secrets(settings: &Settings) -> Vec<(String, SecretSource)> {
     let tokens = settings
         .jobs
         .iter()

@@ -1,6 +1,7 @@
 //! The commands. Each has a file of its own: it reads its arguments, calls the layer that does the work, and prints.
 
 mod args;
+mod backup;
 mod check;
 mod demo;
 pub mod exit;
@@ -9,6 +10,8 @@ mod init;
 mod interrupt;
 mod latest;
 mod output;
+mod plan;
+mod prune;
 mod query;
 mod rehearse;
 mod rounds;
@@ -17,6 +20,8 @@ mod sample_api;
 mod sheet;
 mod source;
 mod sql;
+mod uptime;
+mod verify;
 mod why;
 
 use std::process::ExitCode;
@@ -49,6 +54,11 @@ pub fn run(args: Args) -> ExitCode {
         Command::Rounds(args) => rounds::run(&args),
         Command::Latest(args) => latest::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Uptime(args) => uptime::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Prune(args) => prune::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::SampleApi(args) => sample_api::run(&args),
     };

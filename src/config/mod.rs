@@ -4,6 +4,7 @@
 mod field;
 mod file;
 mod file_stamp;
+mod maintenance;
 mod mistake;
 mod oauth2;
 mod pages;
@@ -24,7 +25,9 @@ pub use mistake::{Mistake, Mistakes};
 pub use oauth2::OAuth2;
 pub use pages::{Next, Pages};
 pub use secret::{Secret, SecretError, SecretSource};
-pub use settings::{Auth, Endpoint, ErrorIf, Identity, Job, Listen, Proxy, RequestSettings, Server, Settings};
+pub use settings::{
+    Auth, Backup, Endpoint, ErrorIf, Identity, Job, Listen, Maintenance, Proxy, RequestSettings, Server, Settings,
+};
 pub use shown_url::{names_a_secret, shown_url};
 pub use template::{Escape, Moments, Template};
 pub use value::parse_duration;

@@ -37,13 +37,16 @@ impl<'a, 'i> Rules<'a, 'i> {
 
     /// The settings of `file`; each breach of a rule is noted, and a default stands in its place.
     pub fn settings(&self, path: &Path, file: File) -> Settings {
+        let retain = self.retain(file.retain.as_ref(), None);
         Settings {
             file: path.to_owned(),
             database: self.database(file.database),
             workers: self.within("", file.workers, 64, 1..=MOST_WORKERS),
             grace: self.span(file.grace.as_ref(), Duration::ZERO).unwrap_or(Duration::from_secs(10)),
+            retain,
             server: self.server(file.server),
-            jobs: self.jobs(&file.defaults, file.jobs),
+            maintenance: self.maintenance(file.maintenance),
+            jobs: self.jobs(&file.defaults, retain, file.jobs),
         }
     }
 
@@ -67,6 +70,11 @@ impl<'a, 'i> Rules<'a, 'i> {
             Some(Located { value, .. }) => value,
             None => "gatherd.db".to_owned(),
         };
+        self.beside_database(Path::new(&name))
+    }
+
+    /// A path that is written to, where the database is by default.
+    pub(super) fn beside_database(&self, name: &Path) -> PathBuf {
         // systemd's StateDirectory= is where a service may write; several are separated by colons.
         let state = std::env::var("STATE_DIRECTORY").ok();
         let state = state.as_deref().and_then(|list| list.split(':').next()).filter(|folder| !folder.is_empty());
@@ -97,7 +105,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         Some(*value)
     }
 
-    fn jobs(&self, defaults: &RequestKeys, jobs: Vec<JobKeys>) -> Vec<Job> {
+    fn jobs(&self, defaults: &RequestKeys, retain: Option<Duration>, jobs: Vec<JobKeys>) -> Vec<Job> {
         if jobs.is_empty() {
             self.missing(&Place::line(1), "no [[job]]: at least one is needed");
         }
@@ -107,10 +115,10 @@ impl<'a, 'i> Rules<'a, 'i> {
                 self.text.mistake(&name.place, format!("a job of this name stands on line {line} already"));
             }
         }
-        jobs.into_iter().map(|job| self.job(defaults, job)).collect()
+        jobs.into_iter().map(|job| self.job(defaults, retain, job)).collect()
     }
 
-    fn job(&self, defaults: &RequestKeys, keys: JobKeys) -> Job {
+    fn job(&self, defaults: &RequestKeys, retain: Option<Duration>, keys: JobKeys) -> Job {
         let name = self.job_name(&keys);
         let (cadence, cadence_text) = self.cadence(&keys);
         let cadence = self.shifted(cadence, &keys, &name);
@@ -133,6 +141,7 @@ impl<'a, 'i> Rules<'a, 'i> {
             cadence_text,
             deadline: self.span(keys.deadline.as_ref(), Duration::from_millis(1)),
             run_on_start: keys.run_on_start.is_some_and(|key| key.value),
+            retain: self.retain(keys.retain.as_ref(), retain),
             endpoints,
         }
     }

@@ -32,8 +32,12 @@ pub struct Settings {
     pub workers: usize,
     /// How long running rounds may go on after the first signal to stop.
     pub grace: Duration,
+    /// How long rounds are kept that no job says otherwise of, those of former jobs too; `None` is for ever.
+    pub retain: Option<Duration>,
     /// `[server]`.
     pub server: Server,
+    /// `[maintenance]`.
+    pub maintenance: Maintenance,
     /// At least one job; their names differ.
     pub jobs: Vec<Job>,
 }
@@ -60,6 +64,24 @@ pub enum Listen {
     At(SocketAddr),
 }
 
+/// When the file is looked after, and where its copies go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// When: a cron pattern of six fields (second first), in UTC.
+    pub at: String,
+    /// The copies that are made of the file then.
+    pub backup: Option<Backup>,
+}
+
+/// Copies of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// The folder that they go to.
+    pub folder: PathBuf,
+    /// How many stay there, at least 1.
+    pub keep: usize,
+}
+
 /// One job. Two are equal when a reload from one to the other changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -73,6 +95,8 @@ pub struct Job {
     pub deadline: Option<Duration>,
     /// Whether a round starts at once when the daemon does.
     pub run_on_start: bool,
+    /// How long its rounds are kept; `None` is for ever.
+    pub retain: Option<Duration>,
     /// At least one; their names differ.
     pub endpoints: Vec<Endpoint>,
 }

@@ -110,6 +110,13 @@ impl Cadence {
         Some(due.plus(self.shift))
     }
 
+    /// The first moment in (`after`, `until`] at which the clock jumps that the cadence goes by; never for `every` or UTC.
+    #[must_use]
+    pub fn next_clock_change(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let Pattern::Cron { zone, .. } = &self.pattern else { return None };
+        next_change(*zone, after.to_utc()?, until.to_utc()?).map(Timestamp::from)
+    }
+
     /// The dues in (`after`, `until`], or `None` when there are none.
     #[must_use]
     pub fn dues_between(&self, after: Timestamp, until: Timestamp) -> Option<Dues> {

@@ -93,6 +93,7 @@ pub struct Api {
 
 impl Api {
     /// What is shared by the handlers of one daemon.
+    #[must_use]
     pub fn new(settings: &Settings, token: Option<Secret>, hosts: Hosts, feed: Feed, sources: Sources) -> Self {
         let jobs = ConfiguredJobs(Arc::new(RwLock::new(ConfiguredJobs::of(settings))));
         let (workers, start) = (settings.workers, fastrand::u64(..));
@@ -101,11 +102,13 @@ impl Api {
     }
 
     /// The job of the config called `name`.
+    #[must_use]
     pub fn configured(&self, name: &str) -> Option<Arc<ConfiguredJob>> {
         self.jobs.all().into_iter().find(|job| job.layout.job.as_str() == name)
     }
 
     /// A text that stays the same as long as the file does.
+    #[must_use]
     pub fn version(&self) -> String {
         format!("{:x}-{:x}", self.start, self.sources.writes.load(Ordering::Acquire))
     }
@@ -166,7 +169,7 @@ impl Api {
         }
         match storage {
             Ok(Ok(state)) if state.failed => {
-                obstacles.push("the database failed, the daemon is about to end".to_owned())
+                obstacles.push("the database failed, the daemon is about to end".to_owned());
             }
             Ok(Ok(state)) if state.waiting > 0 => {
                 obstacles.push(format!("{} rounds wait for the database, see the log", state.waiting));
@@ -183,6 +186,7 @@ impl Api {
 }
 
 /// An actor that does not answer.
+#[must_use]
 pub fn not_there(actor: &str) -> Problem {
     Problem::unavailable(format!("the {actor} does not answer"), Duration::from_secs(1))
 }

@@ -106,7 +106,7 @@ async fn all(api: &Api) -> Result<Vec<Job>, Problem> {
     let states = api.states().await?;
     let (known, mut newest) = api
         .ask(|reader| {
-            let rounds: Vec<Round> = reader.newest_rounds()?.named_rows().map(|row| Round::from_row(&row)).collect();
+            let rounds: Vec<Round> = reader.newest_rounds()?.into_iter().map(Round::stored).collect();
             Ok((reader.jobs()?, rounds))
         })
         .await?;
