@@ -11,7 +11,7 @@ use gatherd::actors::messages::{SlotFetched, StartRound};
 use gatherd::clock::{Clock, ManualClock};
 use gatherd::config::Settings;
 use gatherd::fetch::{Attempt, Clients, PreparedJob, json};
-use gatherd::model::{ClosedRound, Detail, HostPause, Outcome, RoundBegin, RoundId, Timestamp};
+use gatherd::model::{ClosedRound, Detail, HostPause, Memory, Outcome, RoundBegin, RoundId, Timestamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -363,7 +363,9 @@ fn a_limit_that_a_reload_brings_counts_what_is_in_flight_already() {
 fn a_limit_that_a_reload_takes_away_holds_until_the_round_that_began_with_it_ends() {
     let all = jobs(&[("max_per_host = 1", &["http://a/1", "http://a/2"]), ("", &["http://a/3", "http://a/4"])]);
     let mut hall = Hall::new(16);
-    all.iter().for_each(|job| hall.dispatch.expect(job, Vec::new()));
+    for job in &all {
+        hall.dispatch.expect(job, Vec::new());
+    }
     let first = hall.start(&all[0], SECOND * 50);
     assert_eq!(first.len(), 1);
     assert!(reload(&mut hall, &all[1..]).is_empty());
@@ -392,7 +394,8 @@ fn what_waits_for_a_slow_rate_goes_on_when_a_reload_raises_it() {
     while sent < 2 {
         sent += hall.next_tick().1.len();
     }
-    assert!(hall.clock.now().monotonic - begun <= Duration::from_millis(200), "not a minute after the last one");
+    let took = hall.clock.now().monotonic.saturating_sub(begun);
+    assert!(took <= Duration::from_millis(200), "not a minute after the last one");
 }
 
 #[test]
@@ -408,4 +411,24 @@ fn jobs_that_a_reload_took_away_keep_no_workers() {
         }
         assert_eq!(hall.start(&all[1], SECOND * 50).len(), sent);
     }
+}
+
+#[test]
+fn a_reload_keeps_what_is_remembered_and_takes_what_the_file_knows_of_new_endpoints() {
+    let all = jobs(&[("", &["http://a/1"]), ("", &["http://b/1"])]);
+    let mut hall = Hall::new(16);
+    let last_ok = Some(Timestamp::from_micros(7));
+    let memory = (all[0].layout.job.clone(), "http://a/1".to_owned(), Memory { last_ok, ..Memory::default() });
+    hall.dispatch.reload(all.clone(), vec![memory], hall.clock.now());
+    let known = |hall: &mut Hall, jobs: &[Arc<PreparedJob>]| {
+        assert!(reload(hall, jobs).is_empty());
+        let orders = hall.start(&all[0], SECOND);
+        hall.ends(&orders[0], busy(0));
+        hall.dispatch.drain(Duration::ZERO, hall.clock.now());
+        orders[0].ask.last_ok
+    };
+    assert_eq!(known(&mut hall, &all), last_ok);
+    assert_eq!(known(&mut hall, &all), last_ok);
+    reload(&mut hall, &all[1..]);
+    assert_eq!(known(&mut hall, &all), None, "forgotten with its job");
 }

@@ -24,7 +24,7 @@ const MODULES: [(&str, &[&str]); 13] = [
 ];
 
 /// A library, and the modules that may use it.
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 10] = [
     ("reqwest", &["fetch"]),
     ("hyper", &["fetch"]),
     ("h2", &["fetch"]),
@@ -33,6 +33,8 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("actix_web", &["web"]),
     ("utoipa", &["web"]),
     ("clap", &["cli", "telemetry"]),
+    ("sd_notify", &["systemd"]),
+    ("listenfd", &["systemd"]),
 ];
 
 /// Every source file with its module; `main.rs` and `lib.rs` stand above the layers.
