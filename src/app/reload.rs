@@ -102,7 +102,7 @@ impl Config {
     /// each second: polling sees what inotify does not (other machines' writes to a network file system), and needs no
     /// rule for editors, links and mounts that replace the file or its folder.
     pub fn has_changed(&mut self) -> bool {
-        if self.reloads != Reloads::OnChange {
+        if self.reloads != Reloads::OnChange || self.loading.is_some() {
             return false;
         }
         let now = FileStamp::of(&self.plan.settings.file);
