@@ -7,8 +7,11 @@ use std::time::Duration;
 use actix::dev::MessageResponse;
 use actix::{Message, Recipient};
 
+use super::upkeep::Retention;
+use crate::config::Backup;
 use crate::fetch::{Ask, Attempt, PreparedJob, Request};
-use crate::model::{ClosedRound, HostPause, JobName, LedgerRow, RoundBegin, RoundId, Timestamp};
+use crate::model::{ClosedRound, HostPause, JobName, Layout, LedgerRow, Memory, RoundBegin, RoundId, Timestamp};
+use crate::schedule::Entry;
 pub use crate::schedule::Phase;
 use crate::store::StoreError;
 use crate::store::read::Reader;
@@ -104,6 +107,42 @@ pub struct RetryStorage;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Maintain;
+
+/// App → Scheduler → Fetcher: these jobs from now on. Running rounds end as they began.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reload {
+    /// When they are due.
+    pub entries: Vec<Entry>,
+    /// What they ask, in the same order.
+    pub jobs: Vec<Arc<PreparedJob>>,
+    /// What the file remembers of endpoints that were not there before.
+    pub memories: Vec<EndpointMemory>,
+}
+
+/// What is remembered of an endpoint: its job, its name, and what.
+pub type EndpointMemory = (JobName, String, Memory);
+
+/// App → Storage: layouts of which rounds are to come. Answers what is remembered of the endpoints of `recall`; nothing
+/// where the file cannot be asked now.
+#[derive(Message)]
+#[rtype(result = "Vec<EndpointMemory>")]
+pub struct Register {
+    /// The layouts.
+    pub layouts: Vec<Arc<Layout>>,
+    /// Endpoints that were not there before, by job.
+    pub recall: Vec<Layout>,
+}
+
+/// App → Upkeep: how long rounds are kept, and where copies go, from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Keep {
+    /// How long each job's rounds are kept.
+    pub retention: Retention,
+    /// Where copies go.
+    pub backup: Option<Backup>,
+}
 
 /// Upkeep → Storage: a small part of the upkeep, between rounds. Answers `None` when the disk refuses, and it is to be
 /// left for later.

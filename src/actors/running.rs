@@ -41,7 +41,7 @@ pub(super) enum Next {
 /// See the module.
 pub(super) struct Running {
     pub(super) begin: RoundBegin,
-    job: Arc<PreparedJob>,
+    pub(super) job: Arc<PreparedJob>,
     pub(super) started: Duration,
     pub(super) closes: Duration,
     pub(super) closed: Option<Recipient<RoundClosed>>,
@@ -57,6 +57,8 @@ pub(super) struct Running {
     pub(super) open: usize,
     pub(super) in_flight: usize,
     pub(super) stopping: bool,
+    /// It began with a config that a reload has replaced.
+    pub(super) outdated: bool,
 }
 
 /// How far a slot has come.
@@ -99,6 +101,7 @@ impl Running {
             open: slots,
             in_flight: 0,
             stopping: false,
+            outdated: false,
         }
     }
 

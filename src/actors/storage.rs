@@ -1,7 +1,7 @@
 //! Storage: the only writer. Answers after the commit; what the disk refuses waits in a bounded queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use actix::{Actor, Addr, Handler, MessageResult, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
 use super::messages::{
-    AskStorage, BeginRounds, Chore, Did, Fatal, RecordLedger, RememberPause, RetryStorage, RoundClosed, Settle,
-    StorageState, StoreRound,
+    AskStorage, BeginRounds, Chore, Did, EndpointMemory, Fatal, RecordLedger, Register, RememberPause, RetryStorage,
+    RoundClosed, Settle, StorageState, StoreRound,
 };
 use super::meters::Meters;
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
 use crate::model::{ClosedRound, HostPause, RoundBegin, Timestamp};
 use crate::store::queue::{Entry, Queue};
-use crate::store::{StoreError, Trouble, Writer};
+use crate::store::{REMEMBERED_BYTES, StoreError, Trouble, Writer};
 
 /// Between two tries at the end, when nothing new comes.
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
@@ -33,6 +33,8 @@ pub struct Watch {
     pub meters: Meters,
     /// Grows with each write to the file: as long as it stays, every answer from the file does.
     pub writes: Arc<AtomicU64>,
+    /// Set while the file's upkeep runs, which may take long.
+    pub upkeep: Arc<AtomicBool>,
 }
 
 /// See the module.
@@ -224,6 +226,34 @@ impl Storage {
         }
     }
 
+    /// What cannot be written now will be with the first round of its layout.
+    fn register(&mut self, register: &Register) -> Vec<EndpointMemory> {
+        let mut known = Vec::new();
+        if self.failed {
+            return known;
+        }
+        for layout in &register.layouts {
+            if let Err(error) = self.writer.register(layout)
+                && !self.is_passing(error)
+            {
+                return known;
+            }
+        }
+        let mut budget = REMEMBERED_BYTES;
+        for layout in &register.recall {
+            match self.writer.recall(layout, &mut budget) {
+                Ok(memories) => {
+                    let names = layout.endpoints.iter().map(|endpoint| endpoint.name.clone());
+                    known.extend(names.zip(memories).map(|(name, memory)| (layout.job.clone(), name, memory)));
+                }
+                Err(error) => {
+                    tracing::warn!(job = %layout.job, error = error.with_cause(), "what is remembered cannot be read");
+                }
+            }
+        }
+        known
+    }
+
     /// A part of the upkeep. While rounds wait for the disk it waits too.
     fn chore(&mut self, chore: &Chore) -> Option<Did> {
         if self.failed || !self.queue.is_empty() {
@@ -328,6 +358,14 @@ impl Handler<RememberPause> for Storage {
     }
 }
 
+impl Handler<Register> for Storage {
+    type Result = MessageResult<Register>;
+
+    fn handle(&mut self, register: Register, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.guarded(Vec::new(), |storage| storage.register(&register)))
+    }
+}
+
 impl Handler<RetryStorage> for Storage {
     type Result = ();
 
@@ -340,7 +378,10 @@ impl Handler<Chore> for Storage {
     type Result = MessageResult<Chore>;
 
     fn handle(&mut self, chore: Chore, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.guarded(None, |storage| storage.chore(&chore)))
+        self.watch.upkeep.store(true, Ordering::Relaxed);
+        let did = self.guarded(None, |storage| storage.chore(&chore));
+        self.watch.upkeep.store(false, Ordering::Relaxed);
+        MessageResult(did)
     }
 }
 

@@ -12,7 +12,7 @@ use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle, WrapFuture,
 };
 
-use super::messages::{Chore, Did, LastUpkeep, Maintain, UpkeepReport};
+use super::messages::{Chore, Did, Keep, LastUpkeep, Maintain, UpkeepReport};
 use super::storage::Storage;
 use crate::clock::{Clock, Moment};
 use crate::config::Backup;
@@ -173,6 +173,14 @@ impl Did {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Copied(Result<(PathBuf, u64, usize), String>);
+
+impl Handler<Keep> for Upkeep {
+    type Result = ();
+
+    fn handle(&mut self, keep: Keep, _: &mut Self::Context) {
+        (self.retention, self.backup) = (keep.retention, keep.backup);
+    }
+}
 
 impl Actor for Upkeep {
     type Context = Context<Self>;

@@ -91,9 +91,12 @@ pub enum Command {
 /// `gatherd run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The config file
+    /// The config file; SIGHUP has it read again
     #[arg(long, default_value = "config.toml", value_name = "FILE")]
     pub config: PathBuf,
+    /// Read the config again also when its file was written or replaced
+    #[arg(long)]
+    pub watch_config: bool,
 }
 
 /// `gatherd fetch`.

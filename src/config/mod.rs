@@ -3,6 +3,7 @@
 
 mod field;
 mod file;
+mod file_stamp;
 mod maintenance;
 mod mistake;
 mod oauth2;
@@ -19,6 +20,7 @@ mod template;
 mod value;
 
 pub use field::Field;
+pub use file_stamp::FileStamp;
 pub use mistake::{Mistake, Mistakes};
 pub use oauth2::OAuth2;
 pub use pages::{Next, Pages};

@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 /// The HTTP API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Where it listens; on loopback unless there is a token.
     pub listen: Listen,
@@ -82,8 +82,8 @@ pub struct Backup {
     pub keep: usize,
 }
 
-/// One job.
-#[derive(Clone, Debug)]
+/// One job. Two are equal when a reload from one to the other changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Its name.
     pub name: JobName,
@@ -102,7 +102,7 @@ pub struct Job {
 }
 
 /// One endpoint of a job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// What it is called and shown as.
     pub label: EndpointLabel,

@@ -12,15 +12,15 @@ use siphasher::sip::SipHasher13;
 use super::zone::{next_at_named_hours, next_change, next_in_every_hour};
 use crate::model::Timestamp;
 
-/// When a job is due.
-#[derive(Clone, Debug)]
+/// When a job is due. Two are equal when they ask for the same dues by the same rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cadence {
     pattern: Pattern,
     /// Added to each due: the job's `offset` and its share of `jitter`.
     shift: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     /// Each whole multiple of so many microseconds since the Unix epoch.
     Every(i64),
