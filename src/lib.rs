@@ -7,7 +7,7 @@
 //! - [`schedule`]: when a job is due; [`config`]: what the user wants
 //! - [`fetch`]: one bounded attempt; [`store`]: the SQLite file
 //! - [`actors`]: who does it: Scheduler, Fetcher, worker pool, Storage, the file's readers
-//! - [`web`]: the HTTP API; [`app`]: the wiring
+//! - [`web`]: the HTTP API; [`systemd`]: the service manager; [`app`]: the wiring
 //! - [`sample_api`]: a server that behaves well and badly, for the demo, tests and benches
 //! - [`cli`]: the commands; [`telemetry`]: the log
 //!
@@ -25,6 +25,8 @@ pub mod store;
 
 pub mod actors;
 pub mod web;
+
+pub mod systemd;
 
 pub mod app;
 

@@ -6,6 +6,7 @@ use clap::Parser;
 use gatherd::cli::{self, Args};
 
 fn main() -> ExitCode {
+    cli::complete();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

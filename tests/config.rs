@@ -282,6 +282,21 @@ fn listening_elsewhere_than_on_loopback_takes_a_token() {
 }
 
 #[test]
+fn the_api_is_turned_off_by_false_and_called_by_names_without_a_port() {
+    let with = |server: &str| format!("[server]\n{server}\n{JOB}");
+    right(&with("listen = false"));
+    right(&with("hosts = [\"gatherd.example.com\", \"192.0.2.1\", \"[2001:db8::1]\"]"));
+    for listen in ["true", "8787"] {
+        let told = mistakes(with(&format!("listen = {listen}")));
+        assert!(told.contains("`false` turns it off"), "{told}");
+    }
+    for host in ["gatherd.example.com:443", "https://gatherd.example.com", "a b", "a@b", ""] {
+        let told = mistakes(with(&format!("hosts = [{host:?}]")));
+        assert!(told.starts_with("config.toml:2: server.hosts: "), "{told}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_or_not_text_is_told_by_its_name() {
     let folder = folder();
     let ran = check_in(folder.path(), &["--config", "other.toml"]);

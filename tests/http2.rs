@@ -2,12 +2,15 @@
 
 mod support;
 
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "support/once.rs"]
 mod once;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use daemon::Home;
 use gatherd::model::Outcome;
 use gatherd::sample_api::SAMPLE_CA;
 use h2::Reason;
@@ -29,6 +32,9 @@ const LEFT_AFTER: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
 /// The head of a 200, and data that are not the last.
 const CUT: [u8; 20] = [0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88, 0, 0, 1, 0, 0, 0, 0, 0, 1, b'1'];
 
+/// GOAWAY with an error, before any request was processed, and with a token in what it says of it.
+const TELLS: &[u8] = b"\0\0\x1c\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0bbad token s3cret-and-more";
+
 /// What every request is answered with, also one for an access token.
 const ANSWER: &str = r#"{"access_token":"t","token_type":"bearer"}"#;
 
@@ -44,11 +50,20 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        Self::leaving(0, &[])
+        Self::with(0, &[], usize::MAX)
+    }
+
+    /// One that answers so many requests on its first connection, and then neither reads nor writes nor closes it.
+    fn falling_silent_after(requests: usize) -> Self {
+        Self::with(0, &[], requests)
     }
 
     /// One that answers the first request on the first `connections` with these frames (RFC 9113), and closes them.
     fn leaving(connections: usize, frames: &'static [u8]) -> Self {
+        Self::with(connections, frames, usize::MAX)
+    }
+
+    fn with(connections: usize, frames: &'static [u8], requests: usize) -> Self {
         let certificate = include_bytes!("../src/sample_api/certificates/good.pem");
         let certificates =
             CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>().expect("certificates");
@@ -62,7 +77,9 @@ impl Server {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let counts = Counts::default();
         let counted = Arc::clone(&counts);
-        std::thread::spawn(move || runtime.block_on(accept(listener, acceptor, counted, (connections, frames))));
+        std::thread::spawn(move || {
+            runtime.block_on(accept(listener, acceptor, counted, (connections, frames), requests));
+        });
         Self { port, counts, folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
@@ -85,17 +102,19 @@ async fn accept(
     acceptor: TlsAcceptor,
     counts: Counts,
     (mut left, frames): (usize, &'static [u8]),
+    mut requests: usize,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, counts, leaves) = (acceptor.clone(), Arc::clone(&counts), left > 0);
         left = left.saturating_sub(1);
+        let most = std::mem::replace(&mut requests, usize::MAX);
         tokio::spawn(async move {
             let Ok(mut stream) = acceptor.accept(stream).await else { return };
             if leaves {
                 *counts.lock().expect("the counts").entry("left".to_owned()).or_default() += 1;
                 let _ = leave(&mut stream, frames).await;
             } else if let Ok(connection) = h2::server::handshake(stream).await {
-                serve(connection, &counts).await;
+                serve(connection, &counts, most).await;
             }
         });
     }
@@ -119,9 +138,14 @@ async fn leave(stream: &mut TlsStream<TcpStream>, frames: &[u8]) -> std::io::Res
     tokio::io::copy(stream, &mut tokio::io::sink()).await.map(drop)
 }
 
-/// `/refused/N` refuses the first N requests, `/broken` resets each with an error.
-async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: &Counts) {
+/// `/refused/N` refuses the first N requests, `/broken` resets each with an error, `/abrupt` the whole connection.
+async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: &Counts, most: usize) {
+    let mut served = 0;
     while let Some(Ok((request, mut respond))) = connection.accept().await {
+        if served == most {
+            return std::future::pending().await;
+        }
+        served += 1;
         let path = request.uri().path().to_owned();
         let nth = {
             let mut counts = counts.lock().expect("the counts");
@@ -135,6 +159,7 @@ async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: 
                 respond.send_reset(Reason::REFUSED_STREAM);
             }
             "broken" => respond.send_reset(Reason::INTERNAL_ERROR),
+            "abrupt" => connection.abrupt_shutdown(Reason::INTERNAL_ERROR),
             _ => answer(&mut respond, if mode == "missing" { 404 } else { 200 }),
         }
     }
@@ -201,7 +226,7 @@ fn a_server_that_never_processes_anything_is_a_reset_which_may_pass() {
         assert_eq!(server.count(counted), 8, "each attempt is bounded");
     }
     let broken = slot(&refusing.keys(""), &refusing.url("/broken"));
-    assert_eq!((broken.outcome, refusing.count("/broken")), (Outcome::Protocol, 1), "{broken:?}");
+    assert_eq!((broken.outcome, refusing.count("/broken")), (Outcome::Reset, 1), "{broken:?}");
 }
 
 #[test]
@@ -220,4 +245,39 @@ fn a_request_for_an_access_token_that_was_not_processed_is_sent_again() {
     let slot = slot(&server.keys(&format!("oauth2 = {{ {oauth2} }}")), &server.url("/some"));
     assert_eq!((slot.outcome, slot.attempts), (Outcome::Ok, 1), "{slot:?}");
     assert_eq!(server.count("/refused/1"), 2);
+}
+
+#[test]
+fn an_endpoint_that_ends_the_connection_costs_none_of_those_who_share_it() {
+    let server = Server::start();
+    let urls: Vec<String> = (0..60)
+        .map(|number| server.url(&if number % 10 == 5 { "/abrupt".to_owned() } else { format!("/some/{number}") }))
+        .collect();
+    let slots = round(&server.keys(""), &urls);
+    for (slot, url) in slots.iter().zip(&urls) {
+        assert_eq!(slot.outcome == Outcome::Ok, !url.ends_with("/abrupt"), "{url}: {slot:?}");
+    }
+}
+
+#[test]
+fn what_a_server_says_as_it_leaves_is_not_repeated() {
+    let server = Server::leaving(usize::MAX, TELLS);
+    let token = support::write(server.folder.path(), "token", "s3cret-and-more");
+    let slot = slot(&server.keys(&format!("token = {{ file = {token:?} }}")), &server.url("/some"));
+    assert_eq!(slot.outcome, Outcome::Protocol, "{slot:?}");
+    assert_eq!(detail(&slot), "HTTP/2: the server closed the connection: detected excessive load generating behavior");
+    assert!(!format!("{slot:?}").contains("s3cret"), "{slot:?}");
+}
+
+#[test]
+fn a_connection_that_went_silent_is_left_alone_by_the_next_rounds() {
+    let server = Server::falling_silent_after(4);
+    let urls: Vec<String> = (0..2).map(|number| server.url(&format!("/some/{number}"))).collect();
+    let keys = server.keys("timeout = \"700ms\"\nevery = \"1s\"");
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\n{keys}\nendpoints = {urls:?}\n"));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 6);
+    daemon.stop();
+    let failed = home.number("SELECT count(*) FROM rounds WHERE failed > 0 AND status = 'complete'");
+    assert!(failed <= 1, "{failed} rounds");
 }

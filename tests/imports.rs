@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module of ours, and the ones that it may import.
-const MODULES: [(&str, &[&str]); 12] = [
+const MODULES: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("schedule", &["model", "clock"]),
@@ -16,14 +16,15 @@ const MODULES: [(&str, &[&str]); 12] = [
     ("actors", &["model", "clock", "schedule", "config", "fetch", "store"]),
     // Of `store` its queries, of `actors` their messages.
     ("web", &["model", "config", "store", "actors"]),
-    ("app", &["model", "clock", "schedule", "config", "fetch", "store", "actors", "web"]),
+    ("systemd", &[]),
+    ("app", &["model", "clock", "schedule", "config", "fetch", "store", "actors", "web", "systemd"]),
     ("sample_api", &["model"]),
     ("telemetry", &[]),
     ("cli", &["app", "config", "model", "schedule", "store", "fetch", "sample_api", "telemetry"]),
 ];
 
 /// A library, and the modules that may use it.
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 10] = [
     ("reqwest", &["fetch"]),
     ("hyper", &["fetch"]),
     ("h2", &["fetch"]),
@@ -32,6 +33,8 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("actix_web", &["web"]),
     ("utoipa", &["web"]),
     ("clap", &["cli", "telemetry"]),
+    ("sd_notify", &["systemd"]),
+    ("listenfd", &["systemd"]),
 ];
 
 /// Every source file with its module; `main.rs` and `lib.rs` stand above the layers.
@@ -79,6 +82,18 @@ fn every_module_imports_only_what_stands_below_it() {
         for imported in words_after(&text, "crate::").filter(|word| table.contains_key(word)) {
             let fine = imported == module || allowed.contains(&imported);
             assert!(fine, "{} imports {imported}, which {module} may not", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_api_knows_of_the_store_its_questions_and_of_the_actors_their_messages() {
+    for (path, text) in sources().iter().filter(|(path, _)| module_of(path) == "web") {
+        for (from, allowed) in
+            [("crate::store::", vec!["read", "history", "uptime", "StoreError"]), ("crate::actors::", vec!["messages"])]
+        {
+            let mut imported = words_after(text, from);
+            assert!(imported.all(|word| allowed.contains(&word)), "{} imports more of {from}", path.display());
         }
     }
 }

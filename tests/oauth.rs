@@ -9,7 +9,7 @@ mod daemon;
 #[path = "support/once.rs"]
 mod once;
 
-use canned::always;
+use canned::{always, canned};
 use daemon::Home;
 use gatherd::model::Outcome;
 use gatherd::sample_api::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET, SampleApi};
@@ -44,6 +44,19 @@ fn all_endpoints_share_one_token_that_is_asked_for_once() {
     }
     let head = api.last_request("/oauth-token").expect("a request").to_ascii_lowercase();
     assert!(head.contains("user-agent: gatherd/") && head.contains("content-type: application/x-www-form-urlencoded"));
+}
+
+#[test]
+fn all_who_waited_for_a_token_use_it_once_however_short_its_life_is() {
+    let api = sample_api();
+    let server = canned(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        canned::answer("200 OK", "", r#"{"access_token":"t","token_type":"bearer","expires_in":0}"#)
+    });
+    let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+    let urls: Vec<String> = (0..20).map(|number| api.url(&format!("/healthy/{number}"))).collect();
+    let slots = round(&format!("timeout = \"3s\"\n{keys}"), &urls);
+    assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{slots:?}");
 }
 
 #[test]

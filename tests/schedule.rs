@@ -1,13 +1,13 @@
 //! When jobs are due, and what becomes of a due: everything on the manual clock, nothing waits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use gatherd::clock::{Clock, ManualClock};
 use gatherd::model::{Cause, JobName, RoundStatus, Timestamp};
-use gatherd::schedule::{Action, Cadence, CronError, Entry, Timetable, jitter_of};
+use gatherd::schedule::{Action, Cadence, CronError, Entry, Phase, Timetable, jitter_of};
 use proptest::prelude::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -248,6 +248,25 @@ fn run_on_start_asks_for_one_round_at_once() {
 }
 
 #[test]
+fn a_round_that_somebody_asks_for_leaves_the_cadence_as_it_is_and_never_runs_beside_another() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    let next = |table: &Timetable| table.next_dues().map(|(_, due)| due).collect::<Vec<_>>();
+    let before = next(&table);
+    let asked = table.start_now(0, clock.now());
+    assert_eq!(told(asked.as_slice()), ["start 12:00:30"]);
+    assert!(table.phases().eq([Phase::Running]) && next(&table) == before);
+    assert_eq!(table.start_now(0, clock.now()), None);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(told(&table.tick(clock.now())), ["skipped 12:01:00 +1 overlap"]);
+    table.closed(0, clock.now());
+    assert!(table.phases().eq([Phase::Idle]));
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:02:00"]);
+    assert_eq!(table.start_now(7, clock.now()), None, "no such job");
+}
+
+#[test]
 fn after_a_suspend_of_hours_the_newest_due_runs_once_and_the_others_are_one_row() {
     let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
     let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
@@ -356,6 +375,115 @@ fn a_job_that_overlaps_leaves_the_others_alone() {
     assert_eq!(told(&table.tick(clock.now())), ["skipped 12:02:00 +1 overlap", "start 12:02:00"]);
 }
 
+// --- a reload ---
+
+/// Reloads `table` and tells what that answered.
+fn reload(table: &mut Timetable, entries: Vec<Entry>, clock: &ManualClock) -> Vec<String> {
+    told(&table.reload(entries, clock.now()))
+}
+
+#[test]
+fn a_job_that_did_not_change_keeps_its_dues_and_its_round_wherever_it_stands() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+    let minute = || entry("minute", Cadence::every(MINUTE));
+    let (mut table, _) = Timetable::start(vec![minute()], clock.now(), |_| None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+    clock.advance(Duration::from_secs(30));
+    let eager = Entry { run_on_start: true, ..entry("new", Cadence::every(HOUR)) };
+    assert!(reload(&mut table, vec![eager, minute()], &clock).is_empty(), "nothing fires at once");
+    assert_eq!(table.phases().collect::<Vec<_>>(), [Phase::Idle, Phase::Running]);
+    clock.advance(Duration::from_secs(29));
+    assert!(table.tick(clock.now()).is_empty());
+    assert_eq!(table.closed(1, clock.now()), None);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(table.tick(clock.now()).len(), 1);
+    assert_eq!(table.phases().collect::<Vec<_>>(), [Phase::Idle, Phase::Running]);
+}
+
+#[test]
+fn what_is_due_at_the_moment_of_a_reload_still_starts() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(reload(&mut table, vec![entry("job", Cadence::every(HOUR))], &clock), ["start 12:01:00"]);
+    assert!(table.tick(clock.now()).is_empty());
+}
+
+#[test]
+fn another_cadence_counts_from_the_reload_and_catches_up_with_nothing() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(HOUR), &clock, None);
+    clock.advance(MINUTE * 30);
+    assert!(reload(&mut table, vec![entry("job", Cadence::every(MINUTE))], &clock).is_empty());
+    assert!(table.tick(clock.now()).is_empty());
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:31:00"]);
+}
+
+#[test]
+fn a_job_that_is_gone_ends_with_its_round_and_comes_back_without_a_second_one_beside_it() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+    let long = || Entry { deadline: Some(HOUR), ..entry("long", Cadence::every(MINUTE)) };
+    let other = || entry("other", Cadence::every(HOUR));
+    let (mut table, _) = Timetable::start(vec![long(), other()], clock.now(), |_| None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+    assert!(reload(&mut table, vec![other()], &clock).is_empty());
+    clock.advance(MINUTE * 5);
+    assert!(table.tick(clock.now()).is_empty(), "it is due no more");
+    assert!(reload(&mut table, vec![other(), long()], &clock).is_empty(), "and misses nothing");
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["skipped 12:07:00 +1 overlap"], "its round still runs");
+    table.closed(1, clock.now());
+    reload(&mut table, vec![other()], &clock);
+    reload(&mut table, vec![long(), other()], &clock);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:08:00"]);
+    reload(&mut table, vec![other()], &clock);
+    table.closed_removed(&JobName::new("long"));
+    reload(&mut table, vec![long()], &clock);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:09:00"]);
+}
+
+#[test]
+fn a_due_that_waits_for_its_round_to_be_stored_is_neither_lost_nor_doubled_by_a_reload() {
+    for stays in [true, false] {
+        let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+        let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+        clock.advance(MINUTE);
+        assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+        clock.advance(MINUTE);
+        assert!(table.tick(clock.now()).is_empty());
+        let name = if stays { "job" } else { "other" };
+        let actions = reload(&mut table, vec![entry(name, Cadence::every(MINUTE))], &clock);
+        if stays {
+            assert!(actions.is_empty());
+            assert_eq!(told(table.closed(0, clock.now()).as_slice()), ["start 12:02:00"]);
+        } else {
+            assert_eq!(actions, ["skipped 12:02:00 +1 overlap"]);
+            table.closed_removed(&JobName::new("job"));
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_repeats_no_due_after_a_reload() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+    table.closed(0, clock.now());
+    clock.step_back(MINUTE);
+    let cadence = Cadence::every(Duration::from_secs(30));
+    assert!(reload(&mut table, vec![entry("job", cadence)], &clock).is_empty());
+    clock.advance(Duration::from_secs(30));
+    assert!(table.tick(clock.now()).is_empty(), "12:01:00 was answered");
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:30"]);
+}
+
 // --- properties ---
 
 fn any_cadence() -> impl Strategy<Value = Cadence> {
@@ -457,6 +585,75 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn reloads_lose_and_double_no_due_of_jobs_that_do_not_change(
+        cadences in prop::collection::vec(any_cadence(), 2..4),
+        start in any_moment(),
+        steps in prop::collection::vec((0_u8..4, 1_u64..400, prop::collection::vec(any::<bool>(), 3), any::<bool>()), 1..60),
+    ) {
+        let clock = ManualClock::at(start);
+        // Two that stay, and some that come and go.
+        let stays: Vec<Entry> = cadences.iter().zip(["a", "b", "c"]).map(|(cadence, name)| entry(name, cadence.clone())).collect();
+        let (mut table, _) = Timetable::start(stays.clone(), clock.now(), |_| None);
+        let mut told: HashMap<JobName, Vec<Timestamp>> = HashMap::new();
+        for (kind, size, guests, turned) in steps {
+            let mut note = |table: &Timetable, actions: &[Action], cadence_of: &HashMap<JobName, Cadence>| {
+                for action in actions {
+                    let (job, first, count) = match action {
+                        Action::Start { job, due, .. } => (job, *due, 1),
+                        Action::Ledger { job, dues, .. } => (job, dues.first, dues.count),
+                    };
+                    let job = table.job(*job).expect("a job").clone();
+                    let Some(cadence) = cadence_of.get(&job) else { continue };
+                    let all = std::iter::successors(Some(first), |&due| cadence.next_after(due));
+                    told.entry(job).or_default().extend(all.take(usize::try_from(count).expect("few")));
+                }
+            };
+            let cadence_of = stays.iter().map(|entry| (entry.job.clone(), entry.cadence.clone())).collect();
+            match kind {
+                0 => clock.advance(Duration::from_secs(size)),
+                1 => clock.advance(Duration::from_millis(size)),
+                2 => for job in 0..table.phases().count() {
+                    let action = table.closed(job, clock.now());
+                    note(&table, action.as_slice(), &cadence_of);
+                },
+                _ => {
+                    let mut entries = stays.clone();
+                    let names = ["x", "y", "z"].iter().zip(&guests).filter(|(_, is_there)| **is_there);
+                    entries.extend(names.map(|(name, _)| entry(name, Cadence::every(Duration::from_secs(size)))));
+                    if turned {
+                        entries.reverse();
+                    }
+                    // Its actions speak of the positions before.
+                    let before: Vec<JobName> = table.next_dues().map(|(job, _)| job.clone()).collect();
+                    let actions = table.reload(entries, clock.now());
+                    let (old, _) = Timetable::start(before.iter().map(|job| entry(job.as_str(), Cadence::every(HOUR))).collect(), clock.now(), |_| None);
+                    note(&old, &actions, &cadence_of);
+                    for (_, next) in table.next_dues() {
+                        prop_assert!(next.is_none_or(|due| due > clock.now().wall));
+                    }
+                    continue;
+                }
+            }
+            let actions = table.tick(clock.now());
+            note(&table, &actions, &cadence_of);
+        }
+        for job in 0..table.phases().count() {
+            if let Some(Action::Start { due, .. }) = table.closed(job, clock.now()) {
+                told.entry(table.job(job).expect("a job").clone()).or_default().push(due);
+            }
+        }
+        let last_tick = table.next_dues().map(|(job, next)| (job.clone(), next)).collect::<HashMap<_, _>>();
+        for entry in &stays {
+            let next = last_tick[&entry.job];
+            let expected: Vec<Timestamp> = std::iter::successors(entry.cadence.next_after(start), |&due| entry.cadence.next_after(due))
+                .take_while(|&due| next.is_none_or(|next| due < next)).collect();
+            let mut answered = told.remove(&entry.job).unwrap_or_default();
+            answered.sort_unstable();
+            prop_assert_eq!(answered, expected);
         }
     }
 }

@@ -129,14 +129,23 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
     let before = views.each_ref().map(|view| reader().sql(view).expect("an answer"));
     let status = reader().status("job", "e1", None).expect("read");
     assert_eq!(reader().pause_of("127.0.0.1:80").expect("read"), None);
+    let dues = Timestamp::default()..Timestamp::from_micros(3_600_000_000);
+    let uptime = reader().uptime(None, &dues).expect("from the slots");
+    assert_eq!(uptime.iter().map(|endpoint| (endpoint.ok, endpoint.failed)).collect::<Vec<_>>(), [(2, 0), (1, 1)]);
     assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
 
     let mut writer = open(&path).expect("opened");
-    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(4)]]);
+    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(5)]]);
     assert_eq!(views.each_ref().map(|view| reader().sql(view).expect("an answer")), before);
     assert_eq!(reader().status("job", "e1", None).expect("read"), status);
     let slot = status.expect("a slot").slot;
     assert_eq!((slot.round.id, slot.outcome.as_str(), slot.phases), (RoundId(2), "timeout", None));
+
+    assert_eq!(reader().uptime(None, &dues).expect("still from the slots"), uptime);
+    let rolled_up = writer.roll_up(dues.end.plus(Duration::from_hours(1)), Duration::from_secs(1)).expect("rolled up");
+    assert_eq!((rolled_up.hours, rolled_up.more), (1, false), "the hours that were there are caught up");
+    assert_eq!(ask(&path, "SELECT sum(slots) FROM uptime_hours"), [[Value::Integer(4)]]);
+    assert_eq!(reader().uptime(None, &dues).expect("from the rollup"), uptime);
 
     let history = writer.take_over().expect("taken over");
     assert_eq!((history.last_round, history.interrupted), (RoundId(3), 1));

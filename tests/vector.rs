@@ -276,6 +276,21 @@ fn a_slot_that_was_refused_is_tried_again_before_those_that_hang() {
 }
 
 #[test]
+fn the_next_page_of_an_answer_waits_for_those_that_were_not_asked_yet() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let job = job("job", 3, 0);
+    let mut dispatch = Dispatch::new(1, []);
+    dispatch.start(start(1, &job, Duration::from_mins(1)), clock.now());
+    for expected in [0, 1, 2, 0] {
+        let order = dispatch.orders(clock.now()).remove(0);
+        assert_eq!(order.position, expected);
+        let page = Attempt { body: None, ..answer(order.position, Outcome::Ok) };
+        let attempt = if order.position == 0 { page } else { answer(order.position, Outcome::Ok) };
+        dispatch.fetched(answered(&order, attempt), clock.now());
+    }
+}
+
+#[test]
 fn a_round_without_endpoints_is_finished_at_once() {
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let whole = job("job", 1, 0);

@@ -15,7 +15,7 @@ pub use super::running::Order;
 use super::running::{Next, Running};
 use crate::clock::Moment;
 use crate::fetch::{PreparedJob, retry};
-use crate::model::{Cause, ClosedRound, HostPause, JobName, Memory, Outcome, RoundId, RoundStatus, Slot};
+use crate::model::{Cause, ClosedRound, HostPause, JobName, Layout, Memory, Outcome, RoundId, RoundStatus, Slot};
 
 /// So many workers are kept for each job that is not using them, however wide another job's round is.
 const KEPT_FOR_A_JOB: usize = 4;
@@ -37,6 +37,8 @@ pub struct Dispatch {
     /// Slots in flight that had timed out lately.
     hung_in_flight: HashSet<(RoundId, u32)>,
     loads: HashMap<JobName, Load>,
+    /// The jobs whose rounds are to come.
+    jobs: Vec<Arc<PreparedJob>>,
     rounds: Vec<Running>,
     hosts: Hosts,
     memories: Memories,
@@ -54,10 +56,14 @@ pub struct Dispatch {
 struct Load {
     endpoints: usize,
     in_flight: usize,
+    /// What `hung` speaks of.
+    layout: Option<Arc<Layout>>,
     /// Positions that timed out in the last round.
     hung: HashSet<u32>,
     /// The last round had half of its time to spare.
     had_time: bool,
+    /// No round of the job will come any more.
+    leaving: bool,
 }
 
 impl Load {
@@ -77,6 +83,7 @@ impl Dispatch {
             in_flight: 0,
             hung_in_flight: HashSet::new(),
             loads,
+            jobs: Vec::new(),
             rounds: Vec::new(),
             hosts: Hosts::default(),
             memories: Memories::default(),
@@ -107,10 +114,50 @@ impl Dispatch {
     }
 
     /// Makes the limits of a job's hosts known, and what is remembered of its endpoints, in their order.
-    pub fn expect(&mut self, job: &PreparedJob, memories: Vec<Memory>) {
+    pub fn expect(&mut self, job: &Arc<PreparedJob>, memories: Vec<Memory>) {
+        self.jobs.push(Arc::clone(job));
         job.requests.iter().for_each(|request| self.hosts.limit(request));
         for (endpoint, memory) in job.layout.endpoints.iter().zip(memories) {
             self.memories.recall(&job.layout.job, &endpoint.name, memory);
+        }
+    }
+
+    /// The rounds to come are of these jobs; `memories` are of the endpoints that were not there before. Running rounds
+    /// end as they began, and their hosts' limits hold until then beside those of the new jobs.
+    pub fn reload(&mut self, jobs: Vec<Arc<PreparedJob>>, memories: Vec<(JobName, String, Memory)>, now: Moment) {
+        self.jobs = jobs;
+        self.loads.values_mut().for_each(|load| load.leaving = true);
+        for job in &self.jobs {
+            let load = self.loads.entry(job.layout.job.clone()).or_default();
+            load.leaving = false;
+            load.endpoints = job.requests.len();
+        }
+        for running in &mut self.rounds {
+            running.outdated = !self.jobs.iter().any(|job| Arc::ptr_eq(job, &running.job));
+        }
+        self.follow_config(now);
+        for (job, endpoint, memory) in memories {
+            self.memories.recall(&job, &endpoint, memory);
+        }
+    }
+
+    /// Drops what was kept for a config that no running round needs any more.
+    fn follow_config(&mut self, now: Moment) {
+        let running: HashSet<&JobName> = self.rounds.iter().map(|running| &running.begin.layout.job).collect();
+        self.loads.retain(|job, load| !load.leaving || load.in_flight > 0 || running.contains(job));
+        let outdated = || self.rounds.iter().filter(|running| running.outdated).map(|running| &running.job);
+        let requests = self.jobs.iter().chain(outdated()).flat_map(|job| &job.requests);
+        self.hosts.limit_anew(requests.map(Arc::as_ref), now.monotonic);
+        self.memories.forget_others(self.jobs.iter().chain(outdated()).map(|job| job.layout.as_ref()));
+        self.release_all(now);
+    }
+
+    /// What may go on now, of all that waits for a host.
+    fn release_all(&mut self, now: Moment) {
+        let hosts: HashSet<Arc<str>> = self.rounds.iter().flat_map(Running::hosts_waited_for).collect();
+        for host in hosts {
+            self.release(&host, self.hosts.room(&host, now.monotonic));
+            self.wake_for_held(&host, now);
         }
     }
 
@@ -120,6 +167,13 @@ impl Dispatch {
         start.job.requests.iter().for_each(|request| self.hosts.limit(request));
         let load = self.loads.entry(start.begin.layout.job.clone()).or_default();
         load.endpoints = slots;
+        let layout = &start.begin.layout;
+        if load.layout.as_ref().is_some_and(|known| known.endpoints != layout.endpoints) {
+            // Its positions are others now.
+            load.hung.clear();
+            load.had_time = false;
+        }
+        load.layout = Some(Arc::clone(layout));
         self.rounds.push(Running::new(start, &load.hung, now));
         self.close_finished(now);
     }
@@ -133,6 +187,9 @@ impl Dispatch {
             load.in_flight = load.in_flight.saturating_sub(1);
             if attempt.outcome == Outcome::Timeout {
                 load.hung.insert(position);
+            }
+            if load.leaving && load.in_flight == 0 && !self.rounds.iter().any(|round| round.begin.layout.job == job) {
+                self.loads.remove(&job);
             }
         }
         self.hosts.ended(&host);
@@ -303,10 +360,11 @@ impl Dispatch {
     fn close(&mut self, index: usize, now: Moment) {
         let mut running = self.rounds.remove(index);
         let untouched = running.open == 0;
-        // What was released for this round, and not sent, is free for the others.
-        let hosts: HashSet<Arc<str>> = self.rounds.iter().flat_map(Running::hosts_waited_for).collect();
-        for host in hosts {
-            self.release(&host, self.hosts.room(&host, now.monotonic));
+        if running.outdated {
+            self.follow_config(now);
+        } else {
+            // What was released for this round, and not sent, is free for the others.
+            self.release_all(now);
         }
         let had_time = running.has_time(now.monotonic);
         let slots = running.end(now);

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::changes::Changes;
 use super::dispatch::{Dispatch, Order};
-use super::messages::{AskBusy, Drain, Fatal, FetchSlot, RememberPause, SlotFetched, StartRound, StoreRound};
+use super::messages::{AskBusy, Drain, Fatal, FetchSlot, Reload, RememberPause, SlotFetched, StartRound, StoreRound};
 use super::meters::Meters;
 use super::worker::FetchWorker;
 use crate::clock::{Clock, Moment};
@@ -155,6 +155,16 @@ impl Handler<StartRound> for Fetcher {
     fn handle(&mut self, start: StartRound, ctx: &mut Self::Context) {
         let now = self.clock.now();
         self.dispatch.start(start, now);
+        self.advance(now, ctx);
+    }
+}
+
+impl Handler<Reload> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, reload: Reload, ctx: &mut Self::Context) {
+        let now = self.clock.now();
+        self.dispatch.reload(reload.jobs, reload.memories, now);
         self.advance(now, ctx);
     }
 }

@@ -14,7 +14,7 @@ use crate::model::HostPause;
 /// rates below 50/s one request that much early.
 const CATCH_UP: Duration = Duration::from_millis(20);
 
-/// All hosts that have a limit or a pause.
+/// All hosts that were asked, have a limit or a pause.
 #[derive(Debug, Default)]
 pub struct Hosts {
     hosts: HashMap<Arc<str>, Host>,
@@ -71,6 +71,19 @@ impl Host {
 }
 
 impl Hosts {
+    /// Only the limits of `requests` count from now on. What is in flight, and pauses that hosts asked for, stay.
+    pub fn limit_anew<'a>(&mut self, requests: impl Iterator<Item = &'a Request>, now: Duration) {
+        for host in self.hosts.values_mut() {
+            (host.most, host.spacing) = (None, Duration::ZERO);
+        }
+        requests.for_each(|request| self.limit(request));
+        self.hosts.retain(|_, host| {
+            // The next one does not wait for a rate that was lower.
+            host.next = host.next.min(now + host.spacing);
+            host.in_flight > 0 || host.paused > now || host.most.is_some() || !host.spacing.is_zero()
+        });
+    }
+
     /// Keeps the limits that `request` has for its host, beside those of others: the strictest counts.
     pub fn limit(&mut self, request: &Request) {
         if request.settings().max_per_host.is_none() && request.settings().rate.is_none() {
@@ -107,12 +120,11 @@ impl Hosts {
         }
     }
 
-    /// A request to `host` is sent.
-    pub fn began(&mut self, host: &str, now: Duration) {
-        if let Some(host) = self.hosts.get_mut(host) {
-            host.in_flight += 1;
-            host.next = host.turn(now) + host.spacing;
-        }
+    /// A request to `host` is sent. Counted for every host: a reload may give it a limit meanwhile.
+    pub fn began(&mut self, host: &Arc<str>, now: Duration) {
+        let host = self.hosts.entry(Arc::clone(host)).or_default();
+        host.in_flight += 1;
+        host.next = host.turn(now) + host.spacing;
     }
 
     /// A request to `host` ended.

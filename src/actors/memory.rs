@@ -1,9 +1,9 @@
 //! What is remembered of endpoints between rounds. Documents have a bound over all jobs: one that does not fit is asked
 //! for whole the next time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::model::{JobName, Memory, Remembered, Slot, Timestamp};
+use crate::model::{JobName, Layout, Memory, Remembered, Slot, Timestamp};
 use crate::store::REMEMBERED_BYTES;
 
 /// The memories of all endpoints that have any, by job and name: they survive a change of position.
@@ -22,6 +22,20 @@ impl Memories {
         if let Some(last_ok) = memory.last_ok {
             self.entry(job, endpoint).last_ok = Some(last_ok);
         }
+    }
+
+    /// Forgets the endpoints that are not of `layouts`.
+    pub fn forget_others<'a>(&mut self, layouts: impl Iterator<Item = &'a Layout>) {
+        let names = |layout: &'a Layout| layout.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        let staying: HashMap<&JobName, HashSet<&str>> = layouts.map(|layout| (&layout.job, names(layout))).collect();
+        self.jobs.retain(|job, endpoints| {
+            let staying = staying.get(job);
+            endpoints.retain(|name, _| staying.is_some_and(|names| names.contains(name.as_str())));
+            !endpoints.is_empty()
+        });
+        let memories = self.jobs.values().flat_map(HashMap::values);
+        let documents = memories.filter_map(|memory| memory.remembered.as_ref());
+        self.bytes = documents.map(|remembered| remembered.document.text().len()).sum();
     }
 
     /// What is remembered of an endpoint.

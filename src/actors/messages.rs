@@ -1,16 +1,23 @@
 //! What the actors say to each other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::MessageResponse;
 use actix::{Message, Recipient};
 
+use super::upkeep::Retention;
+use crate::config::Backup;
 use crate::fetch::{Ask, Attempt, PreparedJob, Request};
-use crate::model::{ClosedRound, HostPause, IncidentMemory, JobName, LedgerRow, RoundBegin, RoundId, Timestamp};
+use crate::model::{
+    ClosedRound, HostPause, IncidentMemory, JobName, Layout, LedgerRow, Memory, RoundBegin, RoundId, Timestamp,
+};
+use crate::schedule::Entry;
 pub use crate::schedule::Phase;
 use crate::store::StoreError;
 use crate::store::read::Reader;
+use crate::store::retention::Pruned;
 
 /// Scheduler → Fetcher: a round starts.
 #[derive(Message)]
@@ -103,10 +110,96 @@ pub struct RememberIncidents(pub IncidentMemory);
 #[rtype(result = "()")]
 pub struct RetryStorage;
 
-/// Maintenance → Storage: the nightly upkeep of the file.
+/// The cron → Upkeep: it is time to look after the file.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Maintain;
+
+/// App → Scheduler → Fetcher: these jobs from now on. Running rounds end as they began.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reload {
+    /// When they are due.
+    pub entries: Vec<Entry>,
+    /// What they ask, in the same order.
+    pub jobs: Vec<Arc<PreparedJob>>,
+    /// What the file remembers of endpoints that were not there before.
+    pub memories: Vec<EndpointMemory>,
+}
+
+/// What is remembered of an endpoint: its job, its name, and what.
+pub type EndpointMemory = (JobName, String, Memory);
+
+/// App → Storage: layouts of which rounds are to come. Answers what is remembered of the endpoints of `recall`; nothing
+/// where the file cannot be asked now.
+#[derive(Message)]
+#[rtype(result = "Vec<EndpointMemory>")]
+pub struct Register {
+    /// The layouts.
+    pub layouts: Vec<Arc<Layout>>,
+    /// Endpoints that were not there before, by job.
+    pub recall: Vec<Layout>,
+}
+
+/// App → Upkeep: how long rounds are kept, and where copies go, from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Keep {
+    /// How long each job's rounds are kept.
+    pub retention: Retention,
+    /// Where copies go.
+    pub backup: Option<Backup>,
+}
+
+/// Upkeep → Storage: a small part of the upkeep, between rounds. Answers `None` when the disk refuses, and it is to be
+/// left for later.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<Did>")]
+pub enum Chore {
+    /// Make hours that are over into rollups.
+    RollUp,
+    /// Delete rounds of the job that were due before this.
+    Prune(JobName, Timestamp),
+    /// Delete what failures left to look at and no slot has pointed at since.
+    PruneEvidence(Timestamp),
+    /// Give unused pages back to the file system.
+    GiveBack,
+    /// Refresh the planner's statistics, fold the log into the file and cut it.
+    FoldLog,
+}
+
+/// What came of a [`Chore`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Did {
+    /// Hours of jobs that were rolled up.
+    pub hours: usize,
+    /// Rounds and slots that were deleted.
+    pub pruned: Pruned,
+    /// Rows of evidence that were deleted.
+    pub evidence: usize,
+    /// Bytes that were given back.
+    pub bytes: u64,
+    /// Whether there is more of it to do.
+    pub more: bool,
+}
+
+/// Anyone → Upkeep: how the last upkeep went.
+#[derive(Message)]
+#[rtype(result = "Option<UpkeepReport>")]
+pub struct LastUpkeep;
+
+/// How an upkeep went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpkeepReport {
+    /// When it began.
+    pub began: Timestamp,
+    /// How long it took, the copy included.
+    pub took: Duration,
+    /// What it did in all; `more` when the disk refused and something was left undone.
+    pub did: Did,
+    /// The copy's file and bytes, and how many old ones were removed; or why there is none. `None` when none was wanted.
+    pub backup: Option<Result<(PathBuf, u64, usize), String>>,
+}
 
 /// App → Scheduler: no new rounds from now on.
 #[derive(Message)]
@@ -190,10 +283,13 @@ pub struct StorageState {
     pub failed: bool,
 }
 
+/// What is asked of the file: it gets a connection that only reads, or why there is none, and hands on the answer itself.
+pub type AskFile = Box<dyn FnOnce(Result<&Reader, StoreError>) + Send>;
+
 /// API → file readers: a question to the file, asked on a connection that only reads.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Question(pub Box<dyn FnOnce(Result<&Reader, StoreError>) + Send>);
+pub struct Question(pub AskFile);
 
 /// What ends the process: going on would lose data or do harm.
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,9 @@ const LAST_COMPLETE: &str = "gatherd_job_last_complete_timestamp_seconds";
 const WORKERS: &str = "gatherd_workers";
 const ALIVE: &str = "gatherd_workers_alive";
 const BUSY: &str = "gatherd_workers_busy";
+const RELOADS: &str = "gatherd_config_reloads_total";
+const RELOAD_WELL: &str = "gatherd_config_last_reload_successful";
+const RELOADED: &str = "gatherd_config_last_reload_success_timestamp_seconds";
 const PANICS: &str = "gatherd_worker_panics_total";
 const NOTIFICATIONS: &str = "gatherd_notifications_total";
 const PINGS: &str = "gatherd_pings_total";
@@ -31,20 +34,23 @@ const DATABASE: &str = "gatherd_database_bytes";
 const BUILD: &str = "gatherd_build_info";
 const START: &str = "process_start_time_seconds";
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     (ROUNDS, "Dues by what became of them: complete, interrupted, skipped or missed."),
     (SLOTS, "Slots of stored rounds by outcome."),
     (DROPPED, "Entries that were dropped because the database refused for too long."),
     (FAILURES, "Writes that the database refused."),
     (MAINTENANCE, "Runs of the nightly upkeep of the file by result."),
+    (RELOADS, "Reloads of the config by result: ok or failed."),
     (PANICS, "Attempts that ended in a panic, which is a defect."),
     (NOTIFICATIONS, "Messages to each [[notify]] by result: delivered, failed, or dropped because too many waited."),
     (PINGS, "Calls of ping_url by result: delivered, failed, or dropped because a newer one came."),
 ];
-const GAUGES: [(&str, &str); 9] = [
+const GAUGES: [(&str, &str); 11] = [
     (QUEUE, "Rounds and ledger entries that wait for the database."),
-    (NEXT_DUE, "When the job is due next, in Unix time."),
-    (LAST_COMPLETE, "The due of the last complete round since the start, in Unix time."),
+    (NEXT_DUE, "When the job is due next, in Unix time; +Inf is never."),
+    (LAST_COMPLETE, "The due of the last complete round since the start, in Unix time; NaN for a job that is gone."),
+    (RELOAD_WELL, "Whether the last attempt to load the config was successful."),
+    (RELOADED, "When the config in use was loaded, in Unix time."),
     (WORKERS, "Threads that make requests, as configured."),
     (ALIVE, "Threads that make requests and are there."),
     (BUSY, "Attempts in flight."),
@@ -120,11 +126,36 @@ impl Meters {
         for name in [DROPPED, FAILURES, PANICS] {
             self.counter(name, &[]).absolute(0);
         }
+        for result in ["ok", "failed"] {
+            self.counter(RELOADS, &[("result", result)]).absolute(0);
+        }
+        self.gauge(RELOAD_WELL, &[]).set(1.0);
+        self.gauge(RELOADED, &[]).set(unix(now));
+        self.jobs(jobs);
+    }
+
+    /// These jobs have counters, from 0 where they are new.
+    pub fn jobs<'a>(&self, jobs: impl IntoIterator<Item = &'a JobName>) {
         for job in jobs {
             for status in [RoundStatus::Complete, RoundStatus::Interrupted, RoundStatus::Skipped, RoundStatus::Missed] {
                 self.counter(ROUNDS, &[("job", job.as_str()), ("status", status.as_str())]).absolute(0);
             }
             self.counter(SLOTS, &[("job", job.as_str()), ("outcome", Outcome::Ok.as_str())]).absolute(0);
+        }
+    }
+
+    /// A job is gone, and with its last round what an alert would look at.
+    pub fn job_gone(&self, job: &JobName) {
+        self.next_due(job, None);
+        self.gauge(LAST_COMPLETE, &[("job", job.as_str())]).set(f64::NAN);
+    }
+
+    /// The config was loaded again at `now`, or could not be.
+    pub fn reloaded(&self, well: bool, now: Timestamp) {
+        self.counter(RELOADS, &[("result", if well { "ok" } else { "failed" })]).increment(1);
+        self.gauge(RELOAD_WELL, &[]).set(f64::from(u8::from(well)));
+        if well {
+            self.gauge(RELOADED, &[]).set(unix(now));
         }
     }
 

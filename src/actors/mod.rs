@@ -14,6 +14,7 @@ mod reader;
 mod running;
 mod scheduler;
 mod storage;
+mod upkeep;
 mod worker;
 
 pub use collector::Collector;
@@ -23,4 +24,5 @@ pub use notify::Notifier;
 pub use reader::FileReader;
 pub use scheduler::Scheduler;
 pub use storage::{Storage, Watch};
+pub use upkeep::{Retention, Upkeep};
 pub use worker::{Alive, AttemptFn, FetchWorker, OutOfThreads};

@@ -41,7 +41,7 @@ pub(super) enum Next {
 /// See the module.
 pub(super) struct Running {
     pub(super) begin: RoundBegin,
-    job: Arc<PreparedJob>,
+    pub(super) job: Arc<PreparedJob>,
     pub(super) started: Duration,
     pub(super) closes: Duration,
     pub(super) closed: Option<Recipient<RoundClosed>>,
@@ -57,6 +57,8 @@ pub(super) struct Running {
     pub(super) open: usize,
     pub(super) in_flight: usize,
     pub(super) stopping: bool,
+    /// It began with a config that a reload has replaced.
+    pub(super) outdated: bool,
 }
 
 /// How far a slot has come.
@@ -99,6 +101,7 @@ impl Running {
             open: slots,
             in_flight: 0,
             stopping: false,
+            outdated: false,
         }
     }
 
@@ -191,6 +194,7 @@ impl Running {
             last_ok: memory.and_then(|memory| memory.last_ok),
             remembered: memory.and_then(|memory| memory.remembered.clone()),
             gathered: slot.gathered.take(),
+            alone: slot.hung || slot.tries > 1,
         };
         Order { job, round: self.begin.id, position, request, ask }
     }
@@ -214,8 +218,9 @@ impl Running {
         if attempt.is_to_be_continued() {
             slot.tries = 0;
             slot.last = None;
+            // Behind those that were not asked yet, so that no endless chain of pages keeps them from their turn.
             let hung = slot.hung;
-            if hung { &mut self.hung } else { &mut self.waiting }.push_front(position);
+            if hung { &mut self.hung } else { &mut self.waiting }.push_back(position);
             return None;
         }
         let tries_left = slot.tries <= request.settings().retries && !self.stopping;

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
 
 use super::fetcher::Fetcher;
 use super::messages::{
-    AskJobs, BeginRounds, JobState, NotStarted, RecordLedger, RetryStorage, RoundClosed, StartNow, StartRound,
+    AskJobs, BeginRounds, JobState, NotStarted, RecordLedger, Reload, RetryStorage, RoundClosed, StartNow, StartRound,
     StartedNow, StopFiring,
 };
 use super::meters::Meters;
@@ -27,6 +28,8 @@ pub struct Scheduler {
     /// The jobs, in the timetable's order.
     jobs: Vec<Arc<PreparedJob>>,
     positions: HashMap<JobName, usize>,
+    /// Grows with each look at the clock.
+    ticks: Arc<AtomicU64>,
     /// What is due at the start, taken by it.
     at_start: Vec<Action>,
     last_round: RoundId,
@@ -48,9 +51,16 @@ impl Scheduler {
         storage: Addr<Storage>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let positions = jobs.iter().enumerate().map(|(index, job)| (job.layout.job.clone(), index)).collect();
+        let (positions, ticks) = (positions(&jobs), Arc::default());
         let (timer, meters) = (None, Meters::default());
-        Self { timetable, jobs, positions, at_start, last_round, fetcher, storage, clock, timer, meters }
+        Self { timetable, jobs, positions, ticks, at_start, last_round, fetcher, storage, clock, timer, meters }
+    }
+
+    /// A count that grows with each look at the clock, which is once a second at least: who sees it stand still knows
+    /// that nothing fires.
+    #[must_use]
+    pub fn ticks(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.ticks)
     }
 
     /// The same, measured by `meters`.
@@ -68,6 +78,7 @@ impl Scheduler {
         }
         let sleep = self.timetable.sleep(self.clock.now());
         self.timer = Some(ctx.run_later(sleep, Self::tick));
+        self.ticks.fetch_add(1, Ordering::Relaxed);
     }
 
     fn carry_out(&mut self, actions: Vec<Action>, ctx: &mut Context<Self>) {
@@ -112,6 +123,10 @@ impl Scheduler {
     }
 }
 
+fn positions(jobs: &[Arc<PreparedJob>]) -> HashMap<JobName, usize> {
+    jobs.iter().enumerate().map(|(index, job)| (job.layout.job.clone(), index)).collect()
+}
+
 impl Actor for Scheduler {
     type Context = Context<Self>;
 
@@ -127,12 +142,31 @@ impl Handler<RoundClosed> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, closed: RoundClosed, ctx: &mut Self::Context) {
-        let Some(&job) = self.positions.get(&closed.job) else { return };
+        let Some(&job) = self.positions.get(&closed.job) else {
+            return self.timetable.closed_removed(&closed.job);
+        };
         let action = self.timetable.closed(job, self.clock.now());
         // While stopping there is no timer, and nothing starts.
         if self.timer.is_some() {
             self.carry_out(action.into_iter().collect(), ctx);
         }
+    }
+}
+
+impl Handler<Reload> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, reload: Reload, ctx: &mut Self::Context) {
+        // While stopping there is no timer, and nothing changes any more.
+        let Some(timer) = self.timer.take() else { return };
+        ctx.cancel_future(timer);
+        let actions = self.timetable.reload(reload.entries.clone(), self.clock.now());
+        // Of the jobs as they were.
+        self.carry_out(actions, ctx);
+        self.positions = positions(&reload.jobs);
+        self.jobs.clone_from(&reload.jobs);
+        self.fetcher.do_send(reload);
+        self.tick(ctx);
     }
 }
 

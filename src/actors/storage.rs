@@ -1,27 +1,29 @@
 //! Storage: the only writer. Answers after the commit; what the disk refuses waits in a bounded queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
+use actix::{Actor, Addr, Handler, MessageResult, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
 use super::messages::{
-    AskStorage, BeginRounds, Fatal, Maintain, RecordLedger, RememberIncidents, RememberPause, RetryStorage,
-    RoundClosed, Settle, StorageState, StoreRound,
+    AskStorage, BeginRounds, Chore, Did, EndpointMemory, Fatal, RecordLedger, Register, RememberIncidents,
+    RememberPause, RetryStorage, RoundClosed, Settle, StorageState, StoreRound,
 };
 use super::meters::Meters;
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
-use crate::model::{ClosedRound, HostPause, IncidentMemory, RoundBegin};
+use crate::model::{ClosedRound, HostPause, IncidentMemory, RoundBegin, Timestamp};
 use crate::store::queue::{Entry, Queue};
-use crate::store::{StoreError, Trouble, Writer};
+use crate::store::{REMEMBERED_BYTES, StoreError, Trouble, Writer};
 
 /// Between two tries at the end, when nothing new comes.
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+/// How long a part of the upkeep goes on before a round has its turn again, about.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// Who is told of what is written.
 pub struct Watch {
@@ -31,6 +33,8 @@ pub struct Watch {
     pub meters: Meters,
     /// Grows with each write to the file: as long as it stays, every answer from the file does.
     pub writes: Arc<AtomicU64>,
+    /// Set while the file's upkeep runs, which may take long.
+    pub upkeep: Arc<AtomicBool>,
 }
 
 /// See the module.
@@ -247,20 +251,52 @@ impl Storage {
         }
     }
 
-    fn maintain(&mut self) {
-        let done = self.writer.maintain();
-        self.watch.meters.maintained(done.is_ok());
+    /// What cannot be written now will be with the first round of its layout.
+    fn register(&mut self, register: &Register) -> Vec<EndpointMemory> {
+        let mut known = Vec::new();
+        if self.failed {
+            return known;
+        }
+        for layout in &register.layouts {
+            if let Err(error) = self.writer.register(layout)
+                && !self.is_passing(error)
+            {
+                return known;
+            }
+        }
+        let mut budget = REMEMBERED_BYTES;
+        for layout in &register.recall {
+            match self.writer.recall(layout, &mut budget) {
+                Ok(memories) => {
+                    let names = layout.endpoints.iter().map(|endpoint| endpoint.name.clone());
+                    known.extend(names.zip(memories).map(|(name, memory)| (layout.job.clone(), name, memory)));
+                }
+                Err(error) => {
+                    tracing::warn!(job = %layout.job, error = error.with_cause(), "what is remembered cannot be read");
+                }
+            }
+        }
+        known
+    }
+
+    /// A part of the upkeep. While rounds wait for the disk it waits too.
+    fn chore(&mut self, chore: &Chore) -> Option<Did> {
+        if self.failed || !self.queue.is_empty() {
+            return None;
+        }
+        let done = do_chore(&mut self.writer, chore, self.clock.now().wall);
         self.wrote();
+        if matches!(chore, Chore::FoldLog) {
+            self.watch.meters.maintained(done.is_ok());
+        }
         match done {
-            Ok(()) => tracing::info!("database maintained: statistics refreshed, log folded in"),
+            Ok(did) => Some(did),
             Err(error) => {
                 let reason = error.with_cause();
                 if self.is_passing(error) {
-                    tracing::warn!(
-                        error = reason,
-                        "the database was not maintained, the next night it will be tried again"
-                    );
+                    tracing::warn!(error = reason, ?chore, "the database refuses its upkeep, it is left for later");
                 }
+                None
             }
         }
     }
@@ -283,6 +319,29 @@ impl Storage {
         }
         self.queue.len()
     }
+}
+
+fn do_chore(writer: &mut Writer, chore: &Chore, now: Timestamp) -> Result<Did, StoreError> {
+    let did = Did::default();
+    Ok(match chore {
+        Chore::RollUp => {
+            let done = writer.roll_up(now, SLICE)?;
+            Did { hours: done.hours, more: done.more, ..did }
+        }
+        Chore::Prune(job, before) => {
+            let pruned = writer.prune(job, *before)?;
+            Did { pruned, more: pruned.rounds > 0, ..did }
+        }
+        Chore::PruneEvidence(before) => {
+            let evidence = writer.prune_evidence(*before)?;
+            Did { evidence, more: evidence > 0, ..did }
+        }
+        Chore::GiveBack => {
+            let bytes = writer.give_back(SLICE)?;
+            Did { bytes, more: bytes > 0, ..did }
+        }
+        Chore::FoldLog => writer.maintain().map(|()| did)?,
+    })
 }
 
 impl Actor for Storage {
@@ -336,6 +395,14 @@ impl Handler<RememberIncidents> for Storage {
     }
 }
 
+impl Handler<Register> for Storage {
+    type Result = MessageResult<Register>;
+
+    fn handle(&mut self, register: Register, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.guarded(Vec::new(), |storage| storage.register(&register)))
+    }
+}
+
 impl Handler<RetryStorage> for Storage {
     type Result = ();
 
@@ -347,11 +414,14 @@ impl Handler<RetryStorage> for Storage {
     }
 }
 
-impl Handler<Maintain> for Storage {
-    type Result = ();
+impl Handler<Chore> for Storage {
+    type Result = MessageResult<Chore>;
 
-    fn handle(&mut self, _: Maintain, _: &mut Self::Context) {
-        self.guarded((), Self::maintain);
+    fn handle(&mut self, chore: Chore, _: &mut Self::Context) -> Self::Result {
+        self.watch.upkeep.store(true, Ordering::Relaxed);
+        let did = self.guarded(None, |storage| storage.chore(&chore));
+        self.watch.upkeep.store(false, Ordering::Relaxed);
+        MessageResult(did)
     }
 }
 

@@ -2,14 +2,16 @@
 //! for rounds that are not stored.
 
 mod once;
+mod reload;
 mod serve;
+mod start;
 mod tell;
+mod vitals;
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::{Actor, Addr, System};
@@ -19,30 +21,32 @@ use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 
 pub use self::once::{Afterwards, Unstored, fetch_rounds, fetch_urls};
+pub use self::reload::Reloads;
+use self::reload::{Config, Loaded, Plan};
 pub use self::serve::CannotListen;
-use self::serve::{Actors, Served};
+use self::serve::Served;
+use self::start::{Actors, Opened, Told};
 use self::tell::Teller;
 pub use self::tell::test_notify;
+use self::vitals::Vitals;
 pub use crate::actors::OutOfThreads;
-use crate::actors::dispatch::Dispatch;
 pub use crate::actors::messages::Fatal;
-use crate::actors::messages::{Drain, Maintain, Settle, StopFiring};
-use crate::actors::{Alive, FetchWorker, Fetcher, Scheduler, Storage, Watch, notify};
+use crate::actors::messages::{Drain, Keep, Maintain, Settle, StopFiring};
+use crate::actors::{Meters, Retention, Upkeep, notify};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Job, Settings};
-use crate::fetch::{Clients, PreparedJob};
-use crate::model::ClosedRound;
-use crate::schedule::Timetable;
+use crate::config::{FileStamp, Maintenance, Settings};
+use crate::model::{ClosedRound, JobName};
 use crate::store;
-
-/// When the file's nightly upkeep runs: 03:17 UTC, away from the full hours at which jobs are due.
-const MAINTENANCE: &str = "0 17 3 * * *";
+use crate::systemd::{self, Manager};
 
 /// How often it is checked that the actors are there, and measured what nobody reports.
 const ALIVE: Duration = Duration::from_secs(1);
 
 /// What a refusing disk gets after the grace time, until what waits for it is given up.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// What the end takes beside grace time and disk, at most.
+const LEAVE: Duration = Duration::from_secs(10);
 
 /// How the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,166 +59,250 @@ pub enum Ended {
     AtOnce(i32),
 }
 
-/// Runs the daemon until a signal stops it, or `watch`, which is shown each stored round, breaks. Blocks.
+/// Runs the daemon until a signal stops it, or `watch`, which is shown each stored round, breaks. Blocks. Its config is
+/// read again as `reloads` says.
 ///
 /// # Errors
 /// When the database, a secret or the pool cannot be had at the start, or the database fails for good.
-pub fn run(settings: &Settings, mut watch: impl FnMut(&ClosedRound) -> ControlFlow<()>) -> anyhow::Result<Ended> {
+pub fn run(
+    settings: Settings,
+    reloads: Reloads,
+    watch: impl FnMut(&ClosedRound) -> ControlFlow<()>,
+) -> anyhow::Result<Ended> {
+    let (given, manager) = (systemd::listener().map_err(CannotListen::Given)?, Manager::of_environment());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let read = FileStamp::of(&settings.file);
     // Before the database is touched, and outside of async code: making a client blocks.
-    let jobs = prepare(&settings.jobs, settings.folder())?;
-    let told = notify::Prepared::new(settings)?;
-    let mut writer = store::open(&settings.database)?;
-    let prepared = serve::prepare(settings, clock.as_ref())?;
-    let meters = prepared.as_ref().map(|prepared| prepared.meters.clone()).unwrap_or_default();
-    for job in &jobs {
-        writer.register(&job.layout)?;
-    }
-    let mut budget = store::REMEMBERED_BYTES;
-    let memories = jobs.iter().map(|job| writer.recall(&job.layout, &mut budget)).collect::<Result<Vec<_>, _>>()?;
-    let pauses = writer.pauses(clock.now().wall)?;
-    let history = writer.take_over()?;
-    if history.interrupted > 0 {
-        tracing::warn!(rounds = history.interrupted, "the last run was killed, its open rounds are interrupted");
-    }
-    let incidents = writer.incidents()?;
-    let database = writer.path().to_owned();
+    let plan = Plan::new(settings)?;
+    let told = notify::Prepared::new(&plan.settings)?;
+    let writer = store::open(&plan.settings.database)?;
+    let api = serve::prepare(&plan.settings, given, clock.as_ref())?;
+    let meters = api.as_ref().map(|api| api.meters.clone()).unwrap_or_default();
+    let opened = Opened::new(writer, &plan, clock.now())?;
+    let (known, incidents) = (opened.jobs()?, opened.incidents()?);
     System::new().block_on(async {
-        let mut signals = Signals::new()?;
-        let (fatal, mut fatally) = mpsc::unbounded_channel();
-        let (observer, mut stored) = mpsc::unbounded_channel();
-        let (writes, alive) = (Arc::new(AtomicU64::new(0)), Alive::default());
-        let watching = Watch { stored: observer, meters: meters.clone(), writes: Arc::clone(&writes) };
-        let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), watching)?;
-        let notifier = told.start(&settings.jobs, &incidents, meters.clone(), clock.now())?;
-        let mut teller = Teller::new(notifier, storage.clone(), Arc::clone(&clock));
-        let pool = FetchWorker::start_fetching(settings.workers, &alive)?;
-        let stakes = jobs.iter().map(|job| (job.layout.job.clone(), job.requests.len()));
-        let mut dispatch = Dispatch::new(settings.workers, stakes).leaving_alone(&pauses, clock.now());
-        for (job, memories) in jobs.iter().zip(memories) {
-            dispatch.expect(job, memories);
+        let signals = Signals::new(reloads)?;
+        let (fatal, fatally) = mpsc::unbounded_channel();
+        let (observer, stored) = mpsc::unbounded_channel();
+        let watching = Told { stored: observer, fatal, meters: meters.clone() };
+        let actors = Rc::new(Actors::start(opened, &plan, watching, Arc::clone(&clock))?);
+        let notifier = told.start(&plan.settings.jobs, &incidents, meters.clone(), clock.now())?;
+        let teller = Teller::new(notifier, actors.storage.clone(), Arc::clone(&clock));
+        let served = api.map(|api| api.serve(&plan.settings, &actors)).transpose()?;
+        let (workers, jobs) = (plan.settings.workers, plan.jobs.len());
+        let vitals = Vitals::new(manager, Rc::clone(&actors), workers, jobs, Arc::clone(&clock));
+        let Maintenance { at, backup } = plan.settings.maintenance.clone();
+        let keep = retention(&plan.settings, &known);
+        let (storage, database) = (actors.storage.clone(), actors.database.clone());
+        let upkeep = Upkeep::new(storage, database, keep, backup, Arc::clone(&clock)).start();
+        let mut maintenance =
+            start_maintenance(&at, upkeep.clone()).await.context("cannot schedule the maintenance")?;
+        let config = Config::new(plan, reloads, read);
+        let mut daemon =
+            Daemon { actors, upkeep, known, served, teller, vitals, config, meters, clock, fatally, stored, watch };
+        daemon.vitals.ready();
+        let mut signals = signals;
+        daemon.work(&mut signals).await?;
+        let ended = daemon.end(&mut signals).await?;
+        if !matches!(ended, Ended::AtOnce(_)) {
+            maintenance.shutdown().await.context("cannot stop the maintenance")?;
+            daemon.teller.stop().await;
+            serve::stop(daemon.served).await;
+            tracing::info!("stopped");
         }
-        let fetcher = Fetcher::new(dispatch, pool, storage.clone().recipient(), Arc::clone(&clock), fatal);
-        let fetcher = fetcher.logging_changes().remembering_pauses(storage.clone().recipient());
-        let fetcher = fetcher.measured_by(meters.clone()).start();
-        let timetable = Timetable::start(settings.jobs.iter().map(Job::entry).collect(), clock.now(), |job| {
-            history.last_dues.get(job).copied()
-        });
-        tracing::info!(jobs = jobs.len(), workers = settings.workers, database = %database.display(), "started");
-        let scheduler = Scheduler::new(timetable, jobs, history.last_round, fetcher.clone(), storage.clone(), clock);
-        let scheduler = scheduler.measured_by(meters).start();
-        let actors = Actors {
-            scheduler: &scheduler,
-            fetcher: &fetcher,
-            storage: &storage,
-            alive: &alive,
-            writes: &writes,
-            database: &database,
-        };
-        let served = prepared.map(|prepared| prepared.serve(settings, &actors)).transpose()?;
-        let mut maintenance = start_maintenance(storage.clone()).await.context("cannot schedule the maintenance")?;
-
-        let mut alive = tokio::time::interval(ALIVE);
-        loop {
-            tokio::select! {
-                biased;
-                Some(fatal) = fatally.recv() => return Err(fatal.into()),
-                _ = alive.tick() => {
-                    // actix lets an actor that panics end without a word.
-                    for (name, connected) in [("scheduler", scheduler.connected()), ("fetcher", fetcher.connected())] {
-                        anyhow::ensure!(connected, Fatal::Gone(name));
-                    }
-                    served.iter().for_each(Served::measure);
-                    teller.tell();
-                }
-                name = signals.stop() => {
-                    tracing::info!(signal = name.1, "stopping: no new rounds, running ones get their grace time");
-                    break;
-                }
-                Some(round) = stored.recv() => {
-                    served.iter().for_each(|served| served.publish(&round));
-                    teller.observe(&round);
-                    if watch(&round).is_break() { break }
-                }
-            }
-        }
-        let drain = drain(&scheduler, &fetcher, &storage, settings.grace);
-        let ended = tokio::select! {
-            biased;
-            Some(fatal) = fatally.recv() => return Err(fatal.into()),
-            (number, name) = signals.stop() => {
-                tracing::warn!(signal = name, "stopping at once, running rounds are cut off");
-                return Ok(Ended::AtOnce(number));
-            }
-            ended = drain => ended,
-        };
-        while let Ok(round) = stored.try_recv() {
-            served.iter().for_each(|served| served.publish(&round));
-            teller.observe(&round);
-            // What is shown now can no longer change when to stop.
-            let _ = watch(&round);
-        }
-        maintenance.shutdown().await.context("cannot stop the maintenance")?;
-        teller.stop().await;
-        if let Some(served) = served {
-            served.stop().await;
-        }
-        tracing::info!("stopped");
         Ok(ended)
     })
 }
 
-fn prepare(jobs: &[Job], folder: &Path) -> anyhow::Result<Vec<Arc<PreparedJob>>> {
-    let mut clients = Clients::default();
-    jobs.iter().map(|job| Ok(Arc::new(PreparedJob::new(job, folder, &mut clients)?))).collect()
+/// The daemon while it runs.
+struct Daemon<W> {
+    actors: Rc<Actors>,
+    upkeep: Addr<Upkeep>,
+    /// All jobs that the file knows.
+    known: Vec<JobName>,
+    served: Option<Served>,
+    teller: Teller,
+    vitals: Vitals,
+    config: Config,
+    meters: Meters,
+    clock: Arc<dyn Clock>,
+    fatally: mpsc::UnboundedReceiver<Fatal>,
+    stored: mpsc::UnboundedReceiver<Arc<ClosedRound>>,
+    watch: W,
+}
+
+impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
+    /// Until a signal, or whoever watches, ends it.
+    async fn work(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+        let mut alive = tokio::time::interval(ALIVE);
+        let mut look = tokio::time::interval(self.vitals.pace());
+        let Signals { hangup, stop } = signals;
+        loop {
+            tokio::select! {
+                biased;
+                Some(fatal) = self.fatally.recv() => return Err(fatal.into()),
+                name = stop.next() => {
+                    tracing::info!(signal = name.1, "stopping: no new rounds, running ones get their grace time");
+                    return Ok(());
+                }
+                _ = alive.tick() => self.check()?,
+                _ = look.tick() => self.vitals.look(),
+                () = next(hangup) => self.load("SIGHUP"),
+                loaded = self.config.loaded() => self.reload(loaded),
+                Some(round) = self.stored.recv() => {
+                    self.vitals.stored(&round);
+                    serve::publish(self.served.as_ref(), &round);
+                    self.teller.observe(&round);
+                    if (self.watch)(&round).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Each second.
+    fn check(&mut self) -> anyhow::Result<()> {
+        // actix lets an actor that panics end without a word.
+        let actors = [
+            ("scheduler", self.actors.scheduler.connected()),
+            ("fetcher", self.actors.fetcher.connected()),
+            ("upkeep", self.upkeep.connected()),
+        ];
+        for (name, connected) in actors {
+            anyhow::ensure!(connected, Fatal::Gone(name));
+        }
+        serve::measure(self.served.as_ref());
+        self.teller.tell();
+        self.config.forget_unused().iter().for_each(|job| self.meters.job_gone(job));
+        if self.config.has_changed() {
+            self.load("the file changed");
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, why: &'static str) {
+        tracing::info!(why, "reading the config again");
+        self.vitals.reloading();
+        self.config.load(self.actors.storage.clone());
+    }
+
+    /// A good config takes the place of the one in use; a bad one changes nothing.
+    fn reload(&mut self, loaded: anyhow::Result<Loaded>) {
+        let well = loaded.is_ok();
+        match loaded {
+            Ok(loaded) => {
+                let reload = self.config.swap(loaded);
+                let settings = self.config.settings();
+                self.meters.jobs(settings.jobs.iter().map(|job| &job.name));
+                self.served.iter().for_each(|served| served.reload(settings));
+                let new = settings.jobs.iter().map(|job| &job.name).filter(|name| !self.known.contains(name));
+                self.known.extend(new.cloned().collect::<Vec<_>>());
+                let (retention, backup) = (retention(settings, &self.known), settings.maintenance.backup.clone());
+                self.upkeep.do_send(Keep { retention, backup });
+                self.actors.scheduler.do_send(reload);
+            }
+            Err(error) => reload::log_failure(&error),
+        }
+        self.meters.reloaded(well, self.clock.now().wall);
+        self.vitals.reloaded(well, self.config.settings().jobs.len());
+        if self.config.take_again() {
+            self.load("asked for once more meanwhile");
+        }
+    }
+
+    /// Lets running rounds end, and writes everything, unless a second signal cuts that short.
+    async fn end(&mut self, signals: &mut Signals) -> anyhow::Result<Ended> {
+        let grace = self.config.settings().grace;
+        self.vitals.stopping(grace + SETTLE + LEAVE);
+        let ended = tokio::select! {
+            biased;
+            Some(fatal) = self.fatally.recv() => return Err(fatal.into()),
+            (number, name) = signals.stop.next() => {
+                tracing::warn!(signal = name, "stopping at once, running rounds are cut off");
+                return Ok(Ended::AtOnce(number));
+            }
+            ended = drain(&self.actors, grace) => ended,
+        };
+        while let Ok(round) = self.stored.try_recv() {
+            serve::publish(self.served.as_ref(), &round);
+            self.teller.observe(&round);
+            // What is shown now can no longer change when to stop.
+            let _ = (self.watch)(&round);
+        }
+        Ok(ended)
+    }
+}
+
+/// How long the rounds of each job are kept. Jobs that are not configured any more are kept as the file's top says.
+fn retention(settings: &Settings, known: &[JobName]) -> Retention {
+    let of = |job: &JobName| {
+        let configured = settings.jobs.iter().find(|configured| configured.name == *job);
+        (job.clone(), configured.map_or(settings.retain, |configured| configured.retain))
+    };
+    known.iter().map(of).collect()
 }
 
 /// tokio-cron-scheduler drives what wants a nightly cron and not precision; its closure only sends a message.
-async fn start_maintenance(storage: Addr<Storage>) -> Result<JobScheduler, JobSchedulerError> {
+async fn start_maintenance(at: &str, upkeep: Addr<Upkeep>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     let send = move |_, _| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let storage = storage.clone();
-        Box::pin(async move { storage.do_send(Maintain) })
+        let upkeep = upkeep.clone();
+        Box::pin(async move { upkeep.do_send(Maintain) })
     };
-    scheduler.add(CronJob::new_async(MAINTENANCE, send)?).await?;
+    scheduler.add(CronJob::new_async(at, send)?).await?;
     scheduler.start().await?;
     Ok(scheduler)
 }
 
-async fn drain(
-    scheduler: &Addr<Scheduler>,
-    fetcher: &Addr<Fetcher>,
-    storage: &Addr<Storage>,
-    grace: Duration,
-) -> Ended {
+async fn drain(actors: &Actors, grace: Duration) -> Ended {
     // Each answer comes after all that its actor sent before, and mailboxes keep their order. An actor that is gone
     // has nothing left to wait for.
-    let _ = scheduler.send(StopFiring).await;
-    let _ = fetcher.send(Drain { grace }).await;
-    match storage.send(Settle { within: SETTLE }).await {
+    let _ = actors.scheduler.send(StopFiring).await;
+    let _ = actors.fetcher.send(Drain { grace }).await;
+    match actors.storage.send(Settle { within: SETTLE }).await {
         Ok(0) => Ended::Drained,
         Ok(waiting) => Ended::Unwritten(waiting),
         Err(_) => Ended::Unwritten(1),
     }
 }
 
-/// The signals that stop the daemon.
+/// The signals that the daemon obeys.
 struct Signals {
+    /// Where the config may be read again.
+    hangup: Option<Signal>,
+    stop: StopSignals,
+}
+
+/// Those that stop it.
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> anyhow::Result<Self> {
+    fn new(reloads: Reloads) -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        let hangup = (reloads != Reloads::Never).then(|| listen(SignalKind::hangup())).transpose()?;
+        let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        Ok(Self { hangup, stop: StopSignals { terminate, interrupt } })
     }
+}
 
+impl StopSignals {
     /// The next one's number and name.
-    async fn stop(&mut self) -> (i32, &'static str) {
+    async fn next(&mut self) -> (i32, &'static str) {
         tokio::select! {
             _ = self.terminate.recv() => (SignalKind::terminate().as_raw_value(), "SIGTERM"),
             _ = self.interrupt.recv() => (SignalKind::interrupt().as_raw_value(), "SIGINT"),
         }
+    }
+}
+
+/// Waits for a signal; for ever where none is listened for.
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }

@@ -6,8 +6,23 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Parser, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::at::AtArgs;
+use super::backup::BackupArgs;
+use super::completions::CompletionsArgs;
+use super::diff::DiffArgs;
+use super::export::ExportArgs;
+use super::health::HealthArgs;
+use super::history::HistoryArgs;
+use super::man::ManArgs;
+use super::names;
 use super::notify::NotifyArgs;
+use super::plan::PlanArgs;
+use super::prune::PruneArgs;
+use super::query::AnswerArgs;
+use super::uptime::UptimeArgs;
+use super::verify::VerifyArgs;
 use crate::config::parse_duration;
 use crate::telemetry::LogFormat;
 
@@ -44,20 +59,47 @@ pub enum Command {
     Rounds(RoundsArgs),
     /// Show the last complete round, an endpoint a line
     Latest(LatestArgs),
+    /// Show documents, or one value of them, over time: as rows, by hours or days, as a picture
+    History(HistoryArgs),
+    /// Show the vector as it stood at a time, an endpoint a line
+    At(AtArgs),
+    /// Show what changed between two rounds
+    Diff(DiffArgs),
+    /// Write observations into a file for other tools: csv, ndjson, parquet
+    Export(ExportArgs),
     /// Show how an endpoint does, since when, what came back, and what to try
     Why(WhyArgs),
+    /// Show how reliable each endpoint was: share ok, longest outage, latency
+    Uptime(UptimeArgs),
+    /// Show what the config will ask of hosts and of the disk
+    Plan(PlanArgs),
+    /// Copy the database, while a daemon writes it or not
+    Backup(BackupArgs),
+    /// Check that the database is whole
+    Verify(VerifyArgs),
+    /// Delete old rounds, after showing what would go
+    Prune(PruneArgs),
     /// Ask the database anything that only reads
     Sql(SqlArgs),
     /// Serve the built-in sample API, for trying things out
     SampleApi(SampleApiArgs),
+    /// Ask the daemon that runs whether it stores rounds: exit code 0 when it does, 1 when not, 2 when nobody answers
+    Health(HealthArgs),
+    /// Print what a shell sources to complete commands, options, jobs and endpoints
+    Completions(CompletionsArgs),
+    /// Write the manual, a page a command
+    Man(ManArgs),
 }
 
 /// `gatherd run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The config file
+    /// The config file; SIGHUP has it read again
     #[arg(long, default_value = "config.toml", value_name = "FILE")]
     pub config: PathBuf,
+    /// Read the config again also when its file was written or replaced
+    #[arg(long)]
+    pub watch_config: bool,
 }
 
 /// `gatherd fetch`.
@@ -160,6 +202,7 @@ pub struct QueryArgs {
 #[derive(Debug, clap::Args)]
 pub struct RoundsArgs {
     /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
     /// How many, the newest last
     #[arg(long, default_value_t = 20, value_name = "N")]
@@ -167,33 +210,30 @@ pub struct RoundsArgs {
     /// Add each round's vector
     #[arg(long)]
     pub vectors: bool,
-    /// Show times in UTC instead of local ones
-    #[arg(long)]
-    pub utc: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub query: QueryArgs,
+    pub answer: AnswerArgs,
 }
 
 /// `gatherd latest`.
 #[derive(Debug, clap::Args)]
 pub struct LatestArgs {
     /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
-    /// Show times in UTC instead of local ones
-    #[arg(long)]
-    pub utc: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub query: QueryArgs,
+    pub answer: AnswerArgs,
 }
 
 /// `gatherd why`.
 #[derive(Debug, clap::Args)]
 pub struct WhyArgs {
     /// The job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: String,
     /// The endpoint: its name, a part of it that no other has, or its number in the job
+    #[arg(add = ArgValueCandidates::new(names::endpoints))]
     pub endpoint: String,
     /// As it was then: 2026-01-31, "2026-01-31 14:00", 2026-01-31T14:00:00Z, or 2h for two hours ago [default: the newest round]
     #[arg(long, value_name = "TIME")]
@@ -209,9 +249,16 @@ pub struct WhyArgs {
 /// `gatherd sql`.
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
-    /// One statement, such as "SELECT * FROM latest"; the views are rounds, observations, vectors, latest, failures
-    #[arg(allow_hyphen_values = true)]
+    /// One statement
+    #[arg(
+        allow_hyphen_values = true,
+        help = "One statement, such as \"SELECT * FROM latest\"; the views are rounds, observations, vectors, latest, \
+                failures, uptime_hours"
+    )]
     pub statement: String,
+    /// Print comma-separated values (RFC 4180) with a head
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub query: QueryArgs,
@@ -225,7 +272,8 @@ pub struct SampleApiArgs {
     pub listen: SocketAddr,
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+/// A duration that a clock can wait for.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text).ok_or_else(|| "write it like 500ms, 10s or 1m 30s".to_owned())?;
     let range = Duration::from_millis(1)..=Duration::from_hours(24 * 366);
     if range.contains(&duration) { Ok(duration) } else { Err("from 1ms to 366days".to_owned()) }

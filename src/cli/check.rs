@@ -114,14 +114,14 @@ fn counted(endpoints: usize) -> String {
 }
 
 /// A secret that the config names, and what asks with it.
-struct Named {
-    shown: String,
-    source: SecretSource,
-    users: Vec<String>,
+pub struct Named {
+    pub shown: String,
+    pub source: SecretSource,
+    pub users: Vec<String>,
 }
 
 /// Each secret that the config names, once, by its text.
-fn secrets(settings: &Settings) -> Vec<Named> {
+pub fn secrets(settings: &Settings) -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
     let mut add = |source: &SecretSource, user: String| {
         let shown = plain_text(source.to_string());

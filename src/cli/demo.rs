@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::args::DemoArgs;
 use super::output::moment;
 use super::run::code;
-use crate::app;
+use crate::app::{self, Reloads};
 use crate::config::Settings;
 use crate::model::{ClosedRound, Outcome};
 use crate::sample_api::{SAMPLE_TOKEN, SampleApi};
@@ -48,7 +48,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(&api, &second, folder.path(), &database)?;
     introduce(&database)?;
     let (mut rounds, mut slots, mut ok) = (0_u64, 0, 0);
-    let ended = app::run(&settings, |round| {
+    let ended = app::run(settings, Reloads::Never, |round| {
         rounds += 1;
         slots += round.slots.len();
         ok += round.ok();

@@ -11,6 +11,8 @@ use crate::store::StoreError;
 
 /// The command did what it should, and the answer is "no": a null with `--fail`, an unknown job.
 pub const NO: u8 = 1;
+/// Nobody answers: the daemon is not there, or not reachable.
+pub const DOWN: u8 = 2;
 /// `EX_USAGE`: the command line is wrong.
 pub const USAGE: u8 = 64;
 /// `EX_SOFTWARE`: a defect in gatherd.
@@ -23,6 +25,22 @@ pub const CANNOT_CREATE: u8 = 73;
 pub const IO: u8 = 74;
 /// `EX_CONFIG`: the config, or what it names, is wrong. A restart does not help.
 pub const CONFIG: u8 = 78;
+
+/// Every exit code with what it means, for the manual.
+pub const MEANINGS: [(u8, &str); 9] = [
+    (0, "It is done, and the answer is yes."),
+    (
+        NO,
+        "The answer is no: a null with --fail, an unknown job or endpoint, a question that takes too long, a daemon that is not ready.",
+    ),
+    (DOWN, "The daemon is not reachable."),
+    (USAGE, "The command line or the question is wrong."),
+    (SOFTWARE, "A defect in gatherd."),
+    (SYSTEM, "The system gives no more threads or descriptors."),
+    (CANNOT_CREATE, "The file cannot be made, or is there already."),
+    (IO, "Reading or writing failed, the database's in most cases."),
+    (CONFIG, "The config, or what it names, is wrong: a restart does not help."),
+];
 
 /// An error that has its exit code with it.
 #[derive(Debug, thiserror::Error)]

@@ -1,23 +1,39 @@
 //! The commands. Each has a file of its own: it reads its arguments, calls the layer that does the work, and prints.
 
 mod args;
+mod at;
+mod backup;
 mod check;
+mod completions;
 mod demo;
+mod diff;
 pub mod exit;
+mod export;
 mod fetch;
+mod health;
+mod history;
 mod init;
 mod interrupt;
 mod latest;
+mod man;
+mod names;
 mod notify;
 mod output;
+mod plan;
+mod plot;
+mod prune;
 mod query;
 mod rehearse;
 mod rounds;
+mod rows;
 mod run;
 mod sample_api;
 mod sheet;
 mod source;
 mod sql;
+mod uptime;
+mod vectors;
+mod verify;
 mod why;
 
 use std::process::ExitCode;
@@ -28,6 +44,12 @@ use args::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::telemetry;
+
+/// Answers a shell that asks how the line goes on (`COMPLETE=bash gatherd` is what it has to source), and ends the process
+/// then; without `COMPLETE` in the environment it does nothing.
+pub fn complete() {
+    clap_complete::CompleteEnv::with_factory(<Args as clap::CommandFactory>::command).complete();
+}
 
 /// Runs the command; what it answers is the process's exit code. An error is printed with all its causes.
 #[must_use]
@@ -50,9 +72,21 @@ pub fn run(args: Args) -> ExitCode {
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Rounds(args) => rounds::run(&args),
         Command::Latest(args) => latest::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::At(args) => at::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Uptime(args) => uptime::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Prune(args) => prune::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::SampleApi(args) => sample_api::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }

@@ -1,13 +1,12 @@
 //! Answers as a table for people or as JSON for programs, and times for people.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stdout};
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::value::RawValue;
 
+use super::sheet::{Cell, Form, Sheet};
 use crate::model::Timestamp;
 use crate::store::read::{Answer, Value};
 
@@ -43,27 +42,22 @@ fn print_cut(table: &Table, width: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints `answer` as one JSON object a line. With `documents` the columns that hold JSON are that JSON, not text.
-pub fn print_json(answer: &Answer, documents: bool) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
+/// Prints `answer` as JSON or comma-separated values. With `documents` the columns that hold JSON are that JSON, not text.
+pub fn print_answer(answer: &Answer, form: Form, documents: bool) -> anyhow::Result<()> {
+    let mut sheet = Sheet::new(stdout().lock(), form, answer.columns.clone())?;
     for row in &answer.rows {
-        let mut line = String::from("{");
-        for (index, (column, value)) in answer.columns.iter().zip(row).enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(line, "{comma}{}:", serde_json::to_string(column)?)?;
-            match value {
-                Value::Text(text) if documents && DOCUMENTS.contains(&column.as_str()) => {
-                    line.push_str(one_line(text)?.get());
-                }
-                Value::Null => line.push_str("null"),
-                Value::Integer(number) => write!(line, "{number}")?,
-                Value::Real(number) => line.push_str(&serde_json::to_string(number)?),
-                Value::Text(text) => line.push_str(&serde_json::to_string(text)?),
-                Value::Blob(_) => line.push_str(&serde_json::to_string(&plain(value))?),
-            }
-        }
-        writeln!(out, "{line}}}")?;
+        let bytes: Vec<String> = row.iter().map(plain).collect();
+        let cells = answer.columns.iter().zip(row).zip(&bytes).map(|((column, value), bytes)| match value {
+            Value::Text(text) if documents && DOCUMENTS.contains(&column.as_str()) => Cell::Json(text),
+            Value::Null => Cell::Null,
+            Value::Integer(number) => Cell::Integer(*number),
+            Value::Real(number) => Cell::Real(*number),
+            Value::Text(text) => Cell::Text(text),
+            Value::Blob(_) => Cell::Text(bytes),
+        });
+        sheet.row(&cells.collect::<Vec<_>>())?;
     }
+    drop(sheet.finish()?);
     Ok(())
 }
 
@@ -143,12 +137,6 @@ const fn is_unseen(c: char) -> bool {
         '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
             | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}'
     )
-}
-
-/// A document as sent, but without the line breaks that it may have between its tokens: a line is an object here.
-/// Inside of strings JSON has none.
-fn one_line(text: &str) -> anyhow::Result<Box<RawValue>> {
-    Ok(RawValue::from_string(text.replace(['\n', '\r'], " "))?)
 }
 
 #[cfg(test)]

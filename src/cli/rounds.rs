@@ -4,16 +4,17 @@ use std::process::ExitCode;
 
 use super::args::RoundsArgs;
 use super::output::{self, parse_moment, plain, shown_moment};
+use super::sheet::Form;
 use super::source;
 
 pub fn run(args: &RoundsArgs) -> anyhow::Result<ExitCode> {
-    let reader = source::open(&args.query)?;
+    let reader = args.answer.open()?;
     source::known_job(&reader, args.job.as_deref())?;
     let answer = reader.rounds(args.job.as_deref(), args.last, args.vectors)?;
-    if args.query.json {
-        output::print_json(&answer, true)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let utc = match args.answer.form() {
+        Form::Table { utc } => utc,
+        form => return output::print_answer(&answer, form, true).map(|()| ExitCode::SUCCESS),
+    };
     let vector = args.vectors.then_some("vector");
     let mut table = output::table(
         ["round", "job", "due", "status", "cause", "covers", "ok", "failed", "took"].into_iter().chain(vector),
@@ -21,8 +22,7 @@ pub fn run(args: &RoundsArgs) -> anyhow::Result<ExitCode> {
     for row in answer.named_rows() {
         let took = parse_moment(row.get("finished_at")).zip(parse_moment(row.get("started_at")));
         let took = took.map(|(end, start)| format!("{:.3} s", (end - start).as_seconds_f64()));
-        let mut cells =
-            vec![plain(row.get("round_id")), plain(row.get("job")), shown_moment(row.get("due_at"), args.utc)];
+        let mut cells = vec![plain(row.get("round_id")), plain(row.get("job")), shown_moment(row.get("due_at"), utc)];
         cells.extend(["status", "cause", "covers", "ok", "failed"].map(|column| plain(row.get(column))));
         cells.push(took.unwrap_or_default());
         cells.extend(vector.map(|column| plain(row.get(column))));

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use super::args::RunArgs;
 use super::exit;
-use crate::app::{self, Ended};
+use crate::app::{self, Ended, Reloads};
 use crate::config::Settings;
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
-    Ok(code(app::run(&settings, |_| ControlFlow::Continue(()))?))
+    let reloads = if args.watch_config { Reloads::OnChange } else { Reloads::OnSignal };
+    Ok(code(app::run(settings, reloads, |_| ControlFlow::Continue(()))?))
 }
 
 /// 0 when everything was committed, 128 and the signal's number when a second one cut the end short.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -53,17 +54,28 @@ impl<'a> Cell<'a> {
         text.map_or(Self::Null, Self::Json)
     }
 
+    /// A duration in milliseconds, as the views have it.
+    pub fn milliseconds(span: Duration) -> Self {
+        Self::Real(milliseconds(span))
+    }
+
     /// A count.
     pub fn count(count: impl TryInto<i64>) -> Self {
         Self::Integer(count.try_into().unwrap_or(i64::MAX))
     }
 }
 
+/// A duration in milliseconds, as the views have it: microseconds, divided.
+#[allow(clippy::cast_precision_loss, reason = "exact for 285 years")]
+pub fn milliseconds(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1e3
+}
+
 /// Prints rows to `out`. A table waits for its first thousand.
 pub struct Sheet<W: Write> {
     out: W,
     form: Form,
-    columns: Vec<&'static str>,
+    columns: Vec<String>,
     /// The rows of a table that are not printed yet.
     waiting: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
@@ -74,9 +86,10 @@ pub struct Sheet<W: Write> {
 
 impl<W: Write> Sheet<W> {
     /// A sheet with these columns.
-    pub fn new(mut out: W, form: Form, columns: Vec<&'static str>) -> io::Result<Self> {
+    pub fn new(mut out: W, form: Form, columns: Vec<impl Into<String>>) -> io::Result<Self> {
+        let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
         if form == Form::Csv {
-            writeln_csv(&mut out, columns.iter().map(|column| (*column).to_owned()))?;
+            writeln_csv(&mut out, columns.iter().cloned())?;
         }
         let longest = if io::stdout().is_terminal() { terminal_width().unwrap_or(usize::MAX) } else { usize::MAX };
         Ok(Self { out, form, columns, waiting: Vec::new(), widths: None, longest, line: String::new() })
@@ -103,6 +116,11 @@ impl<W: Write> Sheet<W> {
         Ok(self.out)
     }
 
+    /// The output.
+    pub fn printed(&self) -> &W {
+        &self.out
+    }
+
     /// The output, to send on what was printed so far.
     pub fn out(&mut self) -> &mut W {
         &mut self.out
@@ -112,7 +130,8 @@ impl<W: Write> Sheet<W> {
         self.line.clear();
         for (column, cell) in self.columns.iter().zip(cells) {
             self.line.push(if self.line.is_empty() { '{' } else { ',' });
-            let _ = write!(self.line, "\"{column}\":");
+            self.line.push_str(&serde_json::to_string(column)?);
+            self.line.push(':');
             push_json(&mut self.line, cell)?;
         }
         writeln!(self.out, "{}}}", self.line)
@@ -120,7 +139,7 @@ impl<W: Write> Sheet<W> {
 
     fn print_waiting(&mut self) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
-        let head: Vec<String> = self.columns.iter().map(|column| (*column).to_owned()).collect();
+        let head = self.columns.clone();
         let first = self.widths.is_none();
         let widths = self.widths.get_or_insert_with(|| {
             let widest = |index: usize| {
@@ -177,7 +196,7 @@ fn for_people(cell: &Cell<'_>, utc: bool) -> String {
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
         Cell::Moment(at) => moment(*at, utc),
-        other => plain_text(&plainly(other)),
+        other => plain_text(plainly(other)),
     }
 }
 

@@ -1,27 +1,67 @@
 //! Which database a query is about, and whether it knows the job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::QueryArgs;
 use super::exit::{Failure, NO};
+use super::sheet::Form;
 use crate::config::Settings;
 use crate::store::read::Reader;
 
 /// So many names are listed at most where none is near.
 const MOST_NAMES: usize = 10;
 
+/// Which file a command is about, and in which form it tells what came of it.
+#[derive(Debug, clap::Args)]
+pub struct FileArgs {
+    /// The database [default: the one that the config names]
+    #[arg(long, value_name = "PATH")]
+    pub database: Option<PathBuf>,
+    /// The config that names the database
+    #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with = "database")]
+    pub config: PathBuf,
+    /// Print a JSON object a line, with times in UTC
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values (RFC 4180) with a head, with times in UTC
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Show times in UTC instead of local ones
+    #[arg(long)]
+    pub utc: bool,
+}
+
+impl FileArgs {
+    /// The database.
+    pub fn path(&self) -> anyhow::Result<PathBuf> {
+        path(self.database.as_deref(), &self.config)
+    }
+
+    /// The form of what is told.
+    pub fn form(&self) -> Form {
+        match (self.json, self.csv) {
+            (true, _) => Form::Json,
+            (_, true) => Form::Csv,
+            _ => Form::Table { utc: self.utc },
+        }
+    }
+}
+
 /// Opens the database of `--database`, or of the config.
 pub fn open(args: &QueryArgs) -> anyhow::Result<Reader> {
-    let path: PathBuf = match &args.database {
-        Some(path) => path.clone(),
-        None if args.config.exists() => Settings::load(&args.config)?.database,
+    Ok(Reader::open(&path(args.database.as_deref(), &args.config)?, args.deadline)?)
+}
+
+fn path(database: Option<&Path>, config: &Path) -> anyhow::Result<PathBuf> {
+    match database {
+        Some(path) => Ok(path.to_owned()),
+        None if config.exists() => Ok(Settings::load(config)?.database),
         None => {
-            let config = args.config.display();
+            let config = config.display();
             let message = format!("which database? There is no {config} here: name one with --database or --config");
-            return Err(super::exit::usage(message));
+            Err(super::exit::usage(message))
         }
-    };
-    Ok(Reader::open(&path, args.deadline)?)
+    }
 }
 
 /// Refuses a job that never ran, with the nearest name that did.

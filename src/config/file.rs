@@ -1,5 +1,6 @@
 //! The mirror of `config.toml`: every key that may stand there, each optional, each value with its line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -12,13 +13,18 @@ use super::section::{Located, Place, Section, Text};
 use super::value;
 use super::webhook::{SecretUrl, secret_url};
 
+/// How long rounds are kept; the inner `None` is for ever.
+type Retain = Option<Located<Option<Duration>>>;
+
 /// The file.
 #[derive(Debug, Default)]
 pub struct File {
     pub database: Option<Located<String>>,
     pub workers: Option<Located<usize>>,
     pub grace: Option<Located<Duration>>,
+    pub retain: Retain,
     pub server: ServerKeys,
+    pub maintenance: MaintenanceKeys,
     pub defaults: RequestKeys,
     pub jobs: Vec<JobKeys>,
     pub notify: Vec<NotifyKeys>,
@@ -31,6 +37,21 @@ pub struct ServerKeys {
     pub listen: Option<Located<Option<String>>>,
     pub token: Option<Located<SecretSource>>,
     pub hosts: Option<Located<Vec<String>>>,
+}
+
+/// `[maintenance]`.
+#[derive(Debug, Default)]
+pub struct MaintenanceKeys {
+    pub at: Option<Located<String>>,
+    pub backup: Option<BackupKeys>,
+}
+
+/// `backup` in it.
+#[derive(Debug)]
+pub struct BackupKeys {
+    pub place: Place,
+    pub folder: Option<Located<PathBuf>>,
+    pub keep: Option<Located<usize>>,
 }
 
 /// `[[job]]`.
@@ -46,6 +67,7 @@ pub struct JobKeys {
     pub deadline: Option<Located<Duration>>,
     pub run_on_start: Option<Located<bool>>,
     pub ping_url: Option<Located<SecretUrl>>,
+    pub retain: Retain,
     pub request: RequestKeys,
     /// `None` when the key is missing or no list.
     pub endpoints: Option<Located<Vec<EndpointKeys>>>,
@@ -67,7 +89,9 @@ pub fn read(text: &Text<'_>) -> File {
         database: top.take("database", value::text),
         workers: top.take("workers", value::whole_number),
         grace: top.take("grace", value::duration),
+        retain: top.take("retain", value::retention),
         server: top.take_section("server").map(server).unwrap_or_default(),
+        maintenance: top.take_section("maintenance").map(maintenance).unwrap_or_default(),
         defaults: top.take_section("defaults").map(defaults).unwrap_or_default(),
         jobs: jobs(&top),
         notify: notify::read(&top),
@@ -82,6 +106,21 @@ fn server(section: Section<'_, '_>) -> ServerKeys {
         token: secret(&section, "token"),
         hosts: section.take("hosts", value::texts),
     };
+    section.finish();
+    keys
+}
+
+fn maintenance(section: Section<'_, '_>) -> MaintenanceKeys {
+    let backup = section.take_section("backup").map(|backup| {
+        let keys = BackupKeys {
+            place: backup.place.clone(),
+            folder: backup.take("folder", value::path),
+            keep: backup.take("keep", value::whole_number),
+        };
+        backup.finish();
+        keys
+    });
+    let keys = MaintenanceKeys { at: section.take("at", value::text), backup };
     section.finish();
     keys
 }
@@ -118,6 +157,7 @@ fn job(section: Section<'_, '_>) -> JobKeys {
         deadline: section.take("deadline", value::duration),
         run_on_start: section.take("run_on_start", value::boolean),
         ping_url: section.take("ping_url", secret_url),
+        retain: section.take("retain", value::retention),
         request: request_keys::read(&section),
         endpoints: endpoints(&section),
     };

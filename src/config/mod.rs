@@ -3,6 +3,8 @@
 
 mod field;
 mod file;
+mod file_stamp;
+mod maintenance;
 mod mistake;
 mod notify;
 mod oauth2;
@@ -20,12 +22,15 @@ mod value;
 mod webhook;
 
 pub use field::Field;
+pub use file_stamp::FileStamp;
 pub use mistake::{Mistake, Mistakes};
 pub use notify::{Notify, NotifyKind};
 pub use oauth2::OAuth2;
 pub use pages::{Next, Pages};
 pub use secret::{Secret, SecretError, SecretSource};
-pub use settings::{Auth, Endpoint, ErrorIf, Identity, Job, Listen, Proxy, RequestSettings, Server, Settings};
+pub use settings::{
+    Auth, Backup, Endpoint, ErrorIf, Identity, Job, Listen, Maintenance, Proxy, RequestSettings, Server, Settings,
+};
 pub use shown_url::{names_a_secret, shown_url};
 pub use template::{Escape, Moments, Template};
 pub use value::parse_duration;

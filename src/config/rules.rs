@@ -38,13 +38,16 @@ impl<'a, 'i> Rules<'a, 'i> {
 
     /// The settings of `file`; each breach of a rule is noted, and a default stands in its place.
     pub fn settings(&self, path: &Path, file: File) -> Settings {
-        let jobs = self.jobs(&file.defaults, file.jobs);
+        let retain = self.retain(file.retain.as_ref(), None);
+        let jobs = self.jobs(&file.defaults, retain, file.jobs);
         Settings {
             file: path.to_owned(),
             database: self.database(file.database),
             workers: self.within("", file.workers, 64, 1..=MOST_WORKERS),
             grace: self.span(file.grace.as_ref(), Duration::ZERO).unwrap_or(Duration::from_secs(10)),
+            retain,
             server: self.server(file.server),
+            maintenance: self.maintenance(file.maintenance),
             notify: self.notify(file.notify, &file.defaults, &jobs),
             jobs,
         }
@@ -70,6 +73,11 @@ impl<'a, 'i> Rules<'a, 'i> {
             Some(Located { value, .. }) => value,
             None => "gatherd.db".to_owned(),
         };
+        self.beside_database(Path::new(&name))
+    }
+
+    /// A path that is written to, where the database is by default.
+    pub(super) fn beside_database(&self, name: &Path) -> PathBuf {
         // systemd's StateDirectory= is where a service may write; several are separated by colons.
         let state = std::env::var("STATE_DIRECTORY").ok();
         let state = state.as_deref().and_then(|list| list.split(':').next()).filter(|folder| !folder.is_empty());
@@ -100,7 +108,7 @@ impl<'a, 'i> Rules<'a, 'i> {
         Some(*value)
     }
 
-    fn jobs(&self, defaults: &RequestKeys, jobs: Vec<JobKeys>) -> Vec<Job> {
+    fn jobs(&self, defaults: &RequestKeys, retain: Option<Duration>, jobs: Vec<JobKeys>) -> Vec<Job> {
         if jobs.is_empty() {
             self.missing(&Place::line(1), "no [[job]]: at least one is needed");
         }
@@ -111,10 +119,16 @@ impl<'a, 'i> Rules<'a, 'i> {
             }
         }
         let pinging = Arc::new(self.request(&[&defaults.connection()]));
-        jobs.into_iter().map(|job| self.job(defaults, &pinging, job)).collect()
+        jobs.into_iter().map(|job| self.job(defaults, &pinging, retain, job)).collect()
     }
 
-    fn job(&self, defaults: &RequestKeys, pinging: &Arc<RequestSettings>, keys: JobKeys) -> Job {
+    fn job(
+        &self,
+        defaults: &RequestKeys,
+        pinging: &Arc<RequestSettings>,
+        retain: Option<Duration>,
+        keys: JobKeys,
+    ) -> Job {
         let name = self.job_name(&keys);
         let (cadence, cadence_text) = self.cadence(&keys);
         let cadence = self.shifted(cadence, &keys, &name);
@@ -138,6 +152,7 @@ impl<'a, 'i> Rules<'a, 'i> {
             deadline: self.span(keys.deadline.as_ref(), Duration::from_millis(1)),
             run_on_start: keys.run_on_start.is_some_and(|key| key.value),
             ping: keys.ping_url.map(|key| Webhook { url: key.value, request: Arc::clone(pinging) }),
+            retain: self.retain(keys.retain.as_ref(), retain),
             endpoints,
         }
     }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::mistake::Mistake;
 
 /// Keys that people write one level too high or too low, and where they belong.
-const ELSEWHERE: [(&[&str], &str); 3] = [
+const ELSEWHERE: [(&[&str], &str); 5] = [
     (
         &[
             "method",
@@ -45,6 +45,8 @@ const ELSEWHERE: [(&[&str], &str); 3] = [
         &["every", "cron", "timezone", "offset", "jitter", "deadline", "run_on_start", "ping_url", "endpoints"],
         "a [[job]]",
     ),
+    (&["retain"], "the top of the file, before the first section, or a [[job]]"),
+    (&["at", "backup"], "[maintenance]"),
     (&["database", "workers", "grace"], "the top of the file, before the first section"),
 ];
 

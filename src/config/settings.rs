@@ -34,8 +34,12 @@ pub struct Settings {
     pub workers: usize,
     /// How long running rounds may go on after the first signal to stop.
     pub grace: Duration,
+    /// How long rounds are kept that no job says otherwise of, those of former jobs too; `None` is for ever.
+    pub retain: Option<Duration>,
     /// `[server]`.
     pub server: Server,
+    /// `[maintenance]`.
+    pub maintenance: Maintenance,
     /// At least one job; their names differ.
     pub jobs: Vec<Job>,
     /// Who is told when endpoints fail; their names differ.
@@ -43,7 +47,7 @@ pub struct Settings {
 }
 
 /// The HTTP API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Where it listens; on loopback unless there is a token.
     pub listen: Listen,
@@ -64,8 +68,26 @@ pub enum Listen {
     At(SocketAddr),
 }
 
-/// One job.
-#[derive(Clone, Debug)]
+/// When the file is looked after, and where its copies go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// When: a cron pattern of six fields (second first), in UTC.
+    pub at: String,
+    /// The copies that are made of the file then.
+    pub backup: Option<Backup>,
+}
+
+/// Copies of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// The folder that they go to.
+    pub folder: PathBuf,
+    /// How many stay there, at least 1.
+    pub keep: usize,
+}
+
+/// One job. Two are equal when a reload from one to the other changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Its name.
     pub name: JobName,
@@ -79,12 +101,14 @@ pub struct Job {
     pub run_on_start: bool,
     /// Who is asked with GET after each round that is complete and stored: a dead man's switch.
     pub ping: Option<Webhook>,
+    /// How long its rounds are kept; `None` is for ever.
+    pub retain: Option<Duration>,
     /// At least one; their names differ.
     pub endpoints: Vec<Endpoint>,
 }
 
 /// One endpoint of a job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// What it is called and shown as.
     pub label: EndpointLabel,
@@ -272,7 +296,9 @@ impl Endpoint {
 
 /// The host with its port.
 fn host_of(url: &Url) -> Arc<str> {
-    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default()).into()
+    // `localhost.` is `localhost`, asked for without the search list.
+    let host = url.host_str().unwrap_or_default();
+    format!("{}:{}", host.strip_suffix('.').unwrap_or(host), url.port_or_known_default().unwrap_or_default()).into()
 }
 
 impl Job {

@@ -64,6 +64,16 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
 
+/// How long something is kept: a duration, or `None` for ever.
+pub fn retention(value: &DeValue<'_>) -> Result<Option<Duration>, String> {
+    let example = r#"write how long rounds are kept, like "90d", "1y" or "forever""#;
+    let text = value.as_str().ok_or_else(|| format!("{example}, in quotes, instead of {}", described(value)))?;
+    if text == "forever" {
+        return Ok(None);
+    }
+    parse_duration(text).map(Some).ok_or_else(|| format!("{text:?} is not a duration; {example}"))
+}
+
 pub fn size(value: &DeValue<'_>) -> Result<u64, String> {
     let example = r#"write a size like "64KiB", "1MiB" or "500kB""#;
     let text = value.as_str().ok_or_else(|| format!("{example}, in quotes, instead of {}", described(value)))?;

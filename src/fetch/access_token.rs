@@ -163,11 +163,15 @@ impl AccessTokens {
                 return Err(Attempt::failed(Outcome::Timeout, detail));
             }
             state = self.renewed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            // All who waited for a renewal that failed fail with it, instead of one after the other.
-            if state.renewals > asked_at
-                && let Some(failure) = &state.failure
-            {
-                return Err(failure.attempt.clone());
+            if state.renewals > asked_at {
+                // All who waited for a renewal that failed fail with it, instead of one after the other; and all use its
+                // token once, however short its life is.
+                if let Some(failure) = &state.failure {
+                    return Err(failure.attempt.clone());
+                }
+                if let Some(token) = state.token.as_ref().filter(|token| Some(token.issued) != refused) {
+                    return Ok(Arc::clone(token));
+                }
             }
         }
     }
@@ -287,7 +291,7 @@ fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
         }
         End::Whole => Ok(bytes),
         End::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {LARGEST_ANSWER} bytes")))),
-        End::Broken(error) => Err(fault::of_body(&error)),
+        End::Broken(error) => Err(fault::of_body(&error, true)),
     }
 }
 

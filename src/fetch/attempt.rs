@@ -36,13 +36,15 @@ pub struct Ask {
     pub remembered: Option<Remembered>,
     /// The pages of the slot so far, where it comes in pages.
     pub gathered: Option<Box<Gathered>>,
+    /// Whether it goes over a connection of its own, because the last one may have failed for a reason that is not its.
+    pub alone: bool,
 }
 
 impl Ask {
     /// Asks for the first time, for a due that is now.
     #[must_use]
     pub fn once(timeout: Duration) -> Self {
-        Self { timeout, due: now(), last_ok: None, remembered: None, gathered: None }
+        Self { timeout, due: now(), last_ok: None, remembered: None, gathered: None, alone: false }
     }
 }
 
@@ -107,7 +109,7 @@ pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
         Ok(call) => call,
         Err(problem) => return Attempt::failed(Outcome::Protocol, problem),
     };
-    let mut attempt = match answer(request, &mut call, deadline) {
+    let mut attempt = match answer(request, &mut call, ask.alone, deadline) {
         Ok(response) => read(request, &call, response, &ask, deadline),
         Err(Unanswered::NotAsked(failed)) => failed,
         Err(Unanswered::Asked(failed)) => unanswered(request, &call, failed, deadline),
@@ -131,12 +133,12 @@ enum Unanswered {
 }
 
 /// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
-fn answer(request: &Request, call: &mut Call, deadline: Deadline) -> Result<Response, Unanswered> {
+fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -> Result<Response, Unanswered> {
     let ask = |call: &mut Call| {
-        let response = redirect::follow(request, call, deadline).map_err(Unanswered::Asked)?;
+        let response = redirect::follow(request, call, alone, deadline).map_err(Unanswered::Asked)?;
         // A server that does not understand the condition would say so in each round.
         if response.status() == StatusCode::PRECONDITION_FAILED && call.ask_for_the_whole() {
-            return redirect::follow(request, call, deadline).map_err(Unanswered::Asked);
+            return redirect::follow(request, call, alone, deadline).map_err(Unanswered::Asked);
         }
         Ok(response)
     };
@@ -166,8 +168,10 @@ fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadlin
     if reached == Phase::Headers {
         phases.headers = Some(since_connected(connecting.as_ref(), deadline.began()));
     }
-    let evidence = evidence::evidence(call, &request.redactor(call), None);
-    Attempt { phases: Some(Box::new(phases)), evidence: Some(evidence), ..failed }
+    let redactor = request.redactor(call);
+    let evidence = evidence::evidence(call, &redactor, None);
+    let detail = failed.detail.map(|detail| Detail::new(redactor.redact(detail.as_str().as_bytes())));
+    Attempt { phases: Some(Box::new(phases)), evidence: Some(evidence), detail, ..failed }
 }
 
 type Refusal = (Outcome, Detail);
@@ -313,7 +317,7 @@ impl Reading<'_> {
             }
             End::Broken(error) => {
                 self.cut = true;
-                Err(fault::of_body(&error))
+                Err(fault::of_body(&error, self.ask.alone))
             }
         }
     }

@@ -16,6 +16,10 @@ use super::resolver::Resolver;
 use super::tls::Trust;
 use crate::config::{Auth, Endpoint, Identity, Proxy, Secret, SecretError};
 
+/// So long nothing may come through an HTTP/2 connection in use until its server is asked for a sign of life, and then so
+/// long until it is given up.
+const PING: Duration = Duration::from_secs(20);
+
 /// What requests share. reqwest fixes some settings for each client instead of each request, so there is one client for
 /// each combination in use; it holds the connections that are kept alive and one background thread. Requests that ask
 /// with the same credentials share them, and so the access token that they are exchanged for.
@@ -46,6 +50,8 @@ pub struct Way {
     pub connect_timeout: Duration,
     /// Whether only public addresses are connected to.
     pub public_only: bool,
+    /// Whether each request has a connection of its own.
+    pub alone: bool,
 }
 
 /// A client cannot be made.
@@ -168,7 +174,11 @@ impl Clients {
             .referer(false)
             .tcp_nodelay(true)
             .dns_resolver(Arc::new(resolver))
+            // A server that went away without a word would otherwise be asked through its connection for ever.
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .connector_layer(self.connections.clone());
+        let builder = if way.alone { builder.pool_max_idle_per_host(0) } else { builder };
         let builder = match &way.proxy {
             Proxy::Environment => builder,
             Proxy::None => builder.no_proxy(),

@@ -19,6 +19,8 @@ use crate::config::{Auth, Field, Proxy, RequestSettings, names_a_secret};
 /// See the module.
 pub struct Common {
     client: Client,
+    /// Has a connection of its own for each request.
+    alone: Client,
     /// Follows the redirects of public servers: to public addresses only.
     public_client: Option<Client>,
     pub connections: Connections,
@@ -50,11 +52,14 @@ impl Common {
         let way = Way {
             connect_timeout: settings.connect_timeout,
             public_only: false,
+            alone: false,
             ca_file: settings.ca_file.clone(),
             identity: settings.identity.clone(),
             proxy: proxy(here),
         };
         let client = clients.get(&way, folder)?;
+        let way = Way { alone: true, ..way };
+        let alone = clients.get(&way, folder)?;
         let credentials = match &settings.auth {
             Some(auth) => {
                 let here = if let Auth::OAuth2(oauth2) = auth { is_here(&oauth2.token_url) } else { here };
@@ -71,6 +76,7 @@ impl Common {
         let fields = query.chain(settings.headers.iter().map(|(_, value)| value)).chain(&settings.json);
         Ok(Self {
             client,
+            alone,
             public_client,
             connections: clients.connections().clone(),
             credentials,
@@ -82,9 +88,11 @@ impl Common {
         })
     }
 
-    /// The client, or the one that connects to public addresses only.
-    pub fn client(&self, public_only: bool) -> &Client {
-        self.public_client.as_ref().filter(|_| public_only).unwrap_or(&self.client)
+    /// The client, or the one that connects to public addresses only; `alone` is whether the request needs a connection
+    /// of its own, which the latter always gives it.
+    pub fn client(&self, public_only: bool, alone: bool) -> &Client {
+        let client = if alone { &self.alone } else { &self.client };
+        self.public_client.as_ref().filter(|_| public_only).unwrap_or(client)
     }
 
     /// Whether an answer with this status carries data.

@@ -18,6 +18,9 @@ use tower_service::Service;
 
 use crate::model::{Phase, Phases};
 
+/// So long a connection that may be dead is not used. The library closes one that nobody used for 90 s.
+const AVOIDED: Duration = Duration::from_mins(2);
+
 /// The most servers that are remembered.
 const MOST_SERVERS: usize = 4096;
 
@@ -47,6 +50,10 @@ struct Server {
     asking: usize,
     /// Requests that it was asked ever.
     asked: u64,
+    /// When an answer came last.
+    answered: Option<Instant>,
+    /// Until then, what it is asked goes over connections of their own.
+    avoided: Option<Instant>,
 }
 
 /// A request to a server, from its beginning until it is dropped.
@@ -67,6 +74,30 @@ impl Asking {
         let Some(server) = servers.get(&self.server) else { return true };
         let connected = server.newest.as_ref().is_some_and(|trace| lock(trace).began >= self.began);
         !connected || self.alone != Some(server.asked)
+    }
+
+    /// Whether the connections to the server are better not used for now.
+    pub fn is_to_be_alone(&self) -> bool {
+        let servers = lock(&self.connections.0);
+        let until = servers.get(&self.server).and_then(|server| server.avoided);
+        until.is_some_and(|until| until > self.began)
+    }
+
+    /// An answer came.
+    pub fn answered(&self) {
+        if let Some(server) = lock(&self.connections.0).get_mut(&self.server) {
+            server.answered = Some(Instant::now());
+        }
+    }
+
+    /// No answer came in time. If none came to anybody else meanwhile either, the connection may be dead without a word:
+    /// it is left alone for longer than one without use is kept.
+    pub fn unanswered(&self) {
+        if let Some(server) = lock(&self.connections.0).get_mut(&self.server)
+            && server.answered.is_none_or(|answered| answered < self.began)
+        {
+            server.avoided = Some(Instant::now() + AVOIDED);
+        }
     }
 }
 

@@ -31,6 +31,12 @@ fn is_refused_stream(error: &h2::Error) -> bool {
     error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
 }
 
+/// The server ended the stream as TCP's RST does.
+fn is_cut_off(error: &h2::Error) -> bool {
+    let reasons = [Reason::REFUSED_STREAM, Reason::CANCEL, Reason::INTERNAL_ERROR, Reason::NO_ERROR];
+    error.is_reset() && error.is_remote() && error.reason().is_some_and(|reason| reasons.contains(&reason))
+}
+
 fn is_orderly_close(error: &h2::Error) -> bool {
     error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }
@@ -50,7 +56,11 @@ fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outco
         let detail = by_proxy(error).map_or_else(|| innermost(error), Detail::new);
         return (of_connect(error), detail);
     } else {
-        of_exchange(error)
+        match of_exchange(error) {
+            // There was no answer yet that could have been cut.
+            Outcome::Truncated => Outcome::Reset,
+            outcome => outcome,
+        }
     };
     (outcome, innermost(error))
 }
@@ -67,10 +77,20 @@ fn waited_for(error: &reqwest::Error, connecting: Option<&Connecting>) -> &'stat
     }
 }
 
-/// An answer whose body broke off.
-pub fn of_body(error: &io::Error) -> (Outcome, Detail) {
+/// An answer whose body broke off; `alone` is whether nobody else had a part in its connection.
+pub fn of_body(error: &io::Error, alone: bool) -> (Outcome, Detail) {
     if error.kind() == ErrorKind::TimedOut || find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_timeout) {
         return (Outcome::Timeout, Detail::new("reading the body"));
+    }
+    if let Some(http2) = find::<h2::Error>(error) {
+        if http2.is_go_away() && !alone {
+            // Whose fault it was is not known to those who share a connection.
+            return (Outcome::Reset, innermost(error));
+        }
+        if http2.is_library() && http2.is_reset() {
+            // More or less than Content-Length has said (RFC 9113, section 8.1.1).
+            return (Outcome::Truncated, Detail::new("not as long as Content-Length says"));
+        }
     }
     // What does not come from the connection comes from the decoder behind it.
     let outcome = if find::<hyper::Error>(error).is_some() { of_exchange(error) } else { Outcome::Encoding };
@@ -106,7 +126,7 @@ fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
             _ => {}
         }
     }
-    if find::<h2::Error>(error).is_some_and(|error| is_refused_stream(error) || is_orderly_close(error)) {
+    if find::<h2::Error>(error).is_some_and(|error| is_cut_off(error) || is_orderly_close(error)) {
         return Outcome::Reset;
     }
     match find::<hyper::Error>(error) {
@@ -133,8 +153,19 @@ fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
     chain(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// The cause that says most, and never the URL, which only the outermost error has.
+/// The cause that says most, and never the URL, which only the outermost error has, nor what a server wrote.
 pub fn innermost(error: &(dyn Error + 'static)) -> Detail {
+    if let Some(http2) = find::<h2::Error>(error)
+        && let Some(reason) = http2.reason()
+    {
+        // Its own text repeats whatever the server put into a GOAWAY frame.
+        let by = if http2.is_remote() { "the server" } else { "we" };
+        let what = if http2.is_go_away() { "closed the connection" } else { "ended the stream" };
+        return Detail::new(format!("HTTP/2: {by} {what}: {}", reason.description()));
+    }
+    if io_kind(error) == Some(ErrorKind::UnexpectedEof) {
+        return Detail::new("the connection was closed before the end");
+    }
     Detail::new(chain(error).last().unwrap_or(error).to_string())
 }
 

@@ -1,13 +1,11 @@
 //! A secret that is read again when its file changes.
 
 use std::error::Error;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Secret, SecretError, SecretSource};
+use crate::config::{FileStamp, Secret, SecretError, SecretSource};
 
 /// A file that changed so shortly before it was read may change once more without a trace in its times.
 const GRAIN: Duration = Duration::from_secs(1);
@@ -23,31 +21,9 @@ pub struct LiveSecret {
 struct State {
     secret: Arc<Secret>,
     /// How the file looked when it was read; `None` when that says too little.
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     /// What was wrong with it the last time, to be said once.
     complaint: Option<String>,
-}
-
-/// What changes when a file is written or replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self {
-            device: file.dev(),
-            inode: file.ino(),
-            size: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
 }
 
 impl LiveSecret {
@@ -74,7 +50,7 @@ impl LiveSecret {
         if let Some((source, folder)) = &self.source
             && let Some(path) = source.path(folder)
         {
-            let found = std::fs::metadata(&path).ok().map(|file| Stamp::of(&file));
+            let found = FileStamp::of(&path);
             if found.is_none() || state.stamp != found {
                 state.read_again(source, &path, folder);
             }
@@ -109,10 +85,10 @@ impl State {
     }
 }
 
-fn stamp(path: &std::path::Path) -> Option<Stamp> {
+fn stamp(path: &std::path::Path) -> Option<FileStamp> {
     let file = std::fs::metadata(path).ok()?;
     let age = SystemTime::now().duration_since(file.modified().ok()?).unwrap_or_default();
-    (age > GRAIN).then(|| Stamp::of(&file))
+    (age > GRAIN).then(|| FileStamp::from(&file))
 }
 
 #[cfg(test)]

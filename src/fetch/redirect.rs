@@ -18,18 +18,18 @@ use super::request::{Call, Request};
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
-/// So often a request is sent again because its connection had been closed meanwhile, or was being closed.
-const MOST_STALE: u32 = 3;
+/// So often a request is sent again that servers say they did not process.
+const MOST_AGAIN: u32 = 3;
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
 /// answer like any other when none are wanted, and a failure when they are.
 /// Where it says so, what was sent as POST is followed by GET (see [`Call::redirected`]).
-pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Response, Attempt> {
+pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -> Result<Response, Attempt> {
     let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
     let mut hops = 0;
     loop {
         check_literal(&url, public_only)?;
-        let response = send(request, &call, &url, public_only, deadline)?;
+        let response = send(request, &call, &url, (public_only, alone), deadline)?;
         let Some(location) = location(&response).filter(|_| request.settings().redirects > 0) else {
             return Ok(response);
         };
@@ -53,25 +53,41 @@ pub fn follow(request: &Request, call: &Call, deadline: Deadline) -> Result<Resp
     }
 }
 
-/// The answer to one request. A connection that was kept alive may be closed by the server at the moment at which it is
-/// used again: that says nothing about this request, so it is sent once more, unless it is certain that it was sent
-/// through a connection of its own (RFC 9110, section 9.2.2). So is what an HTTP/2 server says that it did not process.
-fn send(request: &Request, call: &Call, url: &Url, public_only: bool, deadline: Deadline) -> Result<Response, Attempt> {
+/// The answer to one request. What went wrong with a connection that others used before it, or beside it, says nothing
+/// about this request: a server closes a connection that was kept alive at the moment of its next use, and over HTTP/2
+/// all fail that share a connection with one bad answer. So an idempotent request is sent once more, over a connection
+/// of its own (RFC 9110, section 9.2.2). So is what an HTTP/2 server says that it did not process.
+fn send(
+    request: &Request,
+    call: &Call,
+    url: &Url,
+    (public_only, alone): (bool, bool),
+    deadline: Deadline,
+) -> Result<Response, Attempt> {
+    let connections = &request.common.connections;
+    let mut alone = alone || public_only;
     let mut sent_again = 0;
     loop {
-        let began = Instant::now();
-        let asking = request.common.connections.ask(url);
-        let error = match request.send(call, url, deadline.left(), public_only) {
-            Ok(response) => return Ok(response),
+        let (asking, began) = (connections.ask(url), Instant::now());
+        alone |= asking.is_to_be_alone();
+        let error = match request.send(call, url, deadline.left(), public_only, alone) {
+            Ok(response) => {
+                asking.answered();
+                return Ok(response);
+            }
             Err(error) => error,
         };
-        let own = request.common.connections.newest(url, began);
         let unprocessed = fault::was_not_processed(&error);
-        let failed = fault::of_request(error, own.as_ref());
-        let stale = failed.outcome == Outcome::Reset && call.method.is_idempotent() && asking.may_have_shared();
-        if !(stale || unprocessed) || sent_again == MOST_STALE || deadline.left().is_zero() {
+        let failed = fault::of_request(error, connections.newest(url, began).as_ref());
+        let shared = !alone && asking.may_have_shared();
+        if shared && failed.outcome == Outcome::Timeout {
+            asking.unanswered();
+        }
+        let cut_off = matches!(failed.outcome, Outcome::Reset | Outcome::Protocol) && call.method.is_idempotent();
+        if !(cut_off && shared || unprocessed) || sent_again == MOST_AGAIN || deadline.left().is_zero() {
             return Err(failed);
         }
+        alone = true;
         sent_again += 1;
     }
 }

@@ -200,13 +200,15 @@ impl Request {
     }
 
     /// Sends `call` to `url` and waits for the head of the answer; all of it has to come within `timeout`.
-    /// `public_only` is whether only public addresses may be connected to.
+    /// `public_only` is whether only public addresses may be connected to, `alone` whether the connection is to be one of
+    /// its own.
     pub(super) fn send(
         &self,
         call: &Call,
         url: &Url,
         timeout: Duration,
         public_only: bool,
+        alone: bool,
     ) -> reqwest::Result<blocking::Response> {
         let mut request = blocking::Request::new(call.method.clone(), url.clone());
         if let Some(json) = &call.json {
@@ -214,7 +216,7 @@ impl Request {
         }
         request.headers_mut().clone_from(&call.headers);
         *request.timeout_mut() = Some(timeout);
-        self.common.client(public_only).execute(request)
+        self.common.client(public_only, alone).execute(request)
     }
 
     /// Hides what is secret in `call`, as it was sent, and in what it was made of.

@@ -94,7 +94,9 @@ impl Webhook {
         }
         *request.body_mut() = body.map(Into::into);
         *request.timeout_mut() = Some(deadline.left());
-        let response = self.common.client(false).execute(request).map_err(|error| fault::of_request(error, None))?;
+        // Rounds may be hours apart: by then a kept connection is dead.
+        let response =
+            self.common.client(false, true).execute(request).map_err(|error| fault::of_request(error, None))?;
         let status = response.status();
         if status.is_success() {
             return Ok(());

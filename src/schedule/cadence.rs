@@ -12,15 +12,15 @@ use siphasher::sip::SipHasher13;
 use super::zone::{next_at_named_hours, next_change, next_in_every_hour};
 use crate::model::Timestamp;
 
-/// When a job is due.
-#[derive(Clone, Debug)]
+/// When a job is due. Two are equal when they ask for the same dues by the same rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cadence {
     pattern: Pattern,
     /// Added to each due: the job's `offset` and its share of `jitter`.
     shift: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     /// Each whole multiple of so many microseconds since the Unix epoch.
     Every(i64),
@@ -139,6 +139,18 @@ impl Cadence {
             }
         };
         Some(due.plus(self.shift))
+    }
+
+    /// The zone whose clock the cadence goes by; `every` has none.
+    #[must_use]
+    pub fn zone(&self) -> Option<Tz> {
+        if let Pattern::Cron { zone, .. } = &self.pattern { Some(*zone) } else { None }
+    }
+
+    /// The first moment in (`after`, `until`] at which the clock jumps that the cadence goes by; never for `every` or UTC.
+    #[must_use]
+    pub fn next_clock_change(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        next_change(self.zone()?, after.to_utc()?, until.to_utc()?).map(Timestamp::from)
     }
 
     /// The dues in (`after`, `until`], or `None` when there are none.

@@ -1,6 +1,7 @@
 //! All jobs' states over time: what fires, what waits, what goes to the ledger. Pure: the Scheduler actor feeds it
 //! moments and carries out what it answers.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Cadence, Dues};
@@ -100,6 +101,8 @@ struct Row {
 #[derive(Debug)]
 pub struct Timetable {
     rows: Vec<Row>,
+    /// Jobs that a reload took away. Their last round may still run, and they may come back.
+    removed: Vec<Row>,
 }
 
 impl Timetable {
@@ -127,7 +130,7 @@ impl Timetable {
             }
             rows.push(row);
         }
-        (Self { rows }, actions)
+        (Self { rows, removed: Vec::new() }, actions)
     }
 
     /// What has become due by `now`.
@@ -148,6 +151,32 @@ impl Timetable {
         match std::mem::replace(&mut row.state, State::Idle) {
             State::Closing { waiting } => Some(row.start(job, waiting, now)),
             State::Running { .. } | State::Idle => None,
+        }
+    }
+
+    /// These jobs from `now` on, in their order. What was due until now is answered as if nothing had changed, by the
+    /// positions before. A job that was there before keeps its round and, with the same cadence, its dues; with another
+    /// cadence, as with a job that is new, the first due is the next one after now. Nothing fires at once, also with
+    /// `run_on_start`. A job that is gone ends with its running round; a due that waited for that goes to the ledger.
+    pub fn reload(&mut self, entries: Vec<Entry>, now: Moment) -> Vec<Action> {
+        let mut actions = self.tick(now);
+        let staying: HashSet<&JobName> = entries.iter().map(|entry| &entry.job).collect();
+        for (job, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| !staying.contains(&row.entry.job)) {
+            actions.extend(row.leave(job, now));
+        }
+        let present = self.rows.drain(..).map(|row| (row, true));
+        let known = self.removed.drain(..).map(|row| (row, false)).chain(present);
+        let mut known: HashMap<JobName, (Row, bool)> =
+            known.map(|(row, is_present)| (row.entry.job.clone(), (row, is_present))).collect();
+        self.rows = entries.into_iter().map(|entry| Row::reloaded(known.remove(&entry.job), entry, now)).collect();
+        self.removed = known.into_values().map(|(row, _)| row).collect();
+        actions
+    }
+
+    /// The round of a job that a reload took away is closed.
+    pub fn closed_removed(&mut self, job: &JobName) {
+        if let Some(row) = self.removed.iter_mut().find(|row| row.entry.job == *job) {
+            row.state = State::Idle;
         }
     }
 
@@ -235,6 +264,28 @@ impl Row {
     /// Until the next due, less a margin of a twentieth of the time between the two.
     fn time_to_next(&self, due: Timestamp, now: Timestamp) -> Duration {
         time_between(due, self.next).saturating_sub(now.since(due))
+    }
+
+    /// The row of `entry` after a reload: `known` is the one before, and whether its job was present.
+    fn reloaded(known: Option<(Self, bool)>, entry: Entry, now: Moment) -> Self {
+        let (mut row, is_present) = known
+            .unwrap_or_else(|| (Self { entry: entry.clone(), state: State::Idle, handled: None, next: None }, false));
+        let goes_on = is_present && row.entry.cadence == entry.cadence;
+        row.entry = entry;
+        if !goes_on {
+            row.restart_after_large_step_back(now.wall);
+            // After a step back of the clock, what was handled is ahead, and is not to be repeated.
+            row.handle(row.handled.map_or(now.wall, |handled| handled.max(now.wall)));
+        }
+        row
+    }
+
+    /// The job is taken away: a due that waits for its round will not run.
+    fn leave(&mut self, job: usize, now: Moment) -> Option<Action> {
+        let State::Closing { waiting } = self.state else { return None };
+        self.state = State::Running { closes: now.monotonic };
+        let only = Dues { first: waiting, last: waiting, count: 1 };
+        Some(ledger(job, only, RoundStatus::Skipped, Cause::Overlap))
     }
 
     fn handle(&mut self, due: Timestamp) {

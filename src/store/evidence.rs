@@ -8,6 +8,8 @@ use crate::model::{Evidence, Guess, Timestamp};
 
 /// The most rows that each table keeps. With at most a few KiB each they stay below a few dozen MiB.
 const MOST_ROWS: i64 = 10_000;
+/// A row says to so much when it was last used: a failure that goes on does not write it each time.
+const LAST_USED_GRAIN: i64 = 3_600_000_000;
 
 /// The evidence of one transaction.
 pub struct KeptEvidence<'t> {
@@ -33,10 +35,10 @@ impl<'t> KeptEvidence<'t> {
     /// `seen` is when it was first seen.
     pub fn sent(&mut self, evidence: &Evidence, endpoint: i64, seen: Timestamp) -> rusqlite::Result<i64> {
         let fingerprint = evidence.sent_fingerprint(endpoint);
-        let find = "SELECT sent_id FROM sent WHERE fingerprint = ?1";
-        self.sent.id(self.transaction, fingerprint, find, |transaction| {
-            let mut insert = transaction
-                .prepare_cached("INSERT INTO sent (fingerprint, first_seen, request) VALUES (?1, ?2, ?3)")?;
+        self.sent.id(self.transaction, "sent", fingerprint, seen, |transaction| {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO sent (fingerprint, first_seen, last_used, request) VALUES (?1, ?2, ?2, ?3)",
+            )?;
             insert.insert(params![fingerprint, seen.as_micros(), evidence.sent])
         })
     }
@@ -45,11 +47,10 @@ impl<'t> KeptEvidence<'t> {
     pub fn answer(&mut self, evidence: &Evidence, seen: Timestamp) -> rusqlite::Result<Option<i64>> {
         let Some(answer) = &evidence.answer else { return Ok(None) };
         let fingerprint = answer.fingerprint();
-        let find = "SELECT evidence_id FROM evidence WHERE fingerprint = ?1";
-        let id = self.answers.id(self.transaction, fingerprint, find, |transaction| {
+        let id = self.answers.id(self.transaction, "evidence", fingerprint, seen, |transaction| {
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO evidence (fingerprint, first_seen, status, headers, body, cut, guess)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO evidence (fingerprint, first_seen, last_used, status, headers, body, cut, guess)
+                 VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
             insert.insert(params![
                 fingerprint,
@@ -83,16 +84,27 @@ impl Known {
     fn id(
         &mut self,
         transaction: &Transaction<'_>,
+        table: &str,
         fingerprint: [u8; 16],
-        find: &str,
+        seen: Timestamp,
         insert: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<i64>,
     ) -> rusqlite::Result<i64> {
         if let Some(&id) = self.ids.get(&fingerprint) {
             return Ok(id);
         }
-        let found = transaction.prepare_cached(find)?.query_row([fingerprint], |row| row.get(0)).optional()?;
+        let find = format!("SELECT {table}_id, last_used FROM {table} WHERE fingerprint = ?1");
+        let found = transaction
+            .prepare_cached(&find)?
+            .query_row([fingerprint], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+            .optional()?;
         let id = match found {
-            Some(id) => id,
+            Some((id, last_used)) => {
+                if seen.as_micros() - last_used >= LAST_USED_GRAIN {
+                    let update = format!("UPDATE {table} SET last_used = ?2 WHERE {table}_id = ?1");
+                    transaction.prepare_cached(&update)?.execute([id, seen.as_micros()])?;
+                }
+                id
+            }
             None => *self.newest.insert(insert(transaction)?),
         };
         self.ids.insert(fingerprint, id);

@@ -1,6 +1,7 @@
 //! The SQLite file: opening it, the only transactions that write, the queries that read. The only place that knows
 //! rusqlite.
 
+pub mod backup;
 mod error;
 mod evidence;
 mod file_identity;
@@ -11,7 +12,11 @@ mod memory;
 mod open;
 pub mod queue;
 pub mod read;
-mod rounds;
+pub mod retention;
+pub mod rollup;
+mod sizes;
+pub mod uptime;
+pub mod verify;
 pub mod why;
 mod write;
 

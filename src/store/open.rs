@@ -15,10 +15,11 @@ use super::lock::{Lock, beside};
 use super::write::Writer;
 
 /// Append-only: a migration that was released is never changed.
-const MIGRATIONS: [M<'_>; 4] = [
+const MIGRATIONS: [M<'_>; 5] = [
     M::up(include_str!("../../migrations/0001_rounds.sql")),
     M::up(include_str!("../../migrations/0002_evidence.sql")),
     M::up(include_str!("../../migrations/0003_round_by_due.sql")),
+    M::up(include_str!("../../migrations/0004_rollups.sql")),
     M::up(include_str!("../../migrations/0005_notify.sql")),
 ];
 
@@ -161,7 +162,7 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         connection.pragma_update(None, "foreign_keys", true)?;
         // A log that grew under a long reader is cut back to this when it is next reset.
         connection.pragma_update_and_check(None, "journal_size_limit", 64 * 1024 * 1024, |_| Ok(()))?;
-        connection.set_prepared_statement_cache_capacity(32);
+        connection.set_prepared_statement_cache_capacity(64);
         Ok(())
     };
     update().map_err(|source| sqlite(path, source))?;

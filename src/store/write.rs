@@ -12,6 +12,7 @@ use super::file_identity::FileIdentity;
 use super::lock::Lock;
 use super::memory::remember;
 use super::open::sqlite;
+use super::rollup::{self, Progress};
 use crate::model::{
     Cause, ClosedRound, Detail, Document, JobName, Layout, LedgerRow, RoundBegin, RoundId, RoundStatus, Slot, Timestamp,
 };
@@ -24,6 +25,8 @@ pub struct Writer {
     pub(super) path: PathBuf,
     /// The keys of each job's present layout, once they are committed.
     keys: HashMap<JobName, Keys>,
+    /// The hour that is being rolled up.
+    pub(super) rollup: Option<Progress>,
     /// Released last.
     _locks: [Lock; 2],
 }
@@ -51,7 +54,7 @@ pub struct History {
 
 impl Writer {
     pub(super) fn new(connection: Connection, identity: FileIdentity, locks: [Lock; 2], path: PathBuf) -> Self {
-        Self { connection, identity, path, keys: HashMap::new(), _locks: locks }
+        Self { connection, identity, path, keys: HashMap::new(), rollup: None, _locks: locks }
     }
 
     /// The database, without links.
@@ -85,6 +88,18 @@ impl Writer {
         })
     }
 
+    /// The names of all jobs that the file knows, those that are not configured any more too.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn jobs(&self) -> Result<Vec<JobName>, StoreError> {
+        let names = self.connection.prepare("SELECT name FROM job ORDER BY name").and_then(|mut statement| {
+            let names = statement.query_map([], |row| Ok(JobName::new(row.get_ref(0)?.as_str()?)))?;
+            names.collect()
+        });
+        names.map_err(|source| sqlite(&self.path, source))
+    }
+
     /// Makes the job and the endpoints of `layout` known; a layout that the job had before is found again.
     ///
     /// # Errors
@@ -114,10 +129,13 @@ impl Writer {
     /// When the file cannot be written; nothing of the round is then there.
     pub fn close(&mut self, round: &ClosedRound) -> Result<(), StoreError> {
         let keys = self.keys(&round.begin.layout)?;
+        let hour = rollup::hour_of(round.begin.due);
+        self.rollup.take_if(|progress| progress.is_of(keys.job_id, hour));
         self.transaction(|transaction| {
             put_round(transaction, &round.begin, &keys, round.status, round.cause, Some(round))?;
             put_slots(transaction, round, &keys.endpoint_ids)?;
-            remember(transaction, round, &keys.endpoint_ids)
+            remember(transaction, round, &keys.endpoint_ids)?;
+            rollup::note_round(transaction, keys.job_id, round, &keys.endpoint_ids)
         })
     }
 

@@ -1,4 +1,4 @@
-//! Answers: JSON of a bounded size with an ETag, and 304 to those who have it already.
+//! Answers: JSON of a bounded size with an entity tag, and 304 to those who have it already.
 
 use std::hash::Hasher as _;
 

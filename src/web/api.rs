@@ -1,8 +1,8 @@
 //! What the handlers share, and how they ask the file and the actors: never for longer than a deadline, never more at
 //! once than fits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::Recipient;
@@ -31,6 +31,27 @@ pub struct ConfiguredJob {
     pub layout: Layout,
 }
 
+/// The jobs of the config in use, in its order. Clones see the same config.
+#[derive(Clone)]
+pub struct ConfiguredJobs(Arc<RwLock<Vec<Arc<ConfiguredJob>>>>);
+
+impl ConfiguredJobs {
+    fn of(settings: &Settings) -> Vec<Arc<ConfiguredJob>> {
+        let jobs = settings.jobs.iter();
+        jobs.map(|job| Arc::new(ConfiguredJob { cadence: job.cadence_text.clone(), layout: job.layout() })).collect()
+    }
+
+    /// Another config is in use from now on.
+    pub fn set(&self, settings: &Settings) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Self::of(settings);
+    }
+
+    /// All of them, as they are now.
+    pub fn all(&self) -> Vec<Arc<ConfiguredJob>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Who is asked what.
 pub struct Sources {
     /// The file.
@@ -53,8 +74,8 @@ pub struct Sources {
 
 /// What the handlers share.
 pub struct Api {
-    /// The jobs of the config, in its order.
-    pub jobs: Vec<ConfiguredJob>,
+    /// The jobs of the config.
+    pub jobs: ConfiguredJobs,
     /// Worker threads that there should be.
     pub workers: usize,
     /// What callers have to show.
@@ -72,25 +93,22 @@ pub struct Api {
 
 impl Api {
     /// What is shared by the handlers of one daemon.
+    #[must_use]
     pub fn new(settings: &Settings, token: Option<Secret>, hosts: Hosts, feed: Feed, sources: Sources) -> Self {
-        let jobs = settings.jobs.iter().map(|job| ConfiguredJob {
-            cadence: job.cadence_text.clone(),
-            layout: Layout {
-                job: job.name.clone(),
-                endpoints: job.endpoints.iter().map(|endpoint| endpoint.label.clone()).collect(),
-            },
-        });
+        let jobs = ConfiguredJobs(Arc::new(RwLock::new(ConfiguredJobs::of(settings))));
         let (workers, start) = (settings.workers, fastrand::u64(..));
         let places = Arc::new(Semaphore::new(MOST_QUESTIONS));
-        Self { jobs: jobs.collect(), workers, token, hosts, feed, sources, start, places }
+        Self { jobs, workers, token, hosts, feed, sources, start, places }
     }
 
     /// The job of the config called `name`.
-    pub fn configured(&self, name: &str) -> Option<&ConfiguredJob> {
-        self.jobs.iter().find(|job| job.layout.job.as_str() == name)
+    #[must_use]
+    pub fn configured(&self, name: &str) -> Option<Arc<ConfiguredJob>> {
+        self.jobs.all().into_iter().find(|job| job.layout.job.as_str() == name)
     }
 
     /// A text that stays the same as long as the file does.
+    #[must_use]
     pub fn version(&self) -> String {
         format!("{:x}-{:x}", self.start, self.sources.writes.load(Ordering::Acquire))
     }
@@ -151,7 +169,7 @@ impl Api {
         }
         match storage {
             Ok(Ok(state)) if state.failed => {
-                obstacles.push("the database failed, the daemon is about to end".to_owned())
+                obstacles.push("the database failed, the daemon is about to end".to_owned());
             }
             Ok(Ok(state)) if state.waiting > 0 => {
                 obstacles.push(format!("{} rounds wait for the database, see the log", state.waiting));
@@ -168,6 +186,7 @@ impl Api {
 }
 
 /// An actor that does not answer.
+#[must_use]
 pub fn not_there(actor: &str) -> Problem {
     Problem::unavailable(format!("the {actor} does not answer"), Duration::from_secs(1))
 }

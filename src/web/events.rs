@@ -19,7 +19,7 @@ use super::api::Api;
 use super::parameters::Query;
 use super::problem::Problem;
 use super::rows::Round;
-use crate::model::ClosedRound;
+use crate::model::{ClosedRound, RoundId};
 
 /// The most streams at the same time.
 pub const MOST_STREAMS: usize = 32;
@@ -121,8 +121,8 @@ fn last_event(id: &HeaderValue) -> Result<i64, Problem> {
 /// What closed after the round `seen`, in that order.
 async fn past(api: &Api, seen: i64) -> Result<Vec<Round>, Problem> {
     api.ask(move |reader| {
-        let answer = reader.closed_after(seen, MOST_OF_THE_PAST)?;
-        Ok(answer.named_rows().map(|row| Round::from_row(&row)).collect())
+        let rounds = reader.closed_after(RoundId(seen), MOST_OF_THE_PAST)?;
+        Ok(rounds.into_iter().map(Round::stored).collect())
     })
     .await
 }

@@ -14,11 +14,13 @@ pub struct Hosts {
 
 impl Hosts {
     /// Those of a server that listens at `listen`, and `names`, which are in lower case.
+    #[must_use]
     pub fn new(listen: SocketAddr, names: Vec<String>) -> Self {
         Self { listen: listen.ip(), names }
     }
 
     /// Whether a `Host` header or the authority of a request target is ours. The port may be any: a tunnel changes it.
+    #[must_use]
     pub fn has(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         if host.contains('@') {

@@ -93,7 +93,7 @@ pub async fn job(
     let name = name.into_inner();
     let job = all(&api).await?.into_iter().find(|job| job.name == name);
     let job = job.ok_or_else(|| Problem::not_found(format!("no job {name:?}; /api/v1/jobs lists them")))?;
-    let layout = api.configured(&name).map(endpoints).unwrap_or_default();
+    let layout = api.configured(&name).map(|job| endpoints(&job)).unwrap_or_default();
     Ok(answer::ok(&request, json(&JobWithEndpoints { job, layout }, "this is a defect")?))
 }
 
@@ -106,7 +106,7 @@ async fn all(api: &Api) -> Result<Vec<Job>, Problem> {
     let states = api.states().await?;
     let (known, mut newest) = api
         .ask(|reader| {
-            let rounds: Vec<Round> = reader.newest_rounds()?.named_rows().map(|row| Round::from_row(&row)).collect();
+            let rounds: Vec<Round> = reader.newest_rounds()?.into_iter().map(Round::stored).collect();
             Ok((reader.jobs()?, rounds))
         })
         .await?;
@@ -115,7 +115,7 @@ async fn all(api: &Api) -> Result<Vec<Job>, Problem> {
         Some(newest.swap_remove(index))
     };
     let mut jobs: Vec<Job> = Vec::with_capacity(known.len());
-    for job in &api.jobs {
+    for job in api.jobs.all() {
         let name = job.layout.job.to_string();
         let state = states.iter().find(|state| state.job == job.layout.job);
         jobs.push(Job {

@@ -6,6 +6,7 @@ pub mod api;
 mod events;
 mod gate;
 mod health;
+mod history;
 pub mod hosts;
 mod jobs;
 mod openapi;
@@ -14,13 +15,15 @@ mod paths;
 mod problem;
 mod rounds;
 mod rows;
+mod uptime;
 
 use std::any::Any;
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::dev::{Extensions, ServerHandle};
+use actix_web::dev::Extensions;
+pub use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};

@@ -1,4 +1,4 @@
-//! The description of the API (OpenAPI 3.1), made from the handlers, and a page to try it that is part of the binary.
+//! The description of the API (`OpenAPI` 3.1), made from the handlers, and a page to try it that is part of the binary.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,7 @@ use utoipa_swagger_ui::Config;
 
 use super::parameters::{Nothing, Query};
 use super::problem::{MEDIA_TYPE, Problem};
-use super::{answer, events, health, jobs, rounds};
+use super::{answer, events, health, history, jobs, rounds, uptime};
 
 /// Where the description is.
 const DOCUMENT: &str = "/api/v1/openapi.json";
@@ -41,9 +41,9 @@ const COMMON: [(&str, &str); 6] = [
     ),
     paths(
         jobs::jobs, jobs::job, jobs::run, rounds::rounds, rounds::latest_of_job, rounds::round, rounds::latest,
-        rounds::ledger, events::events, health::healthz, health::readyz, health::metrics,
+        rounds::ledger, history::history, uptime::uptime, events::events, health::healthz, health::readyz, health::metrics,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, history::answers::TimeZone)),
     security(("token" = [])),
     modifiers(&Common),
 )]

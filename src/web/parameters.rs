@@ -1,10 +1,13 @@
 //! Parameters of requests: what is unknown or out of its range is refused with what would be right.
 
 use actix_web::web;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::problem::Problem;
+use crate::config::parse_duration;
+use crate::model::Timestamp;
 
 /// The parameters in the query of a request.
 pub type Query<T> = web::Query<T>;
@@ -15,9 +18,8 @@ const LARGEST_PAGE: u32 = 1_000;
 const USUAL_PAGE: u32 = 100;
 
 /// How many entries a page has.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
-#[schema(value_type = u32, minimum = 1, maximum = 1000, default = 100)]
 pub struct Limit(pub u32);
 
 impl Default for Limit {
@@ -36,9 +38,8 @@ impl TryFrom<String> for Limit {
 }
 
 /// The number of a round that a page ends before.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
-#[schema(value_type = i64, minimum = 1)]
 pub struct Before(pub i64);
 
 impl Default for Before {
@@ -61,7 +62,7 @@ impl TryFrom<String> for Before {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Page {
+pub struct PageOf {
     /// At most so many entries.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
@@ -70,6 +71,26 @@ pub struct Page {
     #[serde(default)]
     #[param(value_type = Option<i64>, minimum = 1)]
     pub before: Before,
+}
+
+/// A moment: RFC 3339, a day (its begin in UTC), or how long ago.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Moment(pub Timestamp);
+
+impl TryFrom<String> for Moment {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+        let moment = DateTime::parse_from_rfc3339(&text).ok().map(|moment| moment.to_utc()).or_else(day);
+        // A bare 0 is a duration as well, and no year.
+        let span = || parse_duration(&text).filter(|_| text.ends_with(char::is_alphabetic));
+        let ago = || Some(Timestamp::from(Utc::now()).minus(span()?));
+        moment.map(Timestamp::from).or_else(ago).map(Self).ok_or_else(|| {
+            format!("{text:?} is not a moment: 2026-11-24T12:00:00Z, 2026-11-24, or how long ago, such as 7d")
+        })
+    }
 }
 
 /// No parameter at all.

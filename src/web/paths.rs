@@ -7,7 +7,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::problem::Problem;
-use super::{events, health, jobs, openapi, rounds};
+use super::{events, health, history, jobs, openapi, rounds, uptime};
 
 /// Adds all resources.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -19,10 +19,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(read("/api/v1/jobs/{job}", jobs::job))
         .service(read("/api/v1/jobs/{job}/rounds", rounds::rounds))
         .service(read("/api/v1/jobs/{job}/latest", rounds::latest_of_job))
+        .service(read("/api/v1/jobs/{job}/endpoints/{endpoint}/history", history::history))
         .service(resource("/api/v1/jobs/{job}/run", guard::Post(), "POST", jobs::run))
         .service(read("/api/v1/rounds/{round}", rounds::round))
         .service(read("/api/v1/latest", rounds::latest))
         .service(read("/api/v1/ledger", rounds::ledger))
+        .service(read("/api/v1/uptime", uptime::uptime))
         .service(read("/api/v1/events", events::events))
         .service(read("/api/v1/openapi.json", openapi::document))
         .service(read("/api/docs", to_docs))

@@ -7,14 +7,18 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{self, Version, json};
 use super::api::Api;
-use super::parameters::{Before, Limit, Nothing, Page, Query};
+use super::parameters::{Before, Limit, Nothing, PageOf, Query};
 use super::paths::encoded;
 use super::problem::Problem;
 use super::rows::{Round, RoundWithVector, slot};
+use crate::model::RoundId;
+use crate::store::history::{Page, StoredRound};
 use crate::store::read::Reader;
 
 /// What to ask instead of a page that is too large.
 const FEWER: &str = "ask for fewer slots at once, with `limit` and `position`";
+/// What to ask instead of all jobs' vectors that are too large together.
+const JOB_BY_JOB: &str = "ask job by job, at /api/v1/jobs/{job}/latest";
 
 /// The largest position that can be asked for: no job has so many endpoints.
 const LAST_POSITION: u32 = 1_000_000;
@@ -31,7 +35,7 @@ pub struct Rounds {
 /// The rounds of a job, and what is in the ledger for it, the newest first.
 #[utoipa::path(
     get, path = "/api/v1/jobs/{job}/rounds", tag = "rounds",
-    params(("job" = String, Path, description = "The job's name"), Page),
+    params(("job" = String, Path, description = "The job's name"), PageOf),
     responses(
         (status = 200, description = "A page of rounds", body = Rounds),
         (status = 404, description = "There is no such job", content_type = "application/problem+json", body = Problem),
@@ -41,7 +45,7 @@ pub async fn rounds(
     request: HttpRequest,
     api: Data<Api>,
     job: Path<String>,
-    page: Query<Page>,
+    page: Query<PageOf>,
 ) -> Result<HttpResponse, Problem> {
     let version = Version::of(&request, &api);
     if let Some(known) = version.known(&request) {
@@ -51,8 +55,9 @@ pub async fn rounds(
     let is_configured = api.configured(&job).is_some();
     let (text, next) = api
         .ask(move |reader| {
-            let (before, limit) = (page.before.0, page.limit.0);
-            let page = page_of(&reader.rounds_before(&job, before, limit.saturating_add(1))?, limit, &path);
+            let (before, limit) = (Page::Before(RoundId(page.before.0)), page.limit.0);
+            let rounds = reader.rounds_page(Some(&job), before, limit.saturating_add(1))?;
+            let page = page_of(rounds, limit, &path);
             if page.rounds.is_empty() && !is_configured {
                 known_job(reader, &job)?;
             }
@@ -100,8 +105,8 @@ pub async fn ledger(request: HttpRequest, api: Data<Api>, page: Query<LedgerPage
                 Some(job) => format!("/api/v1/ledger?job={}", encoded(job)),
                 None => "/api/v1/ledger".to_owned(),
             };
-            let entries = reader.ledger_before(job.as_deref(), before.0, limit.0.saturating_add(1))?;
-            let page = page_of(&entries, limit.0, &path);
+            let entries = reader.ledger_page(job.as_deref(), RoundId(before.0), limit.0.saturating_add(1))?;
+            let page = page_of(entries, limit.0, &path);
             if let Some(job) = job.filter(|_| page.rounds.is_empty() && !is_configured) {
                 known_job(reader, &job)?;
             }
@@ -112,8 +117,8 @@ pub async fn ledger(request: HttpRequest, api: Data<Api>, page: Query<LedgerPage
 }
 
 /// At most `limit` of the rows, which are one more where there is a next page.
-fn page_of(answer: &crate::store::read::Answer, limit: u32, path: &str) -> Rounds {
-    let mut rounds: Vec<Round> = answer.named_rows().map(|row| Round::from_row(&row)).collect();
+fn page_of(rounds: Vec<StoredRound>, limit: u32, path: &str) -> Rounds {
+    let mut rounds: Vec<Round> = rounds.into_iter().map(Round::stored).collect();
     let more = rounds.len() > limit as usize;
     rounds.truncate(limit as usize);
     let last = rounds.last().filter(|_| more).map(|round| round.round_id);
@@ -186,8 +191,8 @@ pub async fn round(
     let text = api
         .ask(move |reader| {
             let (first, limit) = (slots.position.0, slots.limit.map(|limit| limit.0));
-            let round = with_vector(reader, id, first, limit)?;
-            json(&round.ok_or_else(|| Problem::not_found(format!("no round {id}")))?, FEWER)
+            let round = reader.round(RoundId(id))?.ok_or_else(|| Problem::not_found(format!("no round {id}")))?;
+            json(&with_vector(reader, round, first, limit)?, FEWER)
         })
         .await?;
     Ok(version.ok(&request, text))
@@ -217,17 +222,16 @@ pub async fn latest(request: HttpRequest, api: Data<Api>, _: Query<Nothing>) -> 
         .ask(|reader| {
             let (mut rounds, mut bytes) = (Vec::new(), 0);
             for job in reader.jobs()? {
-                let Some(id) = reader.last_complete(&job)? else { continue };
-                let round = with_vector(reader, id, 0, None)?;
+                let Some(round) = reader.last_complete(&job)? else { continue };
+                let round = with_vector(reader, round, 0, None)?;
                 // What is held is bounded before it is laid out.
-                bytes +=
-                    round.iter().flat_map(|round| &round.vector).flatten().map(|body| body.get().len()).sum::<usize>();
+                bytes += round.vector.iter().flatten().map(|body| body.get().len()).sum::<usize>();
                 if bytes > answer::LARGEST {
-                    return Err(Problem::too_large("ask job by job, at /api/v1/jobs/{job}/latest"));
+                    return Err(Problem::too_large(JOB_BY_JOB));
                 }
-                rounds.extend(round);
+                rounds.push(round);
             }
-            json(&Latest { rounds }, "ask job by job, at /api/v1/jobs/{job}/latest")
+            json(&Latest { rounds }, JOB_BY_JOB)
         })
         .await?;
     Ok(version.ok(&request, text))
@@ -257,29 +261,32 @@ pub async fn latest_of_job(
     let is_configured = api.configured(&job).is_some();
     let text = api
         .ask(move |reader| {
-            let Some(id) = reader.last_complete(&job)? else {
+            let Some(round) = reader.last_complete(&job)? else {
                 if !is_configured {
                     known_job(reader, &job)?;
                 }
                 return Err(Problem::not_found(format!("no complete round of {job:?} yet")));
             };
-            let round = with_vector(reader, id, slots.position.0, slots.limit.map(|limit| limit.0))?;
-            json(&round.ok_or_else(|| Problem::not_found(format!("no round {id}")))?, FEWER)
+            json(&with_vector(reader, round, slots.position.0, slots.limit.map(|limit| limit.0))?, FEWER)
         })
         .await?;
     Ok(version.ok(&request, text))
 }
 
-/// The round `id` with at most `limit` of its slots from position `first` on.
-fn with_vector(reader: &Reader, id: i64, first: u32, limit: Option<u32>) -> Result<Option<RoundWithVector>, Problem> {
-    let answer = reader.round(id)?;
-    let Some(round) = answer.named_rows().next().map(|row| Round::from_row(&row)) else { return Ok(None) };
-    let answer = reader.slots(id, first, limit.unwrap_or(u32::MAX))?;
+/// A round with at most `limit` of its slots from position `first` on.
+fn with_vector(
+    reader: &Reader,
+    round: StoredRound,
+    first: u32,
+    limit: Option<u32>,
+) -> Result<RoundWithVector, Problem> {
+    let answer = reader.slots(round.id, first, limit.unwrap_or(u32::MAX))?;
     let slots = answer.named_rows().map(|row| slot(&row)).collect::<Result<Vec<_>, _>>()?;
     let (slots, vector): (Vec<_>, Vec<_>) = slots.into_iter().unzip();
-    let end = slots.last().map_or(i64::from(first), |slot| slot.position + 1);
-    let all = round.ok.zip(round.failed).map_or(0, |(ok, failed)| ok + failed);
-    let next = limit.filter(|_| end < all && !slots.is_empty());
-    let next = next.map(|limit| format!("/api/v1/rounds/{id}?position={end}&limit={limit}"));
-    Ok(Some(RoundWithVector { round, slots, vector, next }))
+    let round = Round::stored(round);
+    let end = slots.last().map(|slot| slot.position + 1);
+    let all = round.ok.zip(round.failed).and_then(|(ok, failed)| i64::try_from(ok + failed).ok());
+    let next = limit.zip(end.filter(|end| all.is_some_and(|all| *end < all)));
+    let next = next.map(|(limit, end)| format!("/api/v1/rounds/{}?position={end}&limit={limit}", round.round_id));
+    Ok(RoundWithVector { round, slots, vector, next })
 }

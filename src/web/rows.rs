@@ -5,11 +5,13 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use crate::model::ClosedRound;
+use crate::model::{ClosedRound, Timestamp};
+use crate::store::history::StoredRound;
 use crate::store::read::{NamedRow, Value};
 
 /// A round, or an entry of the ledger: a due that did not become a complete round.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the view")]
 pub struct Round {
     /// Its number: unique, and growing with time.
     pub round_id: i64,
@@ -17,7 +19,7 @@ pub struct Round {
     pub job: String,
     /// The instant that the cadence asked for; the first of a run of misses.
     #[schema(format = DateTime)]
-    pub due_at: Option<String>,
+    pub due_at: String,
     /// When it really started.
     #[schema(format = DateTime)]
     pub started_at: Option<String>,
@@ -30,41 +32,42 @@ pub struct Round {
     /// Why it is not complete.
     pub cause: Option<String>,
     /// How many dues it stands for.
-    pub covers: i64,
+    pub covers: u64,
     /// The endpoints of its layout; none in the ledger.
-    pub endpoints: Option<i64>,
+    pub endpoints: Option<u64>,
     /// Slots with a document; none when it has no slots.
-    pub ok: Option<i64>,
+    pub ok: Option<u64>,
     /// Slots without one.
-    pub failed: Option<i64>,
+    pub failed: Option<u64>,
 }
 
 impl Round {
-    /// From a row of the view `rounds`.
-    pub fn from_row(row: &NamedRow<'_>) -> Self {
+    /// As it is stored.
+    pub fn stored(round: StoredRound) -> Self {
+        let moment = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
         Self {
-            round_id: whole(row.get("round_id")).unwrap_or_default(),
-            job: text(row.get("job")).unwrap_or_default(),
-            due_at: text(row.get("due_at")),
-            started_at: text(row.get("started_at")),
-            finished_at: text(row.get("finished_at")),
-            status: text(row.get("status")).unwrap_or_default(),
-            cause: text(row.get("cause")),
-            covers: whole(row.get("covers")).unwrap_or(1),
-            endpoints: whole(row.get("endpoints")),
-            ok: whole(row.get("ok")),
-            failed: whole(row.get("failed")),
+            round_id: round.id.0,
+            job: round.job,
+            due_at: round.due.to_string(),
+            started_at: moment(round.started),
+            finished_at: moment(round.finished),
+            status: round.status,
+            cause: round.cause,
+            covers: round.covers,
+            endpoints: round.endpoints,
+            ok: round.ok,
+            failed: round.failed,
         }
     }
 
     /// As the file will show it.
     pub fn of(round: &ClosedRound) -> Self {
         let (begin, slots, ok) = (&round.begin, round.slots.len(), round.ok());
-        let count = |count| i64::try_from(count).ok();
+        let count = |count| u64::try_from(count).ok();
         Self {
             round_id: begin.id.0,
             job: begin.layout.job.to_string(),
-            due_at: Some(begin.due.to_string()),
+            due_at: begin.due.to_string(),
             started_at: Some(begin.started.to_string()),
             finished_at: Some(round.finished.to_string()),
             status: round.status.as_str().to_owned(),
@@ -136,11 +139,11 @@ pub fn slot(row: &NamedRow<'_>) -> Result<(Slot, Option<Box<RawValue>>), Problem
 }
 
 /// A text, or none.
-pub fn text(value: &Value) -> Option<String> {
+fn text(value: &Value) -> Option<String> {
     if let Value::Text(text) = value { Some(text.clone()) } else { None }
 }
 
 /// A whole number, or none.
-pub fn whole(value: &Value) -> Option<i64> {
+fn whole(value: &Value) -> Option<i64> {
     if let Value::Integer(number) = value { Some(*number) } else { None }
 }

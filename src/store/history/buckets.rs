@@ -103,7 +103,7 @@ impl Every {
         if length < DAY {
             return Ok(Self(Length::Elapsed(length)));
         }
-        let whole = length.as_secs() % DAY.as_secs() == 0 && length.subsec_nanos() == 0;
+        let whole = length.as_secs().is_multiple_of(DAY.as_secs()) && length.subsec_nanos() == 0;
         let days = u32::try_from(length.as_secs() / DAY.as_secs()).ok().filter(|&days| whole && days <= 366);
         days.map(|days| Self(Length::Days(days))).ok_or("over a day only whole days, up to 366days")
     }

@@ -1,5 +1,12 @@
 //! Buckets against a model that keeps everything and looks at it afterwards.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small figures"
+)]
+
 use proptest::prelude::*;
 
 use super::*;

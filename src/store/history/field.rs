@@ -62,7 +62,7 @@ impl Field {
     }
 }
 
-impl<'t> Found<'t> {
+impl Found<'_> {
     /// The JSON text of the value, if there is one.
     #[must_use]
     pub fn value(&self) -> Option<&str> {

@@ -1,6 +1,7 @@
 //! Observations between two moments, streamed in the order of their dues: the only place that knows how slots are kept.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -122,8 +123,8 @@ impl Reader {
                 Some(_) => None,
                 None => Some(names.of(connection, row.get(2)?)?),
             };
-            let named = names.and_then(|names| names.get(usize::try_from(place.position).ok()?));
-            let endpoint = wanted.endpoint.or(named.map(String::as_str)).unwrap_or_default();
+            let by_layout = names.and_then(|names| names.get(usize::try_from(place.position).ok()?));
+            let endpoint = wanted.endpoint.or(by_layout.map(String::as_str)).unwrap_or_default();
             Ok(visit(&observation(row, place, endpoint)?))
         })
     }
@@ -138,6 +139,18 @@ impl Reader {
         mut visit: impl FnMut(DocumentAt<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Place>, StoreError> {
         self.walk(wanted, "", |_, place, row| Ok(visit(DocumentAt { place, body: body(row)? })))
+    }
+
+    /// How many slots the rounds of `job` in `span` have.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time.
+    pub fn slot_count(&self, job: &str, span: Span) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(ok + failed), 0) FROM round
+             WHERE job_id = (SELECT job_id FROM job WHERE name = ?1) AND due_at >= ?2 AND due_at < ?3";
+        let [from, until] = span.bounds();
+        let count = |row: &Row<'_>| Ok(row.get::<_, i64>(0)?.unsigned_abs());
+        self.in_time(|| self.connection.query_row(sql, (job, from, until), count))
     }
 
     /// The ledger of `job` in `span`: at most `most` entries, in the order of dues.
@@ -201,17 +214,21 @@ impl Span {
 
 /// The round drives, each slot is then a seek by its key; without CROSS JOIN the planner would scan all slots.
 fn sql(columns: &str, one_endpoint: bool) -> String {
-    let join = if one_endpoint {
-        "CROSS JOIN layout_slot l ON l.endpoint_id = ?6 AND l.layout_id = r.layout_id
-         CROSS JOIN slot s ON s.round_id = r.round_id AND s.position = l.position"
+    // Of one endpoint a round has one slot: to be told so spares the sorter.
+    let (join, within) = if one_endpoint {
+        (
+            "CROSS JOIN layout_slot l ON l.endpoint_id = ?6 AND l.layout_id = r.layout_id
+         CROSS JOIN slot s ON s.round_id = r.round_id AND s.position = l.position",
+            "",
+        )
     } else {
-        "CROSS JOIN slot s ON s.round_id = r.round_id"
+        ("CROSS JOIN slot s ON s.round_id = r.round_id", ", s.position")
     };
     format!(
         "SELECT {PLACE_AND_BODY}{columns} FROM round r {join}
          WHERE r.job_id = ?1 AND r.due_at >= ?2 AND r.due_at < ?3
              AND (r.due_at > ?2 OR (r.round_id, s.position) > (?4, ?5))
-         ORDER BY r.due_at, r.round_id, s.position"
+         ORDER BY r.due_at, r.round_id{within}"
     )
 }
 
@@ -265,12 +282,11 @@ pub(super) struct EndpointNames(HashMap<i64, Vec<String>>);
 impl EndpointNames {
     /// The names of a layout's endpoints, in order.
     pub(super) fn of(&mut self, connection: &Connection, layout: i64) -> rusqlite::Result<&[String]> {
-        if !self.0.contains_key(&layout) {
+        if let Entry::Vacant(unknown) = self.0.entry(layout) {
             let sql = "SELECT e.name FROM layout_slot l JOIN endpoint e USING (endpoint_id) WHERE l.layout_id = ?1
                        ORDER BY l.position";
-            let names =
-                connection.prepare_cached(sql)?.query_map([layout], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            self.0.insert(layout, names);
+            let mut statement = connection.prepare_cached(sql)?;
+            unknown.insert(statement.query_map([layout], |row| row.get(0))?.collect::<Result<_, _>>()?);
         }
         Ok(self.0.get(&layout).map(Vec::as_slice).unwrap_or_default())
     }

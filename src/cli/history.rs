@@ -1,0 +1,258 @@
+//! `gatherd history`: documents, or one value of them, over time.
+
+use std::io::{Write, stderr, stdout};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::Utc;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap_complete::engine::ArgValueCandidates;
+
+use super::args::positive_duration;
+use super::exit::{Failure, NO, usage};
+use super::names;
+use super::plot::{self, Series};
+use super::query::{AnswerArgs, SpanArgs, known_endpoint};
+use super::rows::{self, Sink};
+use super::sheet::{Cell, Sheet};
+use crate::store::history::{Aggregate, Bucket, Buckets, Every, Field, Fill, Found, Observation, Selection, Span};
+use crate::store::read::Reader;
+
+/// More values than any picture shows.
+const MOST_POINTS: usize = 2_000_000;
+/// More ledger entries than any picture shows.
+const MOST_GAPS: u32 = 100_000;
+
+/// `gatherd history`.
+#[derive(Debug, clap::Args)]
+pub struct HistoryArgs {
+    /// The job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
+    pub job: String,
+    /// The endpoint's name
+    #[arg(add = ArgValueCandidates::new(names::endpoints))]
+    pub endpoint: String,
+    /// One value of each document: a JSON Pointer such as /users/0/name, or a jq expression; failed slots are null
+    #[arg(long, value_name = "POINTER|JQ", allow_hyphen_values = true)]
+    pub field: Option<String>,
+    /// Put values together by stretches of time such as 15m, 1h or 1day; days are those of the zone
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    pub every: Option<Duration>,
+    /// What is made of the numbers of a stretch [default: avg of --field, else count]
+    #[arg(long, value_name = "HOW", requires = "every", value_parser = words::<Aggregate>(Aggregate::ALL.iter().map(|word| word.as_str())))]
+    pub agg: Option<Aggregate>,
+    /// What stands for a stretch without numbers: nothing, the last value, or not even a row
+    #[arg(long, value_name = "WITH", requires = "every", default_value = "null", value_parser = words::<Fill>(Fill::ALL.iter().map(|word| word.as_str())))]
+    pub fill: Fill,
+    /// Draw the values in the terminal; gaps are where slots failed or rounds are missing
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    pub plot: bool,
+    /// Draw the values into this file, as SVG
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
+    pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub span: SpanArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub answer: AnswerArgs,
+}
+
+/// Reads one of `words`, which help and completion list.
+fn words<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words.collect::<Vec<_>>()).try_map(|word| word.parse::<T>())
+}
+
+/// What is asked.
+struct Question<'a> {
+    args: &'a HistoryArgs,
+    field: Option<Field>,
+    wanted: Selection<'a>,
+}
+
+pub fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
+    let field = args.field.as_deref().map(Field::parse).transpose();
+    let field = field.map_err(|error| usage(format!("--field: {error}")))?;
+    let span = args.span.span(args.answer.utc)?;
+    let reader = args.answer.open()?;
+    known_endpoint(&reader, &args.job, &args.endpoint)?;
+    let wanted = Selection { job: &args.job, endpoint: Some(&args.endpoint), span, after: None };
+    let question = Question { args, field, wanted };
+    match (args.plot || args.svg.is_some(), args.every) {
+        (true, _) => question.draw(&reader)?,
+        (false, Some(_)) => question.print_buckets(&reader)?,
+        (false, None) => question.print(&reader)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Question<'_> {
+    fn print(&self, reader: &Reader) -> anyhow::Result<()> {
+        let columns = match self.field {
+            Some(_) => vec!["due_at", "round_id", "value", "outcome", "detail"],
+            None => vec!["due_at", "round_id", "outcome", "http_status", "attempts", "elapsed_ms", "body", "detail"],
+        };
+        let sheet = Sheet::new(Vec::new(), self.args.answer.form(), columns)?;
+        let mut printer = Printer { sheet, field: self.field.as_ref() };
+        rows::send(reader, &self.wanted, &mut printer)?;
+        rows::print_rest(printer.sheet)
+    }
+
+    fn print_buckets(&self, reader: &Reader) -> anyhow::Result<()> {
+        let columns = vec!["from", "until", "value", "values", "slots", "failed"];
+        let mut sheet = Sheet::new(Vec::new(), self.args.answer.form(), columns)?;
+        let mut written = Ok(());
+        self.buckets(reader, |bucket| {
+            written = sheet.row(&[
+                Cell::Moment(bucket.from),
+                Cell::Moment(bucket.until),
+                Cell::json(bucket.value.as_deref()),
+                Cell::count(bucket.values),
+                Cell::count(bucket.slots),
+                Cell::count(bucket.failed),
+            ]);
+            if written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        written?;
+        rows::print_rest(sheet)
+    }
+
+    /// Hands out bucket after bucket. Those at the ends of a stretch that was named are there even when nothing ran.
+    fn buckets(&self, reader: &Reader, mut take: impl FnMut(Bucket) -> ControlFlow<()>) -> anyhow::Result<()> {
+        let every = self.args.every.unwrap_or(Duration::from_hours(1));
+        let every = Every::new(every).map_err(|problem| usage(format!("--every: {problem}")))?;
+        let aggregate = match (self.args.agg, &self.field) {
+            (Some(aggregate), Some(_)) => aggregate,
+            (None, Some(_)) => Aggregate::Avg,
+            (None | Some(Aggregate::Count), None) => Aggregate::Count,
+            (Some(aggregate), None) => return Err(usage(format!("--agg {aggregate} wants a --field; count does not"))),
+        };
+        let mut buckets = Buckets::new(every, self.args.answer.zone(), aggregate, self.args.fill);
+        let Span { from, until } = self.wanted.span;
+        if let Some(from) = from {
+            buckets = buckets.beginning_at(from);
+        }
+        reader.documents(&self.wanted, |document| {
+            let found = document.body.map(|body| self.field.as_ref().map(|field| field.find(body)));
+            let value = match &found {
+                Some(Some(found)) => found.value(),
+                // Without a field it is documents that are counted.
+                Some(None) => Some("1"),
+                None => None,
+            };
+            buckets.add(document.place.due, document.body.is_some(), value, &mut take)
+        })?;
+        let now = Utc::now().into();
+        // Nothing is missing of what is still to come.
+        let end = until.or(from.map(|_| now)).map(|until| until.min(now));
+        let _ = buckets.finish(end, take);
+        Ok(())
+    }
+
+    fn draw(&self, reader: &Reader) -> anyhow::Result<()> {
+        if self.field.is_none() && self.args.every.is_none() {
+            return Err(usage("a plot wants a --field, or --every for how many documents there are"));
+        }
+        let series = if self.args.every.is_some() { self.series_of_buckets(reader)? } else { self.series(reader)? };
+        let args = self.args;
+        if series.runs.is_empty() {
+            let message = format!("no number to draw of {:?} in job {:?}", args.endpoint, args.job);
+            return Err(Failure { message, code: NO }.into());
+        }
+        let title = [Some(args.endpoint.as_str()), args.field.as_deref()];
+        let title = title.into_iter().flatten().collect::<Vec<_>>().join("  ");
+        if args.plot {
+            stdout().lock().write_all(plot::in_terminal(&series, &title, args.answer.utc).as_bytes())?;
+        }
+        if let Some(path) = &args.svg {
+            plot::into_svg(&series, &title, args.answer.utc, path)?;
+            writeln!(stderr(), "{}: {} values", path.display(), series.values())?;
+        }
+        Ok(())
+    }
+
+    fn series_of_buckets(&self, reader: &Reader) -> anyhow::Result<Series> {
+        let mut series = Series::default();
+        let mut before = None;
+        self.buckets(reader, |bucket| {
+            if before.replace(bucket.until).is_some_and(|until| until != bucket.from) {
+                series.interrupt();
+            }
+            add(&mut series, bucket.from, bucket.value.as_deref())
+        })?;
+        self.whole(series)
+    }
+
+    fn series(&self, reader: &Reader) -> anyhow::Result<Series> {
+        let gaps = reader.gaps(self.wanted.job, self.wanted.span, MOST_GAPS)?;
+        let mut gaps = gaps.into_iter().peekable();
+        let mut series = Series::default();
+        reader.documents(&self.wanted, |document| {
+            if gaps.next_if(|gap| gap.first_due < document.place.due).is_some() {
+                while gaps.next_if(|gap| gap.first_due < document.place.due).is_some() {}
+                series.interrupt();
+            }
+            let found = document.body.and_then(|body| self.field.as_ref().map(|field| field.find(body)));
+            add(&mut series, document.place.due, found.as_ref().and_then(Found::value))
+        })?;
+        self.whole(series)
+    }
+
+    fn whole(&self, series: Series) -> anyhow::Result<Series> {
+        if series.values() < MOST_POINTS {
+            return Ok(series);
+        }
+        let longer = if self.args.every.is_some() { "a longer --every" } else { "--every" };
+        Err(usage(format!("too many values for a picture: add {longer}, or a shorter stretch by --since and --until")))
+    }
+}
+
+fn add(series: &mut Series, at: crate::model::Timestamp, value: Option<&str>) -> ControlFlow<()> {
+    match value.and_then(|value| value.parse::<f64>().ok()).filter(|value| value.is_finite()) {
+        Some(value) => series.add(at, value),
+        None => series.interrupt(),
+    }
+    if series.values() < MOST_POINTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+/// Prints observations row by row.
+struct Printer<'a> {
+    sheet: Sheet<Vec<u8>>,
+    field: Option<&'a Field>,
+}
+
+impl Sink for Printer<'_> {
+    fn take(&mut self, observation: &Observation<'_>) -> anyhow::Result<()> {
+        let (due, round) = (Cell::Moment(observation.place.due), Cell::Integer(observation.place.round.0));
+        let outcome = Cell::Text(observation.outcome);
+        let Some(field) = self.field else {
+            return Ok(self.sheet.row(&[
+                due,
+                round,
+                outcome,
+                observation.http_status.map_or(Cell::Null, Cell::count),
+                Cell::count(observation.attempts),
+                Cell::milliseconds(observation.elapsed),
+                Cell::json(observation.body),
+                Cell::text(observation.detail),
+            ])?);
+        };
+        let found = observation.body.map(|body| field.find(body));
+        let note = if let Some(Found::Nothing(Some(note))) = &found { Some(note.as_str()) } else { None };
+        let value = Cell::json(found.as_ref().and_then(Found::value));
+        Ok(self.sheet.row(&[due, round, value, outcome, Cell::text(observation.detail.or(note))])?)
+    }
+
+    fn is_full(&self) -> bool {
+        rows::is_full(&self.sheet)
+    }
+
+    fn hand_on(&mut self) -> anyhow::Result<()> {
+        rows::print(&mut self.sheet)
+    }
+}

@@ -1,0 +1,259 @@
+//! `gatherd plan`: what the config will ask of hosts and of the disk.
+
+use std::collections::BTreeMap;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use chrono::{SecondsFormat, Utc};
+
+use super::check::secrets;
+use super::output::moment;
+use super::sheet::{Cell, Form, Sheet};
+use crate::config::{Job, Settings};
+use crate::model::Timestamp;
+use crate::store::read::Reader;
+
+/// So many dues are shown, and so many on each side of a change of the clock.
+const DUES: usize = 3;
+const DAY: Duration = Duration::from_hours(24);
+/// What a year's and a day's figures are counted over.
+const YEAR: Duration = Duration::from_hours(24 * 365);
+/// What a slot takes beside its document, and a round beside its slots, in bytes: as measured.
+const SLOT_BYTES: u64 = 50;
+const ROUND_BYTES: u64 = 120;
+
+/// `gatherd plan`.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// The config file
+    #[arg(long, default_value = "config.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print a JSON object a line, with times in UTC
+    #[arg(long)]
+    pub json: bool,
+    /// Print comma-separated values (RFC 4180) with a head, with times in UTC
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Show times in UTC instead of local ones
+    #[arg(long)]
+    pub utc: bool,
+}
+
+/// What is known of a job.
+struct JobPlan<'a> {
+    job: &'a Job,
+    dues: Vec<Timestamp>,
+    /// The next change of its clock, and the dues around it.
+    change: Option<(Timestamp, Vec<Timestamp>)>,
+    dues_a_year: u64,
+    /// `None` when no document is there to be measured.
+    bytes_a_year: Option<u64>,
+}
+
+/// What is asked of a host.
+#[derive(Default)]
+struct HostPlan {
+    requests_a_day: u64,
+    /// The longest of all `rate`s that are set for it, as time between two.
+    rate: Option<Duration>,
+}
+
+pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(&args.config)?;
+    let now = Timestamp::from(Utc::now());
+    let reader = settings.database.exists().then(|| Reader::open(&settings.database, Duration::from_secs(30)));
+    let reader = reader.transpose()?;
+    let jobs = settings.jobs.iter().map(|job| JobPlan::new(job, now, reader.as_ref()));
+    let jobs = jobs.collect::<anyhow::Result<Vec<_>>>()?;
+    let hosts = hosts(&jobs);
+    let missing: Vec<String> = secrets(&settings)
+        .into_iter()
+        .filter_map(|named| named.source.read(settings.folder()).err())
+        .map(|error| format!("{:#}", anyhow::Error::from(error)))
+        .collect();
+    match (args.json, args.csv) {
+        (true, _) => rows(&jobs, &hosts, &missing, Form::Json)?,
+        (_, true) => rows(&jobs, &hosts, &missing, Form::Csv)?,
+        _ => text(&jobs, &hosts, &missing, args.utc)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl<'a> JobPlan<'a> {
+    fn new(job: &'a Job, now: Timestamp, reader: Option<&Reader>) -> anyhow::Result<Self> {
+        let change =
+            job.cadence.next_clock_change(now, now.plus(YEAR)).map(|change| (change, around(job, now, change)));
+        let dues_a_year = job.cadence.dues_between(now, now.plus(YEAR)).map_or(0, |dues| dues.count);
+        let sizes = reader.map(|reader| reader.document_bytes(job.name.as_str())).transpose()?.flatten();
+        let bytes_a_year = sizes.map(|(bytes, documents)| {
+            // As if all succeeded: an endpoint that fails now will not always.
+            let slots = job.endpoints.len() as u64;
+            let each_round = bytes * slots / documents.max(1) + slots * SLOT_BYTES + ROUND_BYTES;
+            each_round.saturating_mul(dues_a_year)
+        });
+        Ok(Self { job, dues: following(job, now).take(DUES).collect(), change, dues_a_year, bytes_a_year })
+    }
+
+    /// What stays on the disk when rounds older than `retain` have gone.
+    fn bytes_kept(&self) -> Option<u64> {
+        let retain = self.job.retain.filter(|retain| *retain < YEAR)?;
+        let kept = u128::from(self.bytes_a_year?) * u128::from(retain.as_secs()) / u128::from(YEAR.as_secs());
+        u64::try_from(kept).ok()
+    }
+}
+
+fn following(job: &Job, after: Timestamp) -> impl Iterator<Item = Timestamp> {
+    std::iter::successors(job.cadence.next_after(after), |&due| job.cadence.next_after(due))
+}
+
+/// The last dues before `change` and the first from it on.
+fn around(job: &Job, now: Timestamp, change: Timestamp) -> Vec<Timestamp> {
+    // From far enough before it that a few dues fit between, but not so far that they are walked by the thousand.
+    let mut span = Duration::from_mins(1);
+    let before = loop {
+        let begin = change.minus(span).max(now);
+        let before: Vec<Timestamp> = following(job, begin).take_while(|due| *due < change).collect();
+        if before.len() >= DUES || begin == now {
+            break before;
+        }
+        span *= 4;
+    };
+    let after = following(job, change.minus(Duration::from_micros(1))).take(DUES);
+    before[before.len().saturating_sub(DUES)..].iter().copied().chain(after).collect()
+}
+
+fn hosts(jobs: &[JobPlan<'_>]) -> BTreeMap<String, HostPlan> {
+    let mut hosts = BTreeMap::<String, (u64, Option<Duration>)>::new();
+    for plan in jobs {
+        for endpoint in &plan.job.endpoints {
+            let (a_year, rate) = hosts.entry(endpoint.host.to_string()).or_default();
+            *a_year += plan.dues_a_year;
+            *rate = (*rate).max(endpoint.request.rate);
+        }
+    }
+    let plans = hosts.into_iter().map(|(host, (a_year, rate))| {
+        (host, HostPlan { requests_a_day: a_year.div_ceil(YEAR.as_secs() / DAY.as_secs()), rate })
+    });
+    plans.collect()
+}
+
+impl HostPlan {
+    fn allowed_a_day(&self) -> Option<u64> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate is at most a million a second"
+        )]
+        self.rate.map(|rate| (DAY.as_secs_f64() / rate.as_secs_f64()).round() as u64)
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.allowed_a_day().is_some_and(|allowed| self.requests_a_day > allowed)
+    }
+}
+
+fn text(jobs: &[JobPlan<'_>], hosts: &BTreeMap<String, HostPlan>, missing: &[String], utc: bool) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    let shown = |dues: &[Timestamp]| dues.iter().map(|due| moment(*due, utc)).collect::<Vec<_>>().join(", ");
+    for plan in jobs {
+        let job = plan.job;
+        writeln!(out, "job {:?}  {}", job.name.as_str(), job.cadence_text)?;
+        writeln!(out, "  due           {}", shown(&plan.dues))?;
+        if let Some((change, dues)) = &plan.change {
+            let there = |moment: &Timestamp| on_its_clock(job, *moment, utc);
+            let dues: Vec<String> = dues.iter().map(there).collect();
+            writeln!(out, "  clock change  {}: due {}", there(change), dues.join(", "))?;
+        }
+        let size = match plan.bytes_a_year {
+            Some(bytes) => format!("{} a year, as documents are now", ByteSize(bytes)),
+            None => "not known before a round is stored".to_owned(),
+        };
+        let kept = plan.bytes_kept().map(|bytes| format!("; {} stay, by its `retain`", ByteSize(bytes)));
+        writeln!(out, "  size          {size}{}\n", kept.unwrap_or_default())?;
+    }
+    writeln!(out, "requests a day, without retries and further pages")?;
+    for (host, plan) in hosts {
+        let rate = match plan.allowed_a_day() {
+            Some(allowed) if plan.is_too_much() => format!("  TOO MANY for its `rate`: {allowed}"),
+            Some(allowed) => format!("  of {allowed} by its `rate`"),
+            None => String::new(),
+        };
+        writeln!(out, "  {:>9}  {host}{rate}", plan.requests_a_day)?;
+    }
+    if !missing.is_empty() {
+        writeln!(out, "\nsecrets")?;
+    }
+    for secret in missing {
+        writeln!(out, "  MISSING  {secret}")?;
+    }
+    Ok(())
+}
+
+/// A moment as the clock shows it that the job goes by: what a change of it does is seen there.
+fn on_its_clock(job: &Job, at: Timestamp, utc: bool) -> String {
+    match (job.cadence.zone().filter(|_| !utc), at.to_utc()) {
+        (Some(zone), Some(at)) => {
+            at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false).replacen('T', " ", 1)
+        }
+        _ => moment(at, utc),
+    }
+}
+
+/// One kind of row for all, so that programs read one table: what does not apply is empty.
+fn rows(
+    jobs: &[JobPlan<'_>],
+    hosts: &BTreeMap<String, HostPlan>,
+    missing: &[String],
+    form: Form,
+) -> anyhow::Result<()> {
+    let columns = vec![
+        "kind",
+        "name",
+        "cadence",
+        "dues",
+        "clock_change",
+        "dues_around_it",
+        "dues_a_year",
+        "bytes_a_year",
+        "bytes_kept",
+        "requests_a_day",
+        "allowed_a_day",
+    ];
+    let width = columns.len();
+    let mut sheet = Sheet::new(stdout().lock(), form, columns)?;
+    let list = |dues: &[Timestamp]| serde_json::to_string(&dues.iter().map(ToString::to_string).collect::<Vec<_>>());
+    for plan in jobs {
+        let dues = list(&plan.dues)?;
+        let around = plan.change.as_ref().map(|(_, dues)| list(dues)).transpose()?;
+        sheet.row(&[
+            Cell::Text("job"),
+            Cell::Text(plan.job.name.as_str()),
+            Cell::Text(&plan.job.cadence_text),
+            Cell::Json(&dues),
+            plan.change.as_ref().map_or(Cell::Null, |(change, _)| Cell::Moment(*change)),
+            Cell::json(around.as_deref()),
+            Cell::count(plan.dues_a_year),
+            plan.bytes_a_year.map_or(Cell::Null, Cell::count),
+            plan.bytes_kept().map_or(Cell::Null, Cell::count),
+            Cell::Null,
+            Cell::Null,
+        ])?;
+    }
+    for (host, plan) in hosts {
+        let mut cells = vec![Cell::Null; width];
+        (cells[0], cells[1]) = (Cell::Text("host"), Cell::Text(host));
+        cells[width - 2] = Cell::count(plan.requests_a_day);
+        cells[width - 1] = plan.allowed_a_day().map_or(Cell::Null, Cell::count);
+        sheet.row(&cells)?;
+    }
+    for secret in missing {
+        let mut cells = vec![Cell::Null; width];
+        (cells[0], cells[1]) = (Cell::Text("missing secret"), Cell::Text(secret));
+        sheet.row(&cells)?;
+    }
+    drop(sheet.finish()?);
+    Ok(())
+}

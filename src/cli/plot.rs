@@ -1,0 +1,267 @@
+//! Values over time as a picture, in the terminal or as SVG. Where there is no value there is no line.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use chrono::{DateTime, Local, Utc};
+use plotters::prelude::{
+    ChartBuilder, Circle, EmptyElement, IntoDrawingArea, IntoFont, LineSeries, PointSeries, RGBColor, SVGBackend,
+    ShapeStyle, WHITE,
+};
+use textplots::{Chart, Plot, Shape};
+
+use super::output::terminal_width;
+use crate::model::Timestamp;
+
+/// Where nobody sees a terminal, in characters.
+const WIDTH: usize = 80;
+/// Less than that is not drawn, in characters: the library refuses.
+const NARROWEST: usize = 16;
+/// In lines.
+const HEIGHT: u32 = 15;
+/// Dots of a character in Braille.
+const DOTS: (u32, u32) = (2, 4);
+const SVG_SIZE: (u32, u32) = (1_000, 400);
+const BLUE: RGBColor = RGBColor(31, 97, 173);
+
+/// Values in the order of time, and where they are interrupted.
+#[derive(Debug, Default)]
+pub struct Series {
+    /// Values that follow each other without a gap.
+    pub runs: Vec<Vec<(Timestamp, f64)>>,
+    interrupted: bool,
+    values: usize,
+}
+
+impl Series {
+    /// Adds a value, which is later than all others.
+    pub fn add(&mut self, at: Timestamp, value: f64) {
+        match self.runs.last_mut() {
+            Some(run) if !self.interrupted => run.push((at, value)),
+            _ => self.runs.push(vec![(at, value)]),
+        }
+        self.interrupted = false;
+        self.values += 1;
+    }
+
+    /// The next value does not follow the one before it.
+    pub fn interrupt(&mut self) {
+        self.interrupted = true;
+    }
+
+    /// How many values there are.
+    pub fn values(&self) -> usize {
+        self.values
+    }
+
+    fn bounds(&self) -> Bounds {
+        let times = || self.runs.iter().flatten().map(|(at, _)| at.as_micros());
+        let values = || self.runs.iter().flatten().map(|&(_, value)| value);
+        let (mut low, mut high) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
+        if low >= high {
+            let room = if low == 0.0 { 1.0 } else { low.abs() * 0.01 };
+            (low, high) = (low - room, high + room);
+        }
+        let (first, last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+        Bounds { first, last: last.max(first.saturating_add(1)), low, high }
+    }
+}
+
+/// What a picture shows.
+struct Bounds {
+    first: i64,
+    last: i64,
+    low: f64,
+    high: f64,
+}
+
+impl Bounds {
+    /// Both between 0 and 1.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a place in a picture")]
+    fn place(&self, (at, value): (Timestamp, f64)) -> (f32, f32) {
+        let x = (at.as_micros() - self.first) as f64 / (self.last - self.first) as f64;
+        // Halves, because their difference may be beyond the numbers.
+        let y = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
+        (x as f32, y as f32)
+    }
+}
+
+/// What values are divided by before they are drawn: the library looks for round labels without end where values are
+/// very large, very small, or hardly different.
+struct Scale {
+    middle: f64,
+    size: f64,
+}
+
+impl Scale {
+    fn of(bounds: &Bounds) -> Self {
+        let size = bounds.high / 2.0 - bounds.low / 2.0;
+        let usual = (1e-9..1e15).contains(&size) && size > 1e-9 * (bounds.high.abs() / 2.0 + bounds.low.abs() / 2.0);
+        if usual {
+            return Self { middle: 0.0, size: 1.0 };
+        }
+        Self { middle: bounds.high / 2.0 + bounds.low / 2.0, size }
+    }
+
+    fn to(&self, value: f64) -> f64 {
+        (value / self.size) - (self.middle / self.size)
+    }
+
+    fn from(&self, value: f64) -> f64 {
+        value * self.size + self.middle
+    }
+}
+
+/// The picture in characters, as wide as the terminal.
+pub fn in_terminal(series: &Series, title: &str, utc: bool) -> String {
+    drawn(series, title, utc, terminal_width().unwrap_or(WIDTH))
+}
+
+fn drawn(series: &Series, title: &str, utc: bool, width: usize) -> String {
+    let bounds = series.bounds();
+    let lines = f64::from(HEIGHT - 1);
+    let value = |line: u32| {
+        let below = f64::from(line) / lines;
+        bounds.high * (1.0 - below) + bounds.low * below
+    };
+    let between = bounds.high / 2.0 - bounds.low / 2.0;
+    let labels: Vec<String> =
+        (0..HEIGHT).map(|line| if line % 7 == 0 { label(value(line), between) } else { String::new() }).collect();
+    let margin = labels.iter().map(String::len).max().unwrap_or_default();
+    let columns = width.saturating_sub(margin + 2).max(NARROWEST);
+    let dots = u32::try_from(columns).unwrap_or(u32::MAX / 4) * DOTS.0;
+    let mut chart = Chart::new_with_y_range(dots - 1, HEIGHT * DOTS.1 - 1, 0.0, 1.0, 0.0, 1.0);
+    let runs: Vec<Vec<(f32, f32)>> =
+        series.runs.iter().map(|run| run.iter().map(|&point| bounds.place(point)).collect()).collect();
+    let shape = |run: &'_ Vec<(f32, f32)>| run.len() > 1;
+    let shapes: Vec<Shape<'_>> =
+        runs.iter().map(|run| if shape(run) { Shape::Lines(run) } else { Shape::Points(run) }).collect();
+    let mut drawing = &mut chart;
+    for shape in &shapes {
+        drawing = drawing.lineplot(shape);
+    }
+    drawing.figures();
+    let mut text = format!("{:margin$}  {title}\n", "");
+    for (line, label) in drawing.frame().lines().zip(&labels) {
+        let line: String = line.chars().take(columns).collect();
+        let _ = writeln!(text, "{label:>margin$} │{}", line.trim_end());
+    }
+    let ends = [bounds.first, bounds.last].map(|at| time_label(at, bounds.last - bounds.first, utc));
+    let between = columns.saturating_sub(ends[0].len() + ends[1].len());
+    let _ = writeln!(text, "{:margin$} └{}", "", "─".repeat(columns));
+    let _ = writeln!(text, "{:margin$}  {}{:between$}{}", "", ends[0], "", ends[1]);
+    text
+}
+
+/// Draws the picture into the file at `path`.
+pub fn into_svg(series: &Series, title: &str, utc: bool, path: &Path) -> anyhow::Result<()> {
+    let mut picture = String::new();
+    draw_svg(series, title, utc, &mut picture).map_err(|error| anyhow!("the picture cannot be drawn: {error}"))?;
+    std::fs::write(path, picture).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn draw_svg(series: &Series, title: &str, utc: bool, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+    let bounds = series.bounds();
+    let span = bounds.last - bounds.first;
+    let scale = Scale::of(&bounds);
+    let root = SVGBackend::with_string(picture, SVG_SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, ("sans-serif", 18).into_font())
+        .margin(12)
+        .x_label_area_size(32)
+        .y_label_area_size(90)
+        .build_cartesian_2d(bounds.first..bounds.last, scale.to(bounds.low)..scale.to(bounds.high))?;
+    let times = |at: &i64| time_label(*at, span, utc);
+    let values = |value: &f64| label(scale.from(*value), (bounds.high / 8.0) - (bounds.low / 8.0));
+    chart.configure_mesh().x_labels(6).y_labels(8).x_label_formatter(&times).y_label_formatter(&values).draw()?;
+    let style = ShapeStyle { color: BLUE.into(), filled: true, stroke_width: 1 };
+    for run in &series.runs {
+        let points = run.iter().map(|&(at, value)| (at.as_micros(), scale.to(value)));
+        match run.as_slice() {
+            // A value alone has no line to be seen by.
+            [_] => chart.draw_series(PointSeries::of_element(points, 2, style, &|at, size, style| {
+                EmptyElement::at(at) + Circle::new((0, 0), size, style)
+            }))?,
+            _ => chart.draw_series(LineSeries::new(points, style))?,
+        };
+    }
+    root.present()?;
+    Ok(())
+}
+
+/// A value, with so many digits that those a step away read otherwise.
+fn label(value: f64, step: f64) -> String {
+    let size = value.abs();
+    if size >= 1e15 || (size > 0.0 && size < 1e-4) {
+        return format!("{value:.3e}");
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 8")]
+    let digits = (1.0 - step.abs().log10().floor()).clamp(0.0, 8.0) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A time, as exact as the `span` of the picture makes useful.
+fn time_label(at: i64, span: i64, utc: bool) -> String {
+    const HOUR: i64 = 3_600_000_000;
+    let form = if span <= HOUR { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+    let Some(at) = Timestamp::from_micros(at).to_utc() else { return String::new() };
+    let at: DateTime<Utc> = at;
+    if utc { at.format(form).to_string() } else { at.with_timezone(&Local).format(form).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series() -> Series {
+        let mut series = Series::default();
+        for minute in 0..100_i32 {
+            if (40..60).contains(&minute) {
+                series.interrupt();
+                continue;
+            }
+            series.add(Timestamp::from_micros(i64::from(minute) * 60_000_000), f64::from(minute * 10));
+        }
+        series.interrupt();
+        series.add(Timestamp::from_micros(120 * 60_000_000), 500.0);
+        series
+    }
+
+    #[test]
+    fn a_gap_in_the_values_is_a_gap_in_the_picture() {
+        let series = series();
+        assert_eq!(series.runs.iter().map(Vec::len).collect::<Vec<_>>(), [40, 40, 1]);
+        let text = drawn(&series, "users", true, 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("990 │") && text.contains("  0 │"), "{text}");
+        assert!(text.contains("1970-01-01 00:00") && text.ends_with("1970-01-01 02:00\n"), "{text}");
+        // Nothing is drawn between the minutes 40 and 60, a third to a half of the way.
+        let middle = text
+            .lines()
+            .filter_map(|line| line.split_once('│'))
+            .map(|(_, drawn)| drawn.chars().skip(25).take(7).filter(|&dots| dots != ' ' && dots != '\u{2800}').count());
+        assert_eq!(middle.sum::<usize>(), 0, "{text}");
+        let mut picture = String::new();
+        draw_svg(&series, "a < b", true, &mut picture).expect("drawn");
+        let lines = picture.lines().filter(|line| line.starts_with("<polyline") && line.contains("#0000FF"));
+        assert_eq!(lines.count(), 2, "{picture}");
+        assert!(picture.contains("a &lt; b") && picture.contains("<circle"), "{picture}");
+    }
+
+    #[test]
+    fn one_value_large_ones_and_equal_ones_are_drawn() {
+        for values in
+            [vec![1.0], vec![0.0, 0.0], vec![f64::MAX, f64::MIN], vec![1e-300, 2e-300], vec![148_210.0, 148_211.0]]
+        {
+            let mut series = Series::default();
+            for (minute, value) in (0..).zip(values) {
+                series.add(Timestamp::from_micros(minute * 60_000_000), value);
+            }
+            assert!(drawn(&series, "x", true, 40).lines().count() > 15);
+            draw_svg(&series, "x", true, &mut String::new()).expect("drawn");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `gatherd verify`: is all in the file that should be, and as it should be?
+
+use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
+
+use super::exit::NO;
+use super::sheet::{Cell, Form, Sheet};
+use super::source::FileArgs;
+use crate::config::{Job, Settings};
+use crate::model::Timestamp;
+use crate::store::read::Reader;
+use crate::store::verify::{DEADLINE, Handled, MOST_TOLD, Problem, Verified};
+
+/// `gatherd verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub source: FileArgs,
+}
+
+pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let reader = Reader::open(&args.source.path()?, DEADLINE)?;
+    let mut verified = Verified { problems: reader.verify_integrity()?, ..Verified::default() };
+    // What SQLite cannot read makes no sense to ask further.
+    if verified.problems.is_empty() {
+        verified.add(reader.verify_vectors()?);
+        verified.add(reader.verify_rollups()?);
+        if args.source.config.exists() && args.source.database.is_none() {
+            for job in &Settings::load(&args.source.config)?.jobs {
+                verified.problems.extend(gaps(job, &reader.handled_dues(job.name.as_str())?));
+            }
+        } else {
+            writeln!(stderr(), "without a config the ledger is not checked for gaps; --config names one")?;
+        }
+    }
+    let Verified { rounds, slots, hours, problems } = &verified;
+    let form = args.source.form();
+    if problems.is_empty() && matches!(form, Form::Table { .. }) {
+        writeln!(stdout(), "right: {rounds} rounds and ledger entries, {slots} slots, {hours} hours of rollups")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut sheet = Sheet::new(stdout().lock(), form, vec!["kind", "place", "problem"])?;
+    for Problem { kind, place, problem } in problems {
+        sheet.row(&[Cell::Text(kind), Cell::Text(place), Cell::Text(problem)])?;
+    }
+    drop(sheet.finish()?);
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { NO.into() })
+}
+
+/// The dues of `job` that are neither a round nor in the ledger. In the order of numbers: a clock that was set back is no
+/// gap. Where one distance comes twice in a row the job had another cadence then.
+fn gaps(job: &Job, handled: &[Handled]) -> Vec<Problem> {
+    let distance = |index: usize| {
+        let pair = index.checked_sub(1).and_then(|before| handled.get(before)).zip(handled.get(index));
+        pair.map(|(a, b)| b.first.as_micros() - a.last.as_micros())
+    };
+    let mut problems = Vec::new();
+    for (index, pair) in (1..).zip(handled.windows(2)) {
+        let [before, after] = pair else { continue };
+        let until = Timestamp::from_micros(after.first.as_micros() - 1);
+        let Some(dues) = job.cadence.dues_between(before.last, until) else { continue };
+        if distance(index) == distance(index - 1) || distance(index) == distance(index + 1) {
+            continue;
+        }
+        let place = format!("job {:?}, before round {}", job.name.as_str(), after.round_id);
+        let dues = if dues.count == 1 {
+            format!("the due {} is", dues.first)
+        } else {
+            format!("{} dues from {} to {} are", dues.count, dues.first, dues.last)
+        };
+        let cadence = &job.cadence_text;
+        let problem = format!("{dues} neither in a round nor in the ledger, if the cadence was `{cadence}` then");
+        problems.push(Problem { kind: "ledger", place, problem });
+        if problems.len() >= MOST_TOLD {
+            break;
+        }
+    }
+    problems
+}
