@@ -104,7 +104,7 @@ fn a_webhook_and_a_ping_that_hang_delay_no_round_and_not_the_end() {
     let daemon = home.start();
     daemon.wait_for_rounds("job", 25);
     let begun = Instant::now();
-    let untold = logged(daemon, "not told: the daemon stops");
+    let untold = logged(daemon, "not told: the daemon stops, or tells it no more");
     assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
     assert_eq!(untold.len(), 1, "{untold:#?}");
     assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status <> 'complete'"), 0);
@@ -128,6 +128,53 @@ fn a_message_that_is_refused_for_the_moment_is_sent_again() {
     assert_eq!(messages[0], messages[1]);
     assert!(messages[0]["text"].as_str().is_some_and(|text| text.contains("fails*\n")), "{}", messages[0]);
     daemon.stop();
+}
+
+/// Puts another config in the place of the one in use.
+fn reload(home: &Home, daemon: &Daemon, config: &str) {
+    home.configure(config);
+    daemon.signal("HUP");
+    daemon.wait_for("config reloaded");
+}
+
+#[test]
+fn a_webhook_that_a_reload_changes_gets_the_recovery_and_endpoints_that_are_gone_are_forgotten() {
+    let ((api, failing), before, after) = (api(), hook(), hook());
+    let urls = [api.url("/1"), api.url("/2")];
+    let notify = |hook: &Canned| format!("[[notify]]\nname = \"ops\"\nurl = {:?}\nafter = 1\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{}", job("", &urls), notify(&before)));
+    let daemon = home.start();
+    let first = wait_for(&before, 1).remove(0);
+    assert_eq!((&first["event"], &first["count"]), (&"failing".into(), &2.into()));
+    daemon.wait_for("told");
+    let jobs = job("", &urls[..1]);
+    reload(&home, &daemon, &format!("{jobs}{}", notify(&after)));
+    daemon.wait_for_rounds("job", 2);
+    failing.store(false, Ordering::Relaxed);
+    let message = wait_for(&after, 1).remove(0);
+    assert_eq!((&message["event"], &message["count"]), (&"recovered".into(), &1.into()), "nothing is repeated");
+    assert_eq!(message["endpoints"][0]["since"], first["endpoints"][0]["since"], "since when it failed is known");
+    daemon.wait_for("told");
+    reload(&home, &daemon, &jobs);
+    daemon.stop();
+    assert_eq!((before.requests().len(), after.requests().len()), (1, 1));
+    assert_eq!(home.number("SELECT (SELECT count(*) FROM incident) + (SELECT count(*) FROM told)"), 0, "all forgotten");
+}
+
+#[test]
+fn what_a_webhook_could_not_take_goes_to_the_one_that_a_reload_puts_in_its_place() {
+    let ((api, _failing), pings, after) = (api(), hook(), hook());
+    let before = canned::always(answer("503 Service Unavailable", "Retry-After: 3000\r\n", ""));
+    let notify = |hook: &Canned| format!("[[notify]]\nurl = {:?}\nafter = 1\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{}", job("", &[api.url("/1")]), notify(&before)));
+    let daemon = home.start();
+    until("a message", || !before.requests().is_empty());
+    let ping = format!("ping_url = {:?}", pings.url("/ping"));
+    reload(&home, &daemon, &format!("{}{}", job(&ping, &[api.url("/1")]), notify(&after)));
+    assert_eq!(wait_for(&after, 1).remove(0)["event"], "failing");
+    until("a ping", || !pings.requests().is_empty());
+    daemon.stop();
+    assert_eq!((before.requests().len(), after.requests().len()), (1, 1), "once");
 }
 
 #[test]

@@ -32,7 +32,7 @@ use self::vitals::Vitals;
 pub use crate::actors::OutOfThreads;
 pub use crate::actors::messages::Fatal;
 use crate::actors::messages::{Drain, Keep, Maintain, Settle, StopFiring};
-use crate::actors::{Meters, Retention, Upkeep, notify};
+use crate::actors::{Meters, Notifier, Retention, Upkeep, notify};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{FileStamp, Maintenance, Settings};
 use crate::model::{ClosedRound, JobName};
@@ -78,6 +78,7 @@ pub fn run(
     let writer = store::open(&plan.settings.database)?;
     let api = serve::prepare(&plan.settings, given, clock.as_ref())?;
     let meters = api.as_ref().map(|api| api.meters.clone()).unwrap_or_default();
+    let told = told.start(&meters)?;
     let opened = Opened::new(writer, &plan, clock.now())?;
     let (known, incidents) = (opened.jobs()?, opened.incidents()?);
     System::new().block_on(async {
@@ -86,7 +87,7 @@ pub fn run(
         let (observer, stored) = mpsc::unbounded_channel();
         let watching = Told { stored: observer, fatal, meters: meters.clone() };
         let actors = Rc::new(Actors::start(opened, &plan, watching, Arc::clone(&clock))?);
-        let notifier = told.start(&plan.settings.jobs, &incidents, meters.clone(), clock.now())?;
+        let notifier = Notifier::new(told, &plan.settings.jobs, &incidents, meters.clone(), clock.now());
         let teller = Teller::new(notifier, actors.storage.clone(), Arc::clone(&clock));
         let served = api.map(|api| api.serve(&plan.settings, &actors)).transpose()?;
         let (workers, jobs) = (plan.settings.workers, plan.jobs.len());
@@ -184,7 +185,7 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
     fn load(&mut self, why: &'static str) {
         tracing::info!(why, "reading the config again");
         self.vitals.reloading();
-        self.config.load(self.actors.storage.clone());
+        self.config.load(self.actors.storage.clone(), self.meters.clone());
     }
 
     /// A good config takes the place of the one in use; a bad one changes nothing.
@@ -192,10 +193,11 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
         let well = loaded.is_ok();
         match loaded {
             Ok(loaded) => {
-                let reload = self.config.swap(loaded);
+                let (reload, told) = self.config.swap(loaded);
                 let settings = self.config.settings();
                 self.meters.jobs(settings.jobs.iter().map(|job| &job.name));
                 self.served.iter().for_each(|served| served.reload(settings));
+                self.teller.reload(told, &settings.jobs);
                 let new = settings.jobs.iter().map(|job| &job.name).filter(|name| !self.known.contains(name));
                 self.known.extend(new.cloned().collect::<Vec<_>>());
                 let (retention, backup) = (retention(settings, &self.known), settings.maintenance.backup.clone());

@@ -12,8 +12,9 @@ use actix::Addr;
 use anyhow::Context as _;
 use tokio::sync::oneshot;
 
-use crate::actors::Storage;
 use crate::actors::messages::{EndpointMemory, Register, Reload};
+use crate::actors::notify::{self, Outboxes};
+use crate::actors::{Meters, Storage};
 use crate::config::{FileStamp, Job, Mistakes, Settings};
 use crate::fetch::{Clients, PreparedJob};
 use crate::model::{JobName, Layout};
@@ -53,13 +54,15 @@ impl Plan {
         Ok(Self { settings, jobs, _clients: clients })
     }
 
-    /// Reads the config at `file` and makes it ready, its API's token included. Blocks.
-    fn load(file: &Path) -> anyhow::Result<Self> {
+    /// Reads the config at `file` and makes it ready, with those who are told by it, its API's token included. Blocks.
+    fn load(file: &Path, meters: &Meters) -> anyhow::Result<(Self, Outboxes)> {
         let settings = Settings::load(file)?;
         if let Some(token) = &settings.server.token {
             token.read(settings.folder()).context("cannot read the token of [server]")?;
         }
-        Self::new(settings)
+        let plan = Self::new(settings)?;
+        let told = notify::Prepared::new(&plan.settings)?.start(meters)?;
+        Ok((plan, told))
     }
 
     /// Whether a round runs, or may start, that it prepared.
@@ -71,6 +74,7 @@ impl Plan {
 /// A plan that is ready to take the place of the one in use.
 pub struct Loaded {
     plan: Plan,
+    told: Outboxes,
     memories: Vec<EndpointMemory>,
 }
 
@@ -112,7 +116,7 @@ impl Config {
     }
 
     /// Begins to read the config again; [`Self::loaded`] answers.
-    pub fn load(&mut self, storage: Addr<Storage>) {
+    pub fn load(&mut self, storage: Addr<Storage>, meters: Meters) {
         if self.loading.is_some() {
             self.again = true;
             return;
@@ -122,7 +126,7 @@ impl Config {
         self.read = FileStamp::of(&file);
         self.seen = self.read;
         let known = self.plan.jobs.iter().map(|job| Arc::clone(&job.layout)).collect();
-        self.loading = Some(Box::pin(load(file, known, storage)));
+        self.loading = Some(Box::pin(load(file, known, storage, meters)));
     }
 
     /// The config that was read again; waits for ever while none is.
@@ -141,18 +145,19 @@ impl Config {
         std::mem::take(&mut self.again)
     }
 
-    /// Puts `loaded` in the place of what is in use, logs what that changes, and answers what the actors have to know.
-    pub fn swap(&mut self, loaded: Loaded) -> Reload {
-        let Loaded { mut plan, memories } = loaded;
+    /// Puts `loaded` in the place of what is in use, logs what that changes, and answers what the actors have to know, and
+    /// who is told from now on.
+    pub fn swap(&mut self, loaded: Loaded) -> (Reload, Outboxes) {
+        let Loaded { mut plan, told, memories } = loaded;
         let restart = keep_what_needs_a_restart(&self.plan.settings, &mut plan.settings);
-        log_difference(&self.plan.settings.jobs, &plan.settings.jobs);
+        log_difference(&self.plan.settings, &plan.settings);
         if !restart.is_empty() {
             tracing::warn!(keys = restart.join(", "), "these changes take effect with a restart only");
         }
         let reload =
             Reload { entries: plan.settings.jobs.iter().map(Job::entry).collect(), jobs: plan.jobs.clone(), memories };
         self.before.push(std::mem::replace(&mut self.plan, plan));
-        reload
+        (reload, told)
     }
 
     /// Drops the plans that no round needs any more, and answers the jobs that are gone with them.
@@ -171,20 +176,25 @@ impl Config {
 }
 
 /// Reads the config on a thread that nobody waits for at the end: a secret may be on a disk that hangs.
-async fn load(file: PathBuf, known: Vec<Arc<Layout>>, storage: Addr<Storage>) -> anyhow::Result<Loaded> {
+async fn load(
+    file: PathBuf,
+    known: Vec<Arc<Layout>>,
+    storage: Addr<Storage>,
+    meters: Meters,
+) -> anyhow::Result<Loaded> {
     let (answer, wait) = oneshot::channel();
     let work = move || {
         // The daemon may have ended meanwhile.
-        let _ = answer.send(Plan::load(&file));
+        let _ = answer.send(Plan::load(&file, &meters));
     };
     thread::Builder::new().name("reload".to_owned()).spawn(work).context("no thread to read the config on")?;
-    let plan = wait.await.context("a panic while the config was read, which is a defect")??;
+    let (plan, told) = wait.await.context("a panic while the config was read, which is a defect")??;
     let register = Register {
         layouts: plan.jobs.iter().map(|job| Arc::clone(&job.layout)).collect(),
         recall: new_endpoints(&known, &plan.jobs),
     };
     let memories = tokio::time::timeout(REGISTER, storage.send(register)).await;
-    Ok(Loaded { plan, memories: memories.ok().and_then(Result::ok).unwrap_or_default() })
+    Ok(Loaded { plan, told, memories: memories.ok().and_then(Result::ok).unwrap_or_default() })
 }
 
 /// The endpoints of `jobs` that were not there before, by job.
@@ -224,7 +234,9 @@ fn keep_what_needs_a_restart(running: &Settings, new: &mut Settings) -> Vec<&'st
     keys
 }
 
-fn log_difference(before: &[Job], now: &[Job]) {
+fn log_difference(before: &Settings, now: &Settings) {
+    let notify = if before.notify == now.notify { "unchanged" } else { "changed" };
+    let (before, now) = (&before.jobs, &now.jobs);
     let find = |jobs: &'_ [Job], name: &JobName| jobs.iter().position(|job| job.name == *name);
     let text = |names: Vec<&JobName>| {
         let names: Vec<&str> = names.into_iter().map(JobName::as_str).collect();
@@ -235,7 +247,7 @@ fn log_difference(before: &[Job], now: &[Job]) {
     let changed = |job: &&Job| find(before, &job.name).is_some_and(|index| before[index] != **job);
     let changed = now.iter().filter(changed).map(|job| &job.name).collect();
     let (added, removed, changed) = (text(added), text(removed), text(changed));
-    tracing::info!(jobs = now.len(), added, removed, changed, "config reloaded");
+    tracing::info!(jobs = now.len(), added, removed, changed, notify, "config reloaded");
 }
 
 /// Says what is wrong, a line for each mistake.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use actix::Addr;
 
 use crate::actors::messages::{RememberIncidents, Settle};
-use crate::actors::{Notifier, Storage, notify};
+use crate::actors::notify::{self, Outboxes};
+use crate::actors::{Notifier, Storage};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Notify, Settings};
+use crate::config::{Job, Notify, Settings};
 use crate::fetch::{Undelivered, WebhookError};
 use crate::model::ClosedRound;
 
@@ -32,6 +33,11 @@ pub struct Teller {
 impl Teller {
     pub fn new(notifier: Notifier, storage: Addr<Storage>, clock: Arc<dyn Clock>) -> Self {
         Self { notifier, storage, clock }
+    }
+
+    /// Tells those of another config, about its `jobs`, from now on.
+    pub fn reload(&mut self, outboxes: Outboxes, jobs: &[Job]) {
+        self.notifier.reload(outboxes, jobs);
     }
 
     /// Takes note of a stored round.

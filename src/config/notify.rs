@@ -17,7 +17,7 @@ use crate::model::JobName;
 const MOST_ROUNDS: u32 = 1000;
 
 /// One that is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify {
     /// What it is called: the key of what is remembered of it.
     pub name: String,

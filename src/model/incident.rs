@@ -61,6 +61,17 @@ impl IncidentMemory {
         self.incidents.is_empty() && self.told.is_empty()
     }
 
+    /// What makes it forget each target that is not `told` any more.
+    #[must_use]
+    pub fn without(&self, told: impl Fn(&str) -> bool) -> Self {
+        let incidents = self.incidents.keys().filter(|key| !told(&key.target));
+        let subjects = self.told.keys().filter(|key| !told(&key.target));
+        Self {
+            incidents: incidents.map(|key| (key.clone(), None)).collect(),
+            told: subjects.map(|key| (key.clone(), None)).collect(),
+        }
+    }
+
     /// Takes over what changed later.
     pub fn merge(&mut self, later: Self) {
         self.incidents.extend(later.incidents);

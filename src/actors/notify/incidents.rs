@@ -59,6 +59,7 @@ struct Live {
 
 impl Incidents {
     /// Goes on from what is `remembered`; what is not watched any more is forgotten without a word.
+    #[must_use]
     pub fn new(target: &str, rule: Rule, watched: Watched, remembered: &IncidentMemory) -> Self {
         let mut incidents = Self {
             target: target.into(),
@@ -79,8 +80,7 @@ impl Incidents {
                 _ => drop(incidents.changes.incidents.insert(key.clone(), None)),
             }
         }
-        let places = incidents.watched.values().flat_map(HashMap::values);
-        let hosts: HashSet<Arc<str>> = places.map(|place| Arc::clone(&place.host)).collect();
+        let hosts = incidents.watched_hosts();
         for (key, told) in remembered.told.iter().filter(|(key, _)| *key.target == *target) {
             match told {
                 told if key.subject.is_empty() => incidents.daemon = *told,
@@ -91,6 +91,42 @@ impl Incidents {
             }
         }
         incidents
+    }
+
+    /// The name of the one that is told.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Goes on by another rule and with other endpoints; what is not watched any more is forgotten without a word.
+    pub fn change(&mut self, rule: Rule, watched: Watched) {
+        (self.rule, self.watched) = (rule, watched);
+        for (job, of_job) in &mut self.open {
+            let watched = self.watched.get(job);
+            of_job.retain(|endpoint, live| {
+                if let Some(place) = watched.and_then(|of_job| of_job.get(endpoint)) {
+                    live.place = Arc::clone(place);
+                    return true;
+                }
+                self.changes.incidents.insert(live.place.key(&self.target), None);
+                false
+            });
+        }
+        let watched = self.watched_hosts();
+        for (host, _) in self.hosts.extract_if(|host, _| !watched.contains(host)) {
+            self.changes.told.insert(ToldKey { target: Arc::clone(&self.target), subject: host }, None);
+        }
+    }
+
+    /// What is to be remembered when this one is not told any more: nothing.
+    #[must_use]
+    pub fn forget(mut self) -> IncidentMemory {
+        self.change(self.rule, Watched::new());
+        if self.daemon.is_some() {
+            self.changes.told.insert(ToldKey { target: self.target, subject: "".into() }, None);
+        }
+        self.changes
     }
 
     /// Takes note of a stored round. One that is not complete says nothing, and neither does a slot that was cancelled.
@@ -254,6 +290,10 @@ impl Incidents {
     /// What changed since it was asked for last, to be remembered.
     pub fn take_changes(&mut self) -> IncidentMemory {
         std::mem::take(&mut self.changes)
+    }
+
+    fn watched_hosts(&self) -> HashSet<Arc<str>> {
+        self.watched.values().flat_map(HashMap::values).map(|place| Arc::clone(&place.host)).collect()
     }
 
     fn place(&self, job: &JobName, endpoint: &str) -> Option<Arc<Place>> {

@@ -9,7 +9,8 @@ mod outbox;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,16 +33,24 @@ const MESSAGES: Bounds = Bounds { waiting: 100, patience: Duration::from_hours(1
 /// A ping is worth nothing once there is a newer one.
 const PINGS: Bounds = Bounds { waiting: 1, patience: Duration::from_mins(1) };
 
-/// Those who are told, before their threads run.
+/// Those who are told, ready but for their threads.
 pub struct Prepared {
     told: Vec<(Notify, Webhook)>,
     pings: Vec<(JobName, Webhook)>,
+}
+
+/// Those who are told, with a thread each, to which nothing was given yet.
+pub struct Outboxes {
+    told: Vec<(Notify, Outbox<Message>)>,
+    pings: HashMap<JobName, Outbox<()>>,
 }
 
 /// See the module.
 pub struct Notifier {
     told: Vec<Target>,
     pings: HashMap<JobName, Outbox<()>>,
+    /// What is to be forgotten of those who are not told any more.
+    gone: IncidentMemory,
     health: Health,
     meters: Meters,
     machine: String,
@@ -72,35 +81,68 @@ impl Prepared {
         Ok(Self { told, pings })
     }
 
-    /// Starts the threads; goes on from what is `remembered` of `jobs`.
+    /// Starts the threads. Not to be called in async code: where one is not to be had, clients are dropped.
     ///
     /// # Errors
     /// When the system does not give a thread.
-    pub fn start(
-        self,
-        jobs: &[Job],
-        remembered: &IncidentMemory,
-        meters: Meters,
-        now: Moment,
-    ) -> Result<Notifier, OutOfThreads> {
+    pub fn start(self, meters: &Meters) -> Result<Outboxes, OutOfThreads> {
         let threads = self.told.len() + self.pings.len();
-        let mut told = Vec::with_capacity(self.told.len());
-        for (notify, webhook) in self.told {
-            let rule = Rule { after: notify.after, pause: notify.pause };
-            let incidents = Incidents::new(&notify.name, rule, watched(&notify, jobs), remembered);
-            let outbox = messages(&notify.name, webhook, meters.clone()).map_err(|_| OutOfThreads(threads))?;
-            told.push(Target { kind: notify.kind, incidents, outbox });
-        }
-        let mut pings = HashMap::new();
-        for (job, webhook) in self.pings {
-            let outbox = self::pings(&job, webhook, meters.clone()).map_err(|_| OutOfThreads(threads))?;
-            pings.insert(job, outbox);
-        }
-        Ok(Notifier { told, pings, health: Health::new(now), meters, machine: machine() })
+        let told = self.told.into_iter().map(|(notify, webhook)| {
+            let outbox = messages(&notify.name, webhook, meters.clone())?;
+            Ok((notify, outbox))
+        });
+        let told = told.collect::<io::Result<_>>().map_err(|_| OutOfThreads(threads))?;
+        let pings = self.pings.into_iter().map(|(job, webhook)| {
+            let outbox = self::pings(&job, webhook, meters.clone())?;
+            Ok((job, outbox))
+        });
+        let pings = pings.collect::<io::Result<_>>().map_err(|_| OutOfThreads(threads))?;
+        Ok(Outboxes { told, pings })
     }
 }
 
 impl Notifier {
+    /// Goes on from what is `remembered` of `jobs`.
+    #[must_use]
+    pub fn new(outboxes: Outboxes, jobs: &[Job], remembered: &IncidentMemory, meters: Meters, now: Moment) -> Self {
+        let names: HashSet<&str> = outboxes.told.iter().map(|(notify, _)| notify.name.as_str()).collect();
+        let gone = remembered.without(|target| names.contains(target));
+        let (health, machine) = (Health::new(now), machine());
+        let mut notifier = Self { told: Vec::new(), pings: HashMap::new(), gone, health, meters, machine };
+        notifier.put(outboxes, jobs, remembered);
+        notifier
+    }
+
+    /// Tells those of another config, about its `jobs`, from now on. One of the same name goes on with what it knows, and
+    /// with what could not be told yet; what it was told of is not repeated. Who is gone is forgotten.
+    pub fn reload(&mut self, outboxes: Outboxes, jobs: &[Job]) {
+        self.put(outboxes, jobs, &IncidentMemory::default());
+    }
+
+    fn put(&mut self, outboxes: Outboxes, jobs: &[Job], remembered: &IncidentMemory) {
+        let mut before = std::mem::take(&mut self.told);
+        for (notify, outbox) in outboxes.told {
+            let (kind, rule) = (notify.kind, Rule { after: notify.after, pause: notify.pause });
+            let watched = watched(&notify, jobs);
+            let known = before.iter().position(|target| target.incidents.target() == notify.name);
+            let incidents = if let Some(mut known) = known.map(|index| before.swap_remove(index)) {
+                // What waits has its form already.
+                if known.kind == kind {
+                    known.outbox.hand_over(&outbox);
+                }
+                known.incidents.change(rule, watched);
+                known.incidents
+            } else {
+                Incidents::new(&notify.name, rule, watched, remembered)
+            };
+            self.told.push(Target { kind, incidents, outbox });
+        }
+        for target in before {
+            self.gone.merge(target.incidents.forget());
+        }
+        self.pings = outboxes.pings;
+    }
+
     /// Takes note of a stored round.
     pub fn observe(&mut self, round: &ClosedRound) {
         self.told.iter_mut().for_each(|target| target.incidents.observe(round));
@@ -124,7 +166,7 @@ impl Notifier {
 
     /// What is to be remembered of what changed; `None` when nothing did.
     pub fn changes(&mut self) -> Option<IncidentMemory> {
-        let mut changes = IncidentMemory::default();
+        let mut changes = std::mem::take(&mut self.gone);
         self.told.iter_mut().for_each(|target| changes.merge(target.incidents.take_changes()));
         (!changes.is_empty()).then_some(changes)
     }
@@ -173,7 +215,7 @@ fn watched(notify: &Notify, jobs: &[Job]) -> Watched {
     jobs.map(|job| (job.name.clone(), endpoints(job))).collect()
 }
 
-fn messages(name: &str, webhook: Webhook, meters: Meters) -> std::io::Result<Outbox<Message>> {
+fn messages(name: &str, webhook: Webhook, meters: Meters) -> io::Result<Outbox<Message>> {
     let target = name.to_owned();
     let report = move |message: &Message, fate: Fate| {
         let title = &message.title;
@@ -191,7 +233,7 @@ fn messages(name: &str, webhook: Webhook, meters: Meters) -> std::io::Result<Out
                 "dropped"
             }
             Fate::Stopped => {
-                tracing::error!(notify = target, title, "not told: the daemon stops");
+                tracing::error!(notify = target, title, "not told: the daemon stops, or tells it no more");
                 "failed"
             }
             Fate::Panicked => {
@@ -205,7 +247,7 @@ fn messages(name: &str, webhook: Webhook, meters: Meters) -> std::io::Result<Out
     Outbox::start("notify", MESSAGES, deliver, report)
 }
 
-fn pings(job: &JobName, webhook: Webhook, meters: Meters) -> std::io::Result<Outbox<()>> {
+fn pings(job: &JobName, webhook: Webhook, meters: Meters) -> io::Result<Outbox<()>> {
     let job = job.clone();
     // Rounds may come each second: a failure that goes on is logged once.
     let failing = AtomicBool::new(false);

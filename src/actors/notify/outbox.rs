@@ -38,7 +38,7 @@ pub enum Fate {
     Dropped,
     /// A defect.
     Panicked,
-    /// The daemon stopped meanwhile.
+    /// The daemon stopped meanwhile, or nobody is told there any more.
     Stopped,
 }
 
@@ -61,6 +61,8 @@ struct State<T> {
     current: Option<Arc<T>>,
     /// No pauses any more.
     stopping: bool,
+    /// Goes on with what was not delivered then.
+    successor: Option<Arc<Shared<T>>>,
     /// The thread is done.
     ended: bool,
 }
@@ -76,21 +78,16 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         deliver: impl Fn(&T) -> Result<(), Undelivered> + Send + 'static,
         report: impl Fn(&T, Fate) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let state = State { queue: VecDeque::new(), current: None, stopping: false, ended: false };
+        let state = State { queue: VecDeque::new(), current: None, stopping: false, successor: None, ended: false };
         let report = Box::new(report);
         let shared = Arc::new(Shared { bounds, state: Mutex::new(state), changed: Condvar::new(), report });
         let outbox = Self(Arc::clone(&shared));
         let work = move || {
             while let Some(item) = shared.next() {
                 let fate = shared.deliver(&item, &deliver);
-                // Whoever waited for the end in vain has reported it.
-                let reported = shared.lock().current.take().is_none();
-                if !reported {
-                    (shared.report)(&item, fate);
-                }
+                shared.settle(&item, fate);
             }
-            shared.lock().ended = true;
-            shared.changed.notify_all();
+            shared.end();
         };
         thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work)?;
         Ok(outbox)
@@ -106,6 +103,11 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         if let Some(dropped) = dropped {
             (self.0.report)(&dropped, Fate::Dropped);
         }
+    }
+
+    /// Ends, and lets `successor` go on with what waits, and first with what is being delivered should that fail.
+    pub fn hand_over(self, successor: &Self) {
+        self.0.lock().successor = Some(Arc::clone(&successor.0));
     }
 
     /// What waits is tried once more at most.
@@ -141,7 +143,9 @@ impl<T> Shared<T> {
     fn next(&self) -> Option<Arc<T>> {
         let mut state = self.lock();
         loop {
-            if let Some(item) = state.queue.pop_front() {
+            if state.successor.is_none()
+                && let Some(item) = state.queue.pop_front()
+            {
                 state.current = Some(Arc::clone(&item));
                 return Some(item);
             }
@@ -149,6 +153,55 @@ impl<T> Shared<T> {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Reports the fate of `item`, unless the successor decides it.
+    fn settle(&self, item: &Arc<T>, fate: Fate) {
+        let mut state = self.lock();
+        // Whoever waited for the end in vain has reported it.
+        if state.current.take().is_none() {
+            return;
+        }
+        if state.successor.is_some() && matches!(fate, Fate::Stopped) {
+            state.queue.push_front(Arc::clone(item));
+            return;
+        }
+        drop(state);
+        (self.report)(item, fate);
+    }
+
+    fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let (left, successor) = (std::mem::take(&mut state.queue), state.successor.clone());
+        drop(state);
+        self.changed.notify_all();
+        if let Some(successor) = successor {
+            successor.put_before(left);
+        }
+    }
+
+    /// Puts what a predecessor did not deliver before all else.
+    fn put_before(&self, mut items: VecDeque<Arc<T>>) {
+        let mut state = self.lock();
+        if state.ended {
+            let successor = state.successor.clone();
+            drop(state);
+            match successor {
+                Some(successor) => successor.put_before(items),
+                None => items.iter().for_each(|item| (self.report)(item, Fate::Stopped)),
+            }
+            return;
+        }
+        items.append(&mut state.queue);
+        let excess = items.len().saturating_sub(self.bounds.waiting);
+        let dropped: Vec<Arc<T>> = items.drain(..excess).collect();
+        state.queue = items;
+        drop(state);
+        self.changed.notify_all();
+        for item in &dropped {
+            (self.report)(item, Fate::Dropped);
         }
     }
 
@@ -265,6 +318,22 @@ mod tests {
         assert_eq!(fates.recv().as_deref(), Ok("1 Failed"));
         result.send(Ok(())).expect("the thread listens");
         assert_eq!(fates.recv().as_deref(), Ok("3 Delivered"));
+    }
+
+    #[test]
+    fn what_was_not_delivered_is_handed_over_in_its_order() {
+        let (old, refusing, begun, fates_of_old) = outbox(9);
+        let (new, taking, _begun, fates) = outbox(9);
+        old.put(1);
+        old.put(2);
+        assert_eq!(begun.recv(), Ok(1));
+        old.hand_over(&new);
+        refusing.send(Err(refused())).expect("the thread listens");
+        for item in [1, 2] {
+            taking.send(Ok(())).expect("the thread listens");
+            assert_eq!(fates.recv(), Ok(format!("{item} Delivered")));
+        }
+        assert_eq!(fates_of_old.iter().count(), 0, "nothing was lost");
     }
 
     #[test]

@@ -193,6 +193,22 @@ fn an_endpoint_that_is_no_longer_there_is_forgotten_without_a_word() {
 }
 
 #[test]
+fn a_reload_keeps_what_is_known_by_another_rule_and_forgets_what_is_gone_without_a_word() {
+    let mut bench = Bench::new(2, MINUTE * 30);
+    assert_eq!(bench.round(&[Timeout, Timeout, Fine, Timeout]), [""; 0]);
+    assert_eq!(bench.round(&[Timeout, Timeout, Timeout, Timeout]), ["failing e0×2 e1×2", "failing e3×2"]);
+    // The recovery was seen and not told yet.
+    bench.round_of(&[Fine, Timeout, Timeout, Timeout], RoundStatus::Complete);
+    bench.incidents.change(Rule { after: 3, pause: Duration::ZERO }, watched(&HOSTS[..3]));
+    assert_eq!(bench.wait(MINUTE), ["recovered e0 120s"]);
+    assert_eq!(bench.round(&[Fine, Timeout, Timeout]), ["failing e2×3"], "the pause is another");
+    assert_eq!(bench.round(&[Fine; 3]), ["recovered e1 240s", "recovered e2 180s"]);
+    assert!(bench.is_forgotten());
+    bench.memory.merge(bench.incidents.forget());
+    assert!(bench.memory.told.values().all(Option::is_none), "nobody is told any more");
+}
+
+#[test]
 fn trouble_of_the_daemon_is_told_once_and_so_is_its_end_also_after_a_restart() {
     let mut bench = Bench::new(1, MINUTE * 10);
     let trouble = Degraded { since: Timestamp::default(), waiting: 3, dropped: 0, panics: 0 };
