@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(middle.sum::<usize>(), 0, "{text}");
         let mut picture = String::new();
         draw_svg(&series, "a < b", true, &mut picture).expect("drawn");
-        let lines = picture.lines().filter(|line| line.starts_with("<polyline") && line.contains("#0000FF"));
+        let lines = picture.lines().filter(|line| line.starts_with("<polyline") && line.contains("#1F61AD"));
         assert_eq!(lines.count(), 2, "{picture}");
         assert!(picture.contains("a &lt; b") && picture.contains("<circle"), "{picture}");
     }
