@@ -109,18 +109,26 @@ pub enum Trouble {
     Fatal,
 }
 
+impl Trouble {
+    /// What a failure of SQLite means; [`StoreError::trouble`] says more.
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, _) = error else { return Self::Fatal };
+        let full_disk = [SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE].contains(&failure.extended_code);
+        match failure.code {
+            ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Passing,
+            _ if full_disk => Self::Passing,
+            _ => Self::Fatal,
+        }
+    }
+}
+
 impl StoreError {
     /// Whether a failed write may be tried again. A failed fsync never: the kernel may have dropped the pages, so that
     /// a second try succeeds without the data (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
     #[must_use]
     pub fn trouble(&self) -> Trouble {
-        let Self::Sqlite { source: rusqlite::Error::SqliteFailure(failure, _), .. } = self else {
-            return Trouble::Fatal;
-        };
-        let full_disk = [SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE].contains(&failure.extended_code);
-        match failure.code {
-            ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Trouble::Passing,
-            _ if full_disk => Trouble::Passing,
+        match self {
+            Self::Sqlite { source, .. } => Trouble::of(source),
             _ => Trouble::Fatal,
         }
     }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
-use super::error::StoreError;
+use super::error::{StoreError, Trouble};
 use super::file_identity::FileIdentity;
 use super::lock::{Lock, beside};
 use super::write::Writer;
@@ -31,6 +32,8 @@ const APPLICATION_ID: i64 = 0x6774_6864;
 const WRITE_BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a query does.
 const READ_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The log is folded into the file from so many pages on, SQLite's own default.
+const FOLDED_PAGES: i32 = 1000;
 
 /// Opens the database at `path` for writing, makes it when it is not there, and brings its schema up to date.
 /// Holds the lock file and the connection until the writer is dropped.
@@ -162,6 +165,7 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         connection.pragma_update(None, "foreign_keys", true)?;
         // A log that grew under a long reader is cut back to this when it is next reset.
         connection.pragma_update_and_check(None, "journal_size_limit", 64 * 1024 * 1024, |_| Ok(()))?;
+        connection.wal_hook(Some(fold_long_log));
         connection.set_prepared_statement_cache_capacity(64);
         Ok(())
     };
@@ -178,6 +182,19 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Folds the log into the file after a commit, as SQLite does by itself; but SQLite says nothing when the file cannot be
+/// synced. Here the commit then fails, though it is safe in the log, and the process ends. What passes is left for the next
+/// commit.
+fn fold_long_log(log: &Wal, pages: i32) -> rusqlite::Result<()> {
+    if pages < FOLDED_PAGES {
+        return Ok(());
+    }
+    log.checkpoint().or_else(|error| match Trouble::of(&error) {
+        Trouble::Passing => Ok(()),
+        Trouble::Fatal => Err(error),
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,54 @@
+//! What has to be true of a database after any kill and any fault.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::collections::HashSet;
+
+use crate::daemon::{Daemon, Home, PATIENCE};
+
+/// The rounds that a daemon's log calls stored.
+#[derive(Default)]
+pub struct Stored(pub HashSet<i64>);
+
+impl Stored {
+    /// Notes a line of the log.
+    pub fn note(&mut self, line: &serde_json::Value) {
+        if line["message"] == "round stored" {
+            self.0.insert(line["round"].as_i64().expect("a round's number"));
+        }
+    }
+
+    /// Notes what is left in the log of a daemon that is gone.
+    pub fn note_rest(&mut self, daemon: &Daemon) {
+        while let Some(line) = daemon.line_within(PATIENCE) {
+            self.note(&line);
+        }
+    }
+
+    /// Each of them is there, complete, and nothing still runs.
+    pub fn assert_kept(&self, home: &Home) {
+        let complete: HashSet<i64> =
+            home.rows("SELECT round_id FROM rounds WHERE status = 'complete'", |row| row.get(0)).into_iter().collect();
+        let lost: Vec<&i64> = self.0.difference(&complete).collect();
+        assert!(lost.is_empty(), "lost {lost:?}");
+        assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status = 'running'"), 0);
+        assert_eq!(home.number("SELECT count(*) FROM rounds WHERE cause = 'killed' AND ok IS NOT NULL"), 0);
+    }
+}
+
+/// No round has a part of its `slots`, no due came twice, and SQLite finds nothing wrong.
+pub fn assert_whole(home: &Home, slots: i64, when: &str) {
+    let torn = home.rows(
+        "SELECT r.round_id FROM round r LEFT JOIN slot s ON s.round_id = r.round_id
+         GROUP BY r.round_id HAVING count(s.position) <> CASE r.status WHEN 'complete' THEN r.endpoints ELSE 0 END
+             AND r.cause IS NOT 'stopped'",
+        |row| row.get::<_, i64>(0),
+    );
+    assert!(torn.is_empty(), "torn rounds {when}: {torn:?}");
+    assert_eq!(home.number("SELECT count(*) - count(DISTINCT due_at) FROM round"), 0, "a due came twice, {when}");
+    let check = home.rows("PRAGMA integrity_check", |row| row.get::<_, String>(0));
+    assert_eq!(check, ["ok"], "{when}");
+    let endpoints =
+        home.rows("SELECT DISTINCT endpoints FROM round WHERE endpoints IS NOT NULL", |row| row.get::<_, i64>(0));
+    assert!(endpoints.iter().all(|&endpoints| endpoints == slots), "{when}");
+}
