@@ -84,25 +84,21 @@ fn syncs_fail(file: &str, when: impl Fn(usize) -> String) {
     let home = home(&api);
     for fault in 0..faults {
         let daemon = home.start();
-        daemon.wait_for_rounds("job", 1).iter().for_each(|line| stored.note(line));
+        stored.note_all(&daemon.wait_for_rounds("job", 1));
         let path = home.folder.path().join(file);
         let Some(injected) = Fault::inject(&daemon, &path, "fsync,fdatasync", "EIO", &when(fault)) else { return };
         let (status, rest) = daemon.wait();
-        rest.iter().for_each(|line| stored.note(line));
+        stored.note_all(&rest);
         assert_eq!(status.code(), Some(IO), "{:#?}", rest.last());
         drop(injected);
         assert_whole(&home, SLOTS, &format!("after fault {fault}"));
     }
     let daemon = home.start();
-    daemon.wait_for_rounds("job", 1).iter().for_each(|line| stored.note(line));
-    stored_until_the_end(daemon, &mut stored);
+    stored.note_all(&daemon.wait_for_rounds("job", 1));
+    stored.note_all(&daemon.stop());
     assert_whole(&home, SLOTS, "at the end");
     stored.assert_kept(&home);
     eprintln!("{faults} syncs of {file} failed, {} rounds logged as stored, none lost", stored.0.len());
-}
-
-fn stored_until_the_end(daemon: Daemon, stored: &mut Stored) {
-    daemon.stop().iter().for_each(|line| stored.note(line));
 }
 
 #[test]

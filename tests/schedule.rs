@@ -219,6 +219,23 @@ fn a_due_waits_for_a_round_that_is_just_being_closed() {
     assert_eq!(told(table.closed(0, clock.now()).as_slice()), ["start 12:02:00"]);
 }
 
+/// The numbers of rounds and of entries of the ledger are given out in this order, and a restart goes by the last one.
+#[test]
+fn dues_are_told_in_their_order_also_when_one_waits_while_others_come() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    clock.advance(MINUTE * 2);
+    assert_eq!(told(&table.tick(clock.now())), ["missed 12:01:00 +1 asleep", "start 12:02:00"]);
+    clock.advance(MINUTE);
+    assert!(table.tick(clock.now()).is_empty(), "12:03 waits");
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["skipped 12:03:00 +1 overlap"], "12:04 waits in its place");
+    clock.advance(MINUTE * 2);
+    assert_eq!(told(&table.tick(clock.now())), ["skipped 12:04:00 +1 overlap", "missed 12:05:00 +1 asleep"]);
+    clock.advance(Duration::from_millis(20));
+    assert_eq!(told(table.closed(0, clock.now()).as_slice()), ["start 12:06:00"]);
+}
+
 #[test]
 fn a_start_tells_what_was_missed_since_the_last_due_and_fires_nothing_early() {
     let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));

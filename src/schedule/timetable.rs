@@ -224,19 +224,21 @@ impl Row {
         };
         let newest = dues.last;
         self.handle(newest);
+        let only = |due| Dues { first: due, last: due, count: 1 };
+        if let State::Closing { waiting } = self.state {
+            // First, and not the newest: what is told is numbered in order, and a restart goes by the last number.
+            actions.push(ledger(job, only(waiting), RoundStatus::Skipped, Cause::Overlap));
+        }
         let late = self.too_late_for(newest, now.wall) && matches!(self.state, State::Idle);
         let slept = if late { Some(dues) } else { all_but_last(&self.entry.cadence, dues) };
         actions.extend(slept.map(|slept| ledger(job, slept, RoundStatus::Missed, Cause::Asleep)));
-        let only_newest = Dues { first: newest, last: newest, count: 1 };
         match self.state {
             State::Idle if late => {}
             State::Idle => actions.push(self.start(job, newest, now)),
-            State::Running { closes } if closes <= now.monotonic + CLOSING_SOON => {
-                self.state = State::Closing { waiting: newest };
+            State::Running { closes } if closes > now.monotonic + CLOSING_SOON => {
+                actions.push(ledger(job, only(newest), RoundStatus::Skipped, Cause::Overlap));
             }
-            State::Running { .. } | State::Closing { .. } => {
-                actions.push(ledger(job, only_newest, RoundStatus::Skipped, Cause::Overlap));
-            }
+            State::Running { .. } | State::Closing { .. } => self.state = State::Closing { waiting: newest },
         }
     }
 

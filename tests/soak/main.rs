@@ -212,7 +212,9 @@ impl Soak {
         eprintln!("{turn} events in the last life, after one of each");
         self.live(&daemon, SETTLED);
         let late = self.usage(&daemon, length / 8);
-        daemon.stop().iter().for_each(|line| self.note(line));
+        for line in daemon.stop() {
+            self.note(&line);
+        }
         [early, late]
     }
 

@@ -18,6 +18,13 @@ impl Stored {
         }
     }
 
+    /// Notes lines of the log.
+    pub fn note_all(&mut self, lines: &[serde_json::Value]) {
+        for line in lines {
+            self.note(line);
+        }
+    }
+
     /// Notes what is left in the log of a daemon that is gone.
     pub fn note_rest(&mut self, daemon: &Daemon) {
         while let Some(line) = daemon.line_within(PATIENCE) {
