@@ -45,6 +45,8 @@ pub struct Storage {
     fatal: mpsc::UnboundedSender<Fatal>,
     /// Set when the database failed for good: nothing is written any more.
     failed: bool,
+    /// Entries that were dropped since the start.
+    dropped: u64,
     watch: Watch,
 }
 
@@ -60,7 +62,7 @@ impl Storage {
         fatal: mpsc::UnboundedSender<Fatal>,
         watch: Watch,
     ) -> Result<Addr<Self>, OutOfThreads> {
-        let storage = Self { writer, queue: Queue::default(), clock, fatal, failed: false, watch };
+        let storage = Self { writer, queue: Queue::default(), clock, fatal, failed: false, dropped: 0, watch };
         // actix would call this again after a restart of the actor, which this one never asks for.
         let once = Mutex::new(Some(storage));
         let make = move || {
@@ -107,6 +109,7 @@ impl Storage {
 
     fn enqueue(&mut self, entry: Entry) {
         let dropped = self.queue.push(entry);
+        self.dropped += dropped as u64;
         if dropped > 0 {
             tracing::error!(dropped, waiting = self.queue.len(), "the queue is full, the oldest rounds are dropped");
         }
@@ -397,6 +400,6 @@ impl Handler<AskStorage> for Storage {
     type Result = StorageState;
 
     fn handle(&mut self, _: AskStorage, _: &mut Self::Context) -> StorageState {
-        StorageState { waiting: self.queue.len(), failed: self.failed }
+        StorageState { waiting: self.queue.len(), dropped: self.dropped, failed: self.failed }
     }
 }
