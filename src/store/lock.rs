@@ -51,7 +51,9 @@ impl Lock {
 /// # Errors
 /// When the lock file is there and cannot be opened or locked.
 pub fn is_held(path: &Path) -> io::Result<bool> {
-    let file = match File::open(beside(path, ".lock")) {
+    // Without links, as the daemon has it.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let file = match File::open(beside(&path, ".lock")) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),

@@ -169,6 +169,9 @@ pub struct DatabaseStatus {
 /// How the daemon does: since when it runs, its jobs, who fails since when, the queue, the last day, the file.
 ///
 /// Parts that do not answer are named, and what they know is null.
+///
+/// # Errors
+/// 503 when the file is not asked in time.
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "health",
     responses((status = 200, description = "How it does, well or not", body = Status))
