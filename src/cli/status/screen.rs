@@ -147,7 +147,10 @@ impl Screen<'_> {
             self.line("failing, the newest first")?;
         }
         for (job, failing) in failing.iter().take(MOST_FAILING) {
-            let status = failing.http_status.map(|status| format!(" {status}")).unwrap_or_default();
+            // The detail of a status begins with it.
+            let known = |status: &String| failing.detail.as_ref().is_none_or(|detail| !detail.starts_with(status));
+            let status = failing.http_status.map(|status| status.to_string()).filter(known);
+            let status = status.map(|status| format!(" {status}")).unwrap_or_default();
             let detail = failing.detail.as_ref().map(|detail| format!(", {detail}")).unwrap_or_default();
             let name = format!("{} / {}", cut(job, WIDEST_NAME), cut(&failing.endpoint, WIDEST_NAME));
             self.line(&format!("{name}: {}{status}{detail}", failing.outcome))?;
