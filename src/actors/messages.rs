@@ -279,6 +279,8 @@ pub struct AskStorage;
 pub struct StorageState {
     /// Entries that wait because the database refuses.
     pub waiting: usize,
+    /// Entries that were dropped since the start because it refused for too long.
+    pub dropped: u64,
     /// It failed for good: the process is about to end.
     pub failed: bool,
 }

@@ -47,6 +47,8 @@ pub struct Storage {
     fatal: mpsc::UnboundedSender<Fatal>,
     /// Set when the database failed for good: nothing is written any more.
     failed: bool,
+    /// Entries that were dropped since the start.
+    dropped: u64,
     watch: Watch,
 }
 
@@ -69,6 +71,7 @@ impl Storage {
             clock,
             fatal,
             failed: false,
+            dropped: 0,
             watch,
         };
         // actix would call this again after a restart of the actor, which this one never asks for.
@@ -117,6 +120,7 @@ impl Storage {
 
     fn enqueue(&mut self, entry: Entry) {
         let dropped = self.queue.push(entry);
+        self.dropped += dropped as u64;
         if dropped > 0 {
             tracing::error!(dropped, waiting = self.queue.len(), "the queue is full, the oldest rounds are dropped");
         }
@@ -437,6 +441,6 @@ impl Handler<AskStorage> for Storage {
     type Result = StorageState;
 
     fn handle(&mut self, _: AskStorage, _: &mut Self::Context) -> StorageState {
-        StorageState { waiting: self.queue.len(), failed: self.failed }
+        StorageState { waiting: self.queue.len(), dropped: self.dropped, failed: self.failed }
     }
 }

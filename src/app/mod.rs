@@ -206,7 +206,9 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
             }
             Err(error) => reload::log_failure(&error),
         }
-        self.meters.reloaded(well, self.clock.now().wall);
+        let now = self.clock.now().wall;
+        self.meters.reloaded(well, now);
+        self.served.iter().for_each(|served| served.reloaded(well, now));
         self.vitals.reloaded(well, self.config.settings().jobs.len());
         if self.config.take_again() {
             self.load("asked for once more meanwhile");

@@ -13,9 +13,10 @@ use super::start::Actors;
 use crate::actors::{Alive, FileReader, Meters};
 use crate::clock::Clock;
 use crate::config::{Listen, Secret, Server, Settings};
-use crate::model::{ClosedRound, JobName};
+use crate::model::{ClosedRound, JobName, Timestamp};
 use crate::web::api::{Api, ConfiguredJobs, Sources};
 use crate::web::hosts::Hosts;
+use crate::web::status::LastLoad;
 use crate::web::{self, Feed, ServerHandle};
 
 /// Threads that read the file for the API.
@@ -67,6 +68,7 @@ pub struct Prepared {
     token: Option<Secret>,
     hosts: Hosts,
     prometheus: PrometheusHandle,
+    started: Timestamp,
     /// Measures for `/metrics`.
     pub meters: Meters,
 }
@@ -76,6 +78,7 @@ pub struct Served {
     handle: ServerHandle,
     feed: Feed,
     jobs: ConfiguredJobs,
+    last_load: LastLoad,
     meters: Meters,
     prometheus: PrometheusHandle,
     alive: Alive,
@@ -99,8 +102,9 @@ pub fn prepare(settings: &Settings, given: Option<TcpListener>, clock: &dyn Cloc
     let prometheus = recorder.handle();
     let meters = Meters::new(Arc::new(recorder));
     let jobs = settings.jobs.iter().map(|job| &job.name);
-    meters.start(jobs.collect::<Vec<&JobName>>(), settings.workers, clock.now().wall);
-    Ok(Some(Prepared { listener, token, hosts, prometheus, meters }))
+    let started = clock.now().wall;
+    meters.start(jobs.collect::<Vec<&JobName>>(), settings.workers, started);
+    Ok(Some(Prepared { listener, token, hosts, prometheus, started, meters }))
 }
 
 /// The socket that was `given` goes before the config's address.
@@ -144,16 +148,18 @@ impl Prepared {
             storage: actors.storage.clone().recipient(),
             writes: Arc::clone(&actors.writes),
             alive: Box::new(move || alive.count()),
+            database: actors.database.clone(),
             metrics: Box::new(move || prometheus.render()),
         };
-        let api = Api::new(settings, self.token, self.hosts, feed.clone(), sources);
-        let jobs = api.jobs.clone();
+        let api = Api::new(settings, self.token, self.hosts, feed.clone(), sources, self.started);
+        let (jobs, last_load) = (api.jobs.clone(), api.last_load.clone());
         let handle = web::serve(self.listener, api).context("cannot serve the HTTP API")?;
         tracing::info!(%address, "listening: API at /api/v1, its description at /api/docs, /metrics, /healthz, /readyz");
         let served = Served {
             handle,
             feed,
             jobs,
+            last_load,
             meters: self.meters,
             prometheus: self.prometheus,
             alive: actors.alive.clone(),
@@ -168,6 +174,11 @@ impl Served {
     /// Shows the jobs of another config from now on.
     pub fn reload(&self, settings: &Settings) {
         self.jobs.set(settings);
+    }
+
+    /// The config was read again at `at`, and is in use or refused.
+    pub fn reloaded(&self, well: bool, at: Timestamp) {
+        self.last_load.tried(well, at);
     }
 }
 

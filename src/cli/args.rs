@@ -21,6 +21,7 @@ use super::notify::NotifyArgs;
 use super::plan::PlanArgs;
 use super::prune::PruneArgs;
 use super::query::AnswerArgs;
+use super::status::StatusArgs;
 use super::uptime::UptimeArgs;
 use super::verify::VerifyArgs;
 use crate::config::parse_duration;
@@ -83,6 +84,8 @@ pub enum Command {
     Sql(SqlArgs),
     /// Serve the built-in sample API, for trying things out
     SampleApi(SampleApiArgs),
+    /// Show on one screen how the daemon does: exit code 0 when all is well, 1 when degraded, 2 when down
+    Status(StatusArgs),
     /// Ask the daemon that runs whether it stores rounds: exit code 0 when it does, 1 when not, 2 when nobody answers
     Health(HealthArgs),
     /// Print what a shell sources to complete commands, options, jobs and endpoints

@@ -5,6 +5,7 @@ mod at;
 mod backup;
 mod check;
 mod completions;
+mod daemon_api;
 mod demo;
 mod diff;
 pub mod exit;
@@ -31,6 +32,7 @@ mod sample_api;
 mod sheet;
 mod source;
 mod sql;
+mod status;
 mod uptime;
 mod vectors;
 mod verify;
@@ -84,6 +86,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Prune(args) => prune::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::SampleApi(args) => sample_api::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -15,15 +15,13 @@ use super::sheet::{Cell, Form, Sheet};
 use crate::config::{Job, Settings};
 use crate::model::Timestamp;
 use crate::store::read::Reader;
+use crate::store::sizes::{ROUND_BYTES, SLOT_BYTES};
 
 /// So many dues are shown, and so many on each side of a change of the clock.
 const DUES: usize = 3;
 const DAY: Duration = Duration::from_hours(24);
 /// What a year's and a day's figures are counted over.
 const YEAR: Duration = Duration::from_hours(24 * 365);
-/// What a slot takes beside its document, and a round beside its slots, in bytes: as measured.
-const SLOT_BYTES: u64 = 50;
-const ROUND_BYTES: u64 = 120;
 
 /// `gatherd plan`.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,15 @@
 //! One daemon a database: a lock file beside it.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::error::StoreError;
+
+/// How long the lock is tried for: whoever only looks whether it is held has it for an instant.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Held as long as it lives; the kernel lets go of it however the process ends.
 #[derive(Debug)]
@@ -25,11 +31,37 @@ impl Lock {
         let failed = |what, source| StoreError::Io { path: lock.to_owned(), what, source };
         let opened = OpenOptions::new().create(true).append(true).open(lock);
         let file = opened.map_err(|source| failed("cannot open the lock file", source))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned(), lock: lock.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(failed("cannot lock the lock file", source)),
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < LOOK => thread::sleep(LOOK / 20),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::InUse { path: path.to_owned(), lock: lock.to_owned() });
+                }
+                Err(TryLockError::Error(source)) => return Err(failed("cannot lock the lock file", source)),
+            }
         }
+    }
+}
+
+/// Whether somebody, a daemon in most cases, holds the lock of the database at `path`. Changes nothing, and needs no more
+/// than to read beside it.
+///
+/// # Errors
+/// When the lock file is there and cannot be opened or locked.
+pub fn is_held(path: &Path) -> io::Result<bool> {
+    // Without links, as the daemon has it.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let file = match File::open(beside(&path, ".lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

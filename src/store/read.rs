@@ -95,6 +95,11 @@ impl Reader {
         Ok(Self { connection, path, deadline, largest: LARGEST_ANSWER })
     }
 
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The same, with answers of at most so many bytes in memory.
     #[must_use]
     pub fn answering_at_most(mut self, bytes: usize) -> Self {

@@ -3,6 +3,11 @@
 use super::error::StoreError;
 use super::read::Reader;
 
+/// What a slot takes beside its document, in bytes: as measured.
+pub const SLOT_BYTES: u64 = 50;
+/// What a round takes beside its slots, in bytes: as measured.
+pub const ROUND_BYTES: u64 = 120;
+
 impl Reader {
     /// The bytes of the documents in the last complete round of `job`, and how many there are; `None` before there is one.
     ///

@@ -1,6 +1,7 @@
 //! What the handlers share, and how they ask the file and the actors: never for longer than a deadline, never more at
 //! once than fits.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,9 +12,10 @@ use tokio::sync::{Semaphore, oneshot};
 use super::events::Feed;
 use super::hosts::Hosts;
 use super::problem::Problem;
-use crate::actors::messages::{AskBusy, AskJobs, AskStorage, JobState, Question, StartNow};
+use super::status::LastLoad;
+use crate::actors::messages::{AskBusy, AskJobs, AskStorage, JobState, Question, StartNow, StorageState};
 use crate::config::{Secret, Settings};
-use crate::model::Layout;
+use crate::model::{Layout, Timestamp};
 use crate::store::read::Reader;
 
 /// The most questions that are asked or wait at the same time.
@@ -68,6 +70,8 @@ pub struct Sources {
     pub writes: Arc<AtomicU64>,
     /// How many worker threads are there.
     pub alive: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Where the file is.
+    pub database: PathBuf,
     /// The metrics as text.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -86,6 +90,10 @@ pub struct Api {
     pub feed: Feed,
     /// Who is asked.
     pub sources: Sources,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// How loading the config went last.
+    pub last_load: LastLoad,
     /// Differs from one start of the daemon to the next.
     start: u64,
     places: Arc<Semaphore>,
@@ -94,11 +102,19 @@ pub struct Api {
 impl Api {
     /// What is shared by the handlers of one daemon.
     #[must_use]
-    pub fn new(settings: &Settings, token: Option<Secret>, hosts: Hosts, feed: Feed, sources: Sources) -> Self {
+    pub fn new(
+        settings: &Settings,
+        token: Option<Secret>,
+        hosts: Hosts,
+        feed: Feed,
+        sources: Sources,
+        started: Timestamp,
+    ) -> Self {
         let jobs = ConfiguredJobs(Arc::new(RwLock::new(ConfiguredJobs::of(settings))));
         let (workers, start) = (settings.workers, fastrand::u64(..));
         let places = Arc::new(Semaphore::new(MOST_QUESTIONS));
-        Self { jobs, workers, token, hosts, feed, sources, start, places }
+        let last_load = LastLoad::new(started);
+        Self { jobs, workers, token, hosts, feed, sources, started, last_load, start, places }
     }
 
     /// The job of the config called `name`.
@@ -150,38 +166,63 @@ impl Api {
         asked.ok().and_then(Result::ok).ok_or_else(|| not_there("scheduler"))
     }
 
+    /// What the actors answer, each within its patience.
+    pub async fn signs(&self) -> Signs {
+        let Sources { jobs, fetcher, storage, .. } = &self.sources;
+        let (jobs, busy, storage) = tokio::join!(
+            tokio::time::timeout(ACTORS_PATIENCE, jobs.send(AskJobs)),
+            tokio::time::timeout(ACTORS_PATIENCE, fetcher.send(AskBusy)),
+            tokio::time::timeout(ACTORS_PATIENCE, storage.send(AskStorage)),
+        );
+        Signs {
+            jobs: jobs.ok().and_then(Result::ok),
+            busy: busy.ok().and_then(Result::ok),
+            storage: storage.ok().and_then(Result::ok),
+        }
+    }
+
     /// Why rounds are not stored at this moment: nothing when they are.
     pub async fn obstacles(&self) -> Vec<String> {
-        let mut obstacles = Vec::new();
-        let storage = self.sources.storage.send(AskStorage);
-        let (jobs, busy) = (self.sources.jobs.send(AskJobs), self.sources.fetcher.send(AskBusy));
-        let patient = |what| tokio::time::timeout(ACTORS_PATIENCE, what);
-        let (jobs, busy, storage) = tokio::join!(
-            tokio::time::timeout(ACTORS_PATIENCE, jobs),
-            tokio::time::timeout(ACTORS_PATIENCE, busy),
-            patient(storage)
-        );
-        if !matches!(jobs, Ok(Ok(_))) {
-            obstacles.push("the scheduler does not answer".to_owned());
-        }
-        if !matches!(busy, Ok(Ok(_))) {
-            obstacles.push("the fetcher does not answer".to_owned());
-        }
-        match storage {
-            Ok(Ok(state)) if state.failed => {
+        let signs = self.signs().await;
+        let silent = signs.silent().into_iter();
+        let mut obstacles: Vec<String> = silent.map(|actor| format!("{actor} does not answer")).collect();
+        match signs.storage {
+            Some(state) if state.failed => {
                 obstacles.push("the database failed, the daemon is about to end".to_owned());
             }
-            Ok(Ok(state)) if state.waiting > 0 => {
+            Some(state) if state.waiting > 0 => {
                 obstacles.push(format!("{} rounds wait for the database, see the log", state.waiting));
             }
-            Ok(Ok(_)) => {}
-            _ => obstacles.push("storage does not answer".to_owned()),
+            _ => {}
         }
         let alive = (self.sources.alive)();
         if alive < self.workers {
             obstacles.push(format!("{alive} of {} workers are there", self.workers));
         }
         obstacles
+    }
+}
+
+/// What the actors show of themselves; of one that does not answer nothing.
+pub struct Signs {
+    /// What each job does.
+    pub jobs: Option<Vec<JobState>>,
+    /// Attempts in flight.
+    pub busy: Option<usize>,
+    /// How writing goes.
+    pub storage: Option<StorageState>,
+}
+
+impl Signs {
+    /// The actors that do not answer.
+    #[must_use]
+    pub fn silent(&self) -> Vec<&'static str> {
+        let actors = [
+            ("the scheduler", self.jobs.is_none()),
+            ("the fetcher", self.busy.is_none()),
+            ("storage", self.storage.is_none()),
+        ];
+        actors.into_iter().filter(|(_, is_silent)| *is_silent).map(|(name, _)| name).collect()
     }
 }
 

@@ -136,7 +136,8 @@ async fn all(api: &Api) -> Result<Vec<Job>, Problem> {
     Ok(jobs)
 }
 
-fn phase(state: &JobState) -> &'static str {
+/// What a job does, in a word.
+pub fn phase(state: &JobState) -> &'static str {
     match state.phase {
         Phase::Idle => "idle",
         Phase::Running => "running",

@@ -15,6 +15,7 @@ mod paths;
 mod problem;
 mod rounds;
 mod rows;
+pub mod status;
 mod uptime;
 
 use std::any::Any;

@@ -13,7 +13,7 @@ use utoipa_swagger_ui::Config;
 
 use super::parameters::{Nothing, Query};
 use super::problem::{MEDIA_TYPE, Problem};
-use super::{answer, events, health, history, jobs, rounds, uptime};
+use super::{answer, events, health, history, jobs, rounds, status, uptime};
 
 /// Where the description is.
 const DOCUMENT: &str = "/api/v1/openapi.json";
@@ -42,6 +42,7 @@ const COMMON: [(&str, &str); 6] = [
     paths(
         jobs::jobs, jobs::job, jobs::run, rounds::rounds, rounds::latest_of_job, rounds::round, rounds::latest,
         rounds::ledger, history::history, uptime::uptime, events::events, health::healthz, health::readyz, health::metrics,
+        status::status,
     ),
     components(schemas(Problem, history::answers::TimeZone)),
     security(("token" = [])),

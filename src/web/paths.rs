@@ -7,7 +7,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::problem::Problem;
-use super::{events, health, history, jobs, openapi, rounds, uptime};
+use super::{events, health, history, jobs, openapi, rounds, status, uptime};
 
 /// Adds all resources.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -15,6 +15,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(read("/healthz", health::healthz))
         .service(read("/readyz", health::readyz))
         .service(read("/metrics", health::metrics))
+        .service(read("/api/v1/status", status::status))
         .service(read("/api/v1/jobs", jobs::jobs))
         .service(read("/api/v1/jobs/{job}", jobs::job))
         .service(read("/api/v1/jobs/{job}/rounds", rounds::rounds))

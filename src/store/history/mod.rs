@@ -21,6 +21,7 @@ pub use diff::{Change, PathChange, SlotDiff, diff};
 pub use field::{Field, FieldError, Found};
 pub use jq::{Jq, JqError};
 pub use observations::{DocumentAt, Gap, Observation, Place, Selection, Span};
+pub(super) use pages::{COLUMNS, stored_round};
 pub use pages::{Page, StoredRound};
 pub use pointer::Pointer;
 pub use vector::{Vector, VectorSlot, Which};

@@ -45,7 +45,7 @@ pub enum Page {
 }
 
 /// Columns of a [`StoredRound`], from `round r JOIN job j`.
-pub(super) const COLUMNS: &str = "r.round_id, j.name, r.due_at, r.started_at, r.finished_at, r.status, r.cause, r.covers, r.endpoints, r.ok, r.failed";
+pub(in crate::store) const COLUMNS: &str = "r.round_id, j.name, r.due_at, r.started_at, r.finished_at, r.status, r.cause, r.covers, r.endpoints, r.ok, r.failed";
 
 impl Reader {
     /// At most `most` rounds and ledger entries of a job or of all: the newest first, after a number the oldest first.
@@ -70,7 +70,7 @@ impl Reader {
     }
 }
 
-pub(super) fn stored_round(row: &Row<'_>) -> rusqlite::Result<StoredRound> {
+pub(in crate::store) fn stored_round(row: &Row<'_>) -> rusqlite::Result<StoredRound> {
     let moment = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(Timestamp::from_micros));
     let count = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(i64::unsigned_abs));
     Ok(StoredRound {
