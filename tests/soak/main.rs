@@ -201,9 +201,9 @@ impl Soak {
         for event in events {
             self.happen(&daemon, event);
         }
-        self.live(&daemon, SETTLED);
+        self.live(&daemon, SETTLED + length / 4);
         let early = self.usage(&daemon, length / 8);
-        let (end, mut turn) = (Instant::now() + length / 2, 0);
+        let (end, mut turn) = (Instant::now() + length * 3 / 8, 0);
         while Instant::now() < end || turn < events.len() {
             self.happen(&daemon, events[turn % events.len()]);
             self.live(&daemon, Duration::from_millis(fastrand::u64(500..3_000)));

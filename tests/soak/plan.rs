@@ -9,8 +9,8 @@ use gatherd::sample_api::{MODES, Mode, SampleApi};
 pub const ENDPOINTS: usize = 500;
 
 /// Modes whose outcome is not the same each second, or that change what their neighbours get: hosts that ask to be left
-/// alone, and answers that the next request on a connection takes for its own.
-const LEFT_OUT: [&str; 4] = ["/rate-limited", "/wait-once", "/flaky", "/two-answers"];
+/// alone, answers that the next request on a connection takes for its own, and a mebibyte each second for the small disk.
+const LEFT_OUT: [&str; 5] = ["/rate-limited", "/wait-once", "/flaky", "/two-answers", "/big/1048576"];
 
 /// The modes of the sample API that are asked, each by its number.
 pub fn modes() -> Vec<&'static Mode> {
