@@ -1,17 +1,15 @@
 //! `kill -9` at random moments: what the log called stored is there and whole, what was running is interrupted.
 //! `GATHERD_CRASH_KILLS` says how often; 20 without it.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/whole.rs"]
-mod whole;
+mod support;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use daemon::Home;
 use gatherd::sample_api::SampleApi;
-use whole::{Stored, assert_whole};
+
+use support::daemon::Home;
+use support::whole::{Stored, assert_whole};
 
 /// The endpoints of the job.
 const SLOTS: i64 = 25;

@@ -1,14 +1,14 @@
 //! What pages take of memory. Alone in its file, because it looks at the whole process.
 #![cfg(target_os = "linux")]
 
-#[path = "support/once.rs"]
-mod once;
+mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use gatherd::model::Outcome;
-use once::{slot, text};
+
+use support::once::{slot, text};
 
 const MAX_BODY: usize = 8 * 1024 * 1024;
 

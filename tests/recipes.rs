@@ -1,9 +1,6 @@
 //! What people copy: the README's queries and the dashboards, on the file and the API of a daemon that runs.
 
-#[path = "support/daemon.rs"]
-mod daemon;
-#[path = "support/web.rs"]
-mod web;
+mod support;
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +11,8 @@ use reqwest::Method;
 use rusqlite::types::Value as Cell;
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
-use web::Web;
+
+use support::web::Web;
 
 /// A daemon with two jobs, one of which is slower than its cadence, after some rounds of both.
 struct Running {

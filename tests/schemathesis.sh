@@ -46,6 +46,6 @@ server=$(grep listening "$folder/daemon.log" | grep -o '127\.0\.0\.1:[0-9][0-9]*
 
 # It leaves a cache where it runs.
 cd "$folder"
-# Streams do not end; tests/web_clients.rs has them.
+# Streams do not end; tests/web/clients.rs has them.
 "$st" run "http://$server/api/v1/openapi.json" --header "Authorization: Bearer for-schemathesis" \
     --exclude-path /api/v1/events --checks all --max-examples "${EXAMPLES:-50}" "$@"

@@ -5,25 +5,26 @@
 //! `GATHERD_SOAK=1h cargo test --release --test soak -- --ignored --nocapture`
 
 mod agreement;
-#[path = "../support/daemon.rs"]
-mod daemon;
 mod machine;
 mod plan;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::HashSet;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use agreement::Record;
-use daemon::{Daemon, PATIENCE};
 use gatherd::sample_api::SampleApi;
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+
+use agreement::Record;
 use machine::{Clock, Disk, Usage};
 use plan::Plan;
-use rusqlite::{Connection, OpenFlags};
 use server::Ledger;
-use tempfile::TempDir;
+use support::daemon::{Daemon, PATIENCE};
 
 /// How long after the last event a daemon is steady again.
 const SETTLED: Duration = Duration::from_secs(5);

@@ -1,7 +1,5 @@
 //! A server that says exactly what a test wants, byte by byte.
 
-#![allow(dead_code, reason = "each test file takes its own part")]
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,5 @@
 //! A `gatherd run` of the real binary in a folder of its own, its log read line by line.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};

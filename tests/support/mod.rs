@@ -2,6 +2,13 @@
 
 #![allow(dead_code, reason = "each test file takes its own part")]
 
+pub mod canned;
+pub mod daemon;
+pub mod once;
+pub mod rounds;
+pub mod web;
+pub mod whole;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! One round of a config's only job, through the real Fetcher and pool, without a database.
 
-#![allow(dead_code, reason = "each test file takes its own part")]
-
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! Rounds made by hand, for tests of what is stored.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! A daemon with its HTTP API, and clients of it: one that behaves, and bare sockets for those that do not.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -9,7 +7,7 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::daemon::{Daemon, Home, PATIENCE};
+use super::daemon::{Daemon, Home, PATIENCE};
 
 /// The token of [`Web::with_token`].
 pub const TOKEN: &str = "s3cret-of-the-api";

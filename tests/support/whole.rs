@@ -1,10 +1,8 @@
 //! What has to be true of a database after any kill and any fault.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::collections::HashSet;
 
-use crate::daemon::{Daemon, Home, PATIENCE};
+use super::daemon::{Daemon, Home, PATIENCE};
 
 /// The rounds that a daemon's log calls stored.
 #[derive(Default)]

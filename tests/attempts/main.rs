@@ -1,0 +1,14 @@
+//! Attempts and rounds of them, through the real pool and against real sockets, without a database.
+
+mod addresses;
+mod evidence;
+mod hostile_documents;
+mod http2;
+mod oauth;
+mod pages;
+mod requests;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+mod unstored_rounds;
+mod worker;

@@ -1,0 +1,231 @@
+//! Access tokens: one for all who ask with the same credentials, renewed when it is time and when it is refused.
+
+use gatherd::model::Outcome;
+use gatherd::sample_api::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET, SampleApi};
+
+use crate::support::canned::{self, always, canned};
+use crate::support::daemon::Home;
+use crate::support::once::{self, detail, round, round_of, slot};
+use crate::support::{sample_api, write};
+
+/// The `oauth2` key, and a folder with the client's secret.
+fn oauth2(token_url: &str, secret: &str, further: &str) -> (String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = write(folder.path(), "client-secret", secret);
+    let key = format!(
+        "retries = 0\noauth2 = {{ token_url = {token_url:?}, client_id = {SAMPLE_CLIENT_ID:?}, client_secret = {{ file = {file:?} }}{further} }}"
+    );
+    (key, folder)
+}
+
+fn guarded(api: &SampleApi, count: usize) -> Vec<String> {
+    (0..count).map(|number| api.url(&format!("/oauth-guarded/{number}"))).collect()
+}
+
+#[test]
+fn all_endpoints_share_one_token_that_is_asked_for_once() {
+    let api = sample_api();
+    for further in
+        ["", ", credentials_in = \"body\"", ", scopes = [\"read\", \"x\"], parameters = { audience = \"a&b\" }"]
+    {
+        let before = api.requests_to("/oauth-token");
+        let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, further);
+        let slots = round(&keys, &guarded(&api, 40));
+        assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{further}: {:?}", slots[0]);
+        assert_eq!(api.requests_to("/oauth-token") - before, 1, "one renewal at a time, for all");
+    }
+    let head = api.last_request("/oauth-token").expect("a request").to_ascii_lowercase();
+    assert!(head.contains("user-agent: gatherd/") && head.contains("content-type: application/x-www-form-urlencoded"));
+}
+
+#[test]
+fn all_who_waited_for_a_token_use_it_once_however_short_its_life_is() {
+    let api = sample_api();
+    let server = canned(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        canned::answer("200 OK", "", r#"{"access_token":"t","token_type":"bearer","expires_in":0}"#)
+    });
+    let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+    let urls: Vec<String> = (0..20).map(|number| api.url(&format!("/healthy/{number}"))).collect();
+    let slots = round(&format!("timeout = \"3s\"\n{keys}"), &urls);
+    assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{slots:?}");
+}
+
+#[test]
+fn endpoints_with_other_timeouts_and_names_share_the_token_too() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let further = ["", "connect_timeout = \"1s\"", "user_agent = \"other/1\"", "timeout = \"5s\"", "redirects = 3"];
+    let urls = guarded(&api, further.len());
+    let endpoint = |(url, further): (&String, &&str)| {
+        let comma = if further.is_empty() { "" } else { ", " };
+        format!("{{ url = {url:?}{comma}{further} }}")
+    };
+    let endpoints: Vec<String> = urls.iter().zip(&further).map(endpoint).collect();
+    let slots = round_of(&format!("{keys}\nendpoints = [{}]", endpoints.join(", ")));
+    assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{slots:?}");
+    assert_eq!(api.requests_to("/oauth-token"), 1);
+}
+
+#[test]
+fn a_token_that_an_api_refuses_is_renewed_once() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let url = api.url("/oauth-guarded");
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 2);
+    assert_eq!(api.requests_to("/oauth-token"), 1);
+    api.revoke_tokens();
+    daemon.wait_for_rounds("job", 3);
+    assert_eq!(api.requests_to("/oauth-token"), 2);
+    daemon.stop();
+    assert_eq!(home.number("SELECT count(*) FROM observations WHERE outcome <> 'ok'"), 0);
+    // Not kept anywhere.
+    let bytes = std::fs::read(home.database()).expect("read");
+    for secret in api.tokens().iter().map(String::as_str).chain([SAMPLE_CLIENT_SECRET]) {
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+}
+
+#[test]
+fn a_401_to_a_new_token_is_an_answer() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let slot = slot(&keys, &api.url("/status/401"));
+    assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(401)));
+    assert_eq!((api.requests_to("/oauth-token"), api.requests_to("/status/401")), (1, 1));
+}
+
+#[test]
+fn a_token_that_is_about_to_expire_is_renewed_before_it_is_used_again() {
+    let api = sample_api();
+    // A tenth of its life before its end is now.
+    let (keys, _folder) = oauth2(&api.url("/oauth-token?expires=0"), SAMPLE_CLIENT_SECRET, "");
+    let slots = round(&format!("max_per_host = 1\n{keys}"), &guarded(&api, 3));
+    assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{slots:?}");
+    assert_eq!(api.requests_to("/oauth-token"), 3);
+}
+
+#[test]
+fn a_token_endpoint_that_fails_is_told_with_its_own_outcome_and_costs_nobody_else() {
+    let api = sample_api();
+    for (path, secret, outcome, status, told) in [
+        (
+            "/oauth-token",
+            "wrong-secret",
+            Outcome::HttpStatus,
+            Some(401),
+            "access token: 401 Unauthorized, invalid_client",
+        ),
+        ("/status/503", "s3cret", Outcome::HttpStatus, Some(503), "access token: 503 Service Unavailable"),
+        ("/html-200", "s3cret", Outcome::NotJson, None, "access token: the answer holds none"),
+        ("/deep/100", "s3cret", Outcome::TooDeep, None, "access token: nested over 16 levels"),
+        ("/infinite", "s3cret", Outcome::TooLarge, None, "access token: over 262144 bytes"),
+        ("/reset", "s3cret", Outcome::Reset, None, "access token: "),
+        ("/secret-echo-everywhere", "s3cret-in-the-echo", Outcome::HttpStatus, Some(500), "access token: 500"),
+    ] {
+        let (keys, _folder) = oauth2(&api.url(path), secret, "");
+        let slots = round(&keys, &guarded(&api, 20));
+        for slot in &slots {
+            assert_eq!((slot.outcome, slot.http_status), (outcome, status), "{path}: {slot:?}");
+            assert!(detail(slot).starts_with(told), "{path}: {}", detail(slot));
+            assert!(!format!("{slot:?}").contains(secret));
+        }
+        assert!(api.requests_to(path) < 20, "{path}: those who wait for a token share its failure");
+    }
+    assert_eq!(api.requests_to("/oauth-guarded/0"), 0, "nothing is asked without a token");
+}
+
+#[test]
+fn a_token_endpoint_that_hangs_holds_no_slot_beyond_its_timeout() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-hang"), SAMPLE_CLIENT_SECRET, "");
+    let slots = round(&format!("timeout = \"500ms\"\n{keys}"), &guarded(&api, 10));
+    for slot in &slots {
+        assert_eq!(slot.outcome, Outcome::Timeout, "{slot:?}");
+        assert!(slot.elapsed.as_millis() < 1_500, "{slot:?}");
+    }
+}
+
+#[test]
+fn answers_of_token_endpoints_that_differ_a_little_from_the_rfc_are_understood() {
+    let api = sample_api();
+    for answer in [
+        r#"{"access_token":"t","token_type":"bearer"}"#,
+        r#"{"access_token":"t","token_type":"Bearer","expires_in":"3599"}"#,
+        r#"{"access_token":"t","expires_in":3599.5}"#,
+        r#"{"access_token":"t","token_type":"Bearer","expires_in":null,"scope":"a b","further":{"x":[1]}}"#,
+        r#"{"access_token":"t","token_type":"Bearer","expires_in":-1}"#,
+        r#"{"access_token":"t","token_type":null,"scope":["read","write"],"refresh_token":null}"#,
+        "\u{feff}{\"access_token\":\"t\",\"token_type\":\"BEARER\"}",
+    ] {
+        for (status, content_type) in
+            [("200 OK", "application/json"), ("201 Created", "application/json"), ("200 OK", "text/plain")]
+        {
+            let headers = format!("Content-Type: {content_type}\r\n");
+            let server = always(canned::answer(status, &headers, answer));
+            let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+            let slot = slot(&keys, &api.url("/echo"));
+            assert_eq!(slot.outcome, Outcome::Ok, "{status}, {content_type}, {answer}: {slot:?}");
+            assert!(once::text(&slot).contains("\"authorization\":\"Bearer t\""), "{answer}");
+            assert_eq!(server.requests().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_used_is_refused_with_the_reason() {
+    let api = sample_api();
+    for (answer, told) in [
+        (r#"{"access_token":"","token_type":"bearer"}"#, "access token: the access_token is empty"),
+        (
+            r#"{"access_token":"t","token_type":"mac"}"#,
+            "access token: its token_type is mac, and only bearer can be used",
+        ),
+        (
+            r#"{"access_token":"t","token_type":"s3cret"}"#,
+            "access token: its token_type is not bearer, which alone can be used",
+        ),
+    ] {
+        let server = always(canned::answer("200 OK", "", answer));
+        let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+        let slot = slot(&keys, &api.url("/echo"));
+        assert_eq!((slot.outcome, detail(&slot)), (Outcome::NotJson, told), "{slot:?}");
+    }
+    assert_eq!(api.requests(), 0);
+}
+
+#[test]
+fn a_token_endpoint_that_asks_for_a_pause_is_left_alone_by_all_who_share_the_token() {
+    let api = sample_api();
+    for (status, outcome) in [("429 Too Many Requests", 429), ("503 Service Unavailable", 503)] {
+        let server = always(canned::answer(status, "Retry-After: 60\r\n", "busy"));
+        let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+        let slots = round(&format!("max_per_host = 1\n{keys}"), &guarded(&api, 5));
+        for slot in &slots {
+            assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(outcome)), "{slot:?}");
+            assert_eq!(detail(slot), format!("access token: {status}"));
+        }
+        assert_eq!(server.requests().len(), 1, "nobody asks again meanwhile");
+    }
+}
+
+#[test]
+fn a_token_endpoint_is_asked_again_when_the_pause_that_it_asked_for_is_over() {
+    let api = sample_api();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = canned::canned(move |_| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => canned::answer("503 Service Unavailable", "Retry-After: 1\r\n", ""),
+        _ => canned::answer("200 OK", "", r#"{"access_token":"t","token_type":"bearer"}"#),
+    });
+    let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+    let url = api.url("/echo");
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 8);
+    daemon.stop();
+    assert!(home.number("SELECT count(*) FROM observations WHERE outcome = 'http_status'") > 1);
+    assert!(home.number("SELECT count(*) FROM observations WHERE outcome = 'ok'") > 0);
+    assert_eq!(server.requests().len(), 2);
+}

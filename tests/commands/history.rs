@@ -1,0 +1,368 @@
+//! History asked from the shell and from the library, over files that the daemon's own writer made.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatherd::fetch::json;
+use gatherd::model::{
+    Cause, ClosedRound, JobName, Layout, LedgerRow, Outcome, RoundBegin, RoundId, RoundStatus, Slot, Timestamp,
+};
+use gatherd::store::history::{Observation, Page, Place, Selection, Span, Which};
+use gatherd::store::{Writer, open};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::rounds::{begin, closed, due, failed, layout, ok, reader};
+use crate::support::{Ran, gatherd, run};
+
+fn document(round: i64, text: &str) -> Slot {
+    Slot { body: Some(json::document(text.as_bytes()).expect("JSON")), ..ok(round) }
+}
+
+fn users(round: i64) -> Slot {
+    let text =
+        format!(r#"{{"users":{},"revenue":{round}.50,"big":9007199254740993,"plan":"p{round}"}}"#, round * round);
+    document(round, &text)
+}
+
+fn missed(id: i64, first: i64, last: i64) -> LedgerRow {
+    LedgerRow {
+        id: RoundId(id),
+        job: JobName::new("job"),
+        first_due: due(first),
+        last_due: due(last),
+        covers: (last - first + 1).unsigned_abs(),
+        status: RoundStatus::Missed,
+        cause: Cause::DaemonDown,
+    }
+}
+
+/// Rounds 1 to 3, a gap of three, rounds 8 and 9; `b` fails in round 2, and leaves the config before round 9.
+fn small() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let mut writer = open(&path).expect("opened");
+    let both = layout(&["a", "b"]);
+    for round in [1, 2, 3] {
+        let second = if round == 2 { failed(2, Outcome::Timeout, "headers") } else { document(round, "[1, \"x\"]") };
+        writer.close(&closed(round, &both, vec![users(round), second])).expect("stored");
+    }
+    writer.ledger(&[missed(4, 4, 6)]).expect("stored");
+    writer.close(&closed(8, &both, vec![users(8), document(8, "{\"k\":\n1e400}")])).expect("stored");
+    writer.close(&closed(9, &layout(&["c", "a"]), vec![document(9, "null"), users(9)])).expect("stored");
+    (folder, path)
+}
+
+fn ask(path: &Path, arguments: &[&str]) -> Ran {
+    let database = path.display().to_string();
+    run(gatherd(arguments.iter().copied().chain(["--database", &database])))
+}
+
+fn asked(path: &Path, arguments: &[&str]) -> String {
+    let ran = ask(path, arguments);
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
+    ran.stdout
+}
+
+fn lines(path: &Path, arguments: &[&str]) -> Vec<Value> {
+    let printed = asked(path, &[arguments, &["--json"]].concat());
+    printed.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[test]
+fn every_command_prints_a_table_json_and_csv() {
+    let (_folder, path) = small();
+    let from = "2026-01-31 13:00";
+    for (name, arguments) in [
+        ("history_documents", &["history", "job", "b"][..]),
+        ("history_field", &["history", "job", "a", "--field", "/users"]),
+        ("history_jq", &["history", "job", "a", "--field", "if .users > 4 then .plan else error(\"small\") end"]),
+        (
+            "history_minutes",
+            &[
+                "history",
+                "job",
+                "a",
+                "--field",
+                "/users",
+                "--every",
+                "2m",
+                "--agg",
+                "sum",
+                "--until",
+                "2026-01-31 13:10",
+                "--since",
+                from,
+            ],
+        ),
+        ("history_last", &["history", "job", "b", "--every", "1m", "--fill", "last"]),
+        ("at", &["at", "job", "2026-01-31 13:04"]),
+        ("diff", &["diff", "job", "2", "2026-01-31T13:30:00Z"]),
+        ("rounds", &["rounds", "job"]),
+        ("latest", &["latest"]),
+    ] {
+        for form in ["--utc", "--json", "--csv"] {
+            let printed = asked(&path, &[arguments, &[form]].concat());
+            insta::assert_snapshot!(format!("{name}{form}"), printed.replace('\r', ""));
+        }
+    }
+    insta::assert_snapshot!("plot", asked(&path, &["history", "job", "a", "--field", "/users", "--plot"]));
+}
+
+#[test]
+fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
+    let (_folder, path) = small();
+    for (arguments, said) in [
+        (&["history", "jbo", "a"][..], "no job \"jbo\" in this database; the nearest is \"job\""),
+        (&["history", "job", "aa"], "no endpoint \"aa\" in job \"job\"; the nearest is \"a\""),
+        (&["at", "jbo", "2h"], "the nearest is \"job\""),
+        (&["at", "job", "2026-01-31 12:00"], "no complete round of \"job\" is due at"),
+        (&["diff", "job", "1", "7"], "B: no round 7 of \"job\""),
+        (&["diff", "job", "4", "8"], "A: round 4 has no slots, it is missed"),
+        (&["export", "jbo", "-o", "-", "--format", "csv"], "the nearest is \"job\""),
+        (&["history", "job", "c", "--field", "/x", "--plot"], "no number to draw"),
+    ] {
+        let ran = ask(&path, arguments);
+        assert_eq!((ran.code, ran.stderr.contains(said)), (Some(1), true), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+    }
+    for wrong in [
+        &["history", "job", "a", "--field", "users["][..],
+        &["history", "job", "a", "--field", "/a~"],
+        &["history", "job", "a", "--every", "25h"],
+        &["history", "job", "a", "--every", "1h", "--agg", "avg"],
+        &["history", "job", "a", "--agg", "avg"],
+        &["history", "job", "a", "--since", "yesterday"],
+        &["history", "job", "a", "--since", "1h", "--until", "2h"],
+        &["history", "job", "a", "--plot"],
+        &["history", "job", "a", "--json", "--csv"],
+        &["export", "-o", "x"],
+        &["export", "-o", "x.csv", "--field", "/users"],
+        &["export", "-o", "x.csv", "--field", "outcome=/users"],
+    ] {
+        let ran = ask(&path, wrong);
+        assert_eq!(ran.code, Some(64), "{wrong:?}: {}", ran.stderr);
+    }
+}
+
+/// A round each ten minutes over four days, with failures and a stretch of nothing.
+fn four_days() -> (TempDir, PathBuf, Vec<(i64, Option<i64>)>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let mut writer = open(&path).expect("opened");
+    let layout = layout(&["a"]);
+    let mut values = Vec::new();
+    for id in 1..=576_i64 {
+        if (100..200).contains(&id) {
+            continue;
+        }
+        let at = due(0).plus(Duration::from_secs(600 * id.unsigned_abs()));
+        let value = (id % 7 != 0).then_some((id * 7919) % 1009 - 500);
+        let slot = value.map_or_else(|| failed(id, Outcome::Reset, ""), |value| document(id, &format!("[{value}]")));
+        let begin = RoundBegin { due: at, started: at, ..begin(id, &layout) };
+        let round = ClosedRound { finished: at, begin, ..closed(id, &layout, vec![slot]) };
+        writer.close(&round).expect("stored");
+        values.push((at.as_micros(), value));
+    }
+    (folder, path, values)
+}
+
+#[test]
+fn figures_by_hour_and_day_are_those_that_are_counted_by_hand() {
+    let (_folder, path, values) = four_days();
+    for (every, micros) in [("1h", 3_600_000_000), ("1day", 86_400_000_000)] {
+        let mut groups: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for &(at, value) in &values {
+            groups.entry(at - at % micros).or_default().extend(value);
+        }
+        for aggregate in ["avg", "min", "max", "sum", "last", "count", "p50", "p95"] {
+            let arguments = ["history", "job", "a", "--utc", "--field", "/0", "--every", every, "--agg", aggregate];
+            let rows = lines(&path, &[&arguments[..], &["--fill", "none"]].concat());
+            let shown: Vec<(Timestamp, f64)> = rows
+                .iter()
+                .map(|row| {
+                    let from = row["from"].as_str().expect("text").parse::<chrono::DateTime<chrono::Utc>>();
+                    (from.expect("a moment").into(), row["value"].as_f64().expect("a number"))
+                })
+                .collect();
+            let expected = groups.iter().filter(|(_, values)| !values.is_empty());
+            let expected: Vec<(Timestamp, f64)> =
+                expected.map(|(&from, values)| (Timestamp::from_micros(from), by_hand(aggregate, values))).collect();
+            assert_eq!(shown.len(), expected.len(), "{every} {aggregate}");
+            for (shown, expected) in shown.iter().zip(&expected) {
+                assert!(shown.0 == expected.0 && (shown.1 - expected.1).abs() < 1e-9, "{shown:?} {expected:?}");
+            }
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small figures"
+)]
+fn by_hand(aggregate: &str, values: &[i64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let between = |share: f64| {
+        let place = share * (sorted.len() - 1) as f64;
+        let (low, high) = (sorted[place.floor() as usize] as f64, sorted[place.ceil() as usize] as f64);
+        low + (high - low) * place.fract()
+    };
+    let sum = values.iter().sum::<i64>() as f64;
+    match aggregate {
+        "avg" => sum / values.len() as f64,
+        "min" => sorted[0] as f64,
+        "max" => sorted[sorted.len() - 1] as f64,
+        "sum" => sum,
+        "last" => values[values.len() - 1] as f64,
+        "count" => values.len() as f64,
+        "p50" => between(0.50),
+        _ => between(0.95),
+    }
+}
+
+fn places(path: &Path, wanted: &Selection<'_>, turn: usize) -> Vec<(Place, String, Option<String>)> {
+    let reader = reader(path);
+    let (mut seen, mut wanted) = (Vec::new(), *wanted);
+    loop {
+        let before = seen.len();
+        let stopped = reader.observations(&wanted, |observation: &Observation<'_>| {
+            let body = observation.body.map(str::to_owned);
+            seen.push((observation.place, observation.endpoint.to_owned(), body));
+            if seen.len() - before == turn { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        wanted.after = stopped.expect("read");
+        if wanted.after.is_none() {
+            return seen;
+        }
+    }
+}
+
+#[test]
+fn a_walk_that_is_stopped_goes_on_where_it_was() {
+    let (_folder, path) = small();
+    for endpoint in [None, Some("a"), Some("b")] {
+        let span = Span { from: Some(due(2)), until: Some(due(9)) };
+        let wanted = Selection { job: "job", endpoint, span, after: None };
+        let whole = places(&path, &wanted, usize::MAX);
+        assert_eq!(whole.len(), if endpoint.is_some() { 3 } else { 6 });
+        for turn in 1..5 {
+            assert_eq!(places(&path, &wanted, turn), whole, "{endpoint:?} by {turn}");
+        }
+    }
+    let unknown = Selection { job: "job", endpoint: Some("x"), span: Span::default(), after: None };
+    assert_eq!(places(&path, &unknown, 1), []);
+}
+
+#[test]
+fn history_follows_the_name_through_positions_and_the_clock_through_its_steps() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let mut writer = open(&path).expect("opened");
+    let store = |writer: &mut Writer, id: i64, at: i64, layout: &Arc<Layout>| {
+        let slots = layout.endpoints.iter().map(|label| document(id, &format!("\"{}{id}\"", label.name))).collect();
+        let begin = RoundBegin { due: due(at), started: due(at), ..begin(id, layout) };
+        writer.close(&ClosedRound { begin, ..closed(id, layout, slots) }).expect("stored");
+    };
+    store(&mut writer, 1, 1, &layout(&["a", "b"]));
+    // The clock was ahead, and is set back.
+    store(&mut writer, 2, 50, &layout(&["b", "c", "a"]));
+    store(&mut writer, 3, 3, &layout(&["a"]));
+    store(&mut writer, 4, 4, &layout(&["b", "a"]));
+    let wanted = Selection { job: "job", endpoint: Some("a"), span: Span::default(), after: None };
+    for turn in [1, 9] {
+        let seen = places(&path, &wanted, turn);
+        let seen: Vec<_> = seen.iter().map(|(place, _, body)| (place.position, body.as_deref())).collect();
+        assert_eq!(seen, [(0, Some("\"a1\"")), (0, Some("\"a3\"")), (1, Some("\"a4\"")), (2, Some("\"a2\""))]);
+    }
+    let reader = reader(&path);
+    let round = |which| reader.vector("job", which).expect("read").map(|vector| vector.round.id.0);
+    assert_eq!(round(Which::At(due(49))), Some(4));
+    assert_eq!(round(Which::At(due(51))), Some(2));
+    assert_eq!(round(Which::At(due(0))), None);
+    assert_eq!(round(Which::Newest), Some(4));
+    assert_eq!(round(Which::Round(RoundId(3))), Some(3));
+    let page = |page| {
+        let rounds = reader.rounds_page(Some("job"), page, 2).expect("read");
+        rounds.iter().map(|round| round.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(page(Page::Newest), [4, 3]);
+    assert_eq!(page(Page::Before(RoundId(3))), [2, 1]);
+    assert_eq!(page(Page::After(RoundId(1))), [2, 3]);
+}
+
+#[test]
+fn an_export_has_every_slot_in_each_format() {
+    let (folder, path) = small();
+    let file = |name: &str| folder.path().join(name);
+    let export = |name: &str, more: &[&str]| {
+        let to = file(name).display().to_string();
+        asked(&path, &[&["export", "-o", &to][..], more].concat());
+        std::fs::read(file(name)).expect("a file")
+    };
+    let csv = String::from_utf8(export("all.csv", &[])).expect("UTF-8");
+    assert_eq!(csv.split("\r\n").count(), 1 + 10 + 1, "{csv}");
+    insta::assert_snapshot!("export_csv", csv.replace('\r', ""));
+    let fields = ["--field", "users=/users", "--field", "plan=.plan // 0"];
+    let ndjson = String::from_utf8(export("fields.ndjson", &fields)).expect("UTF-8");
+    insta::assert_snapshot!("export_ndjson", ndjson);
+    let to_stdout = asked(&path, &[&["export", "job", "--format", "ndjson", "-o", "-"][..], &fields].concat());
+    assert_eq!(to_stdout, ndjson);
+    assert_eq!(&export("all.parquet", &[])[..4], b"PAR1");
+    export("fields.parquet", &[&fields[..], &["--since", "2026-01-31 13:03", "--utc"]].concat());
+    assert_eq!(parquet(&file("all.parquet")).len(), 10);
+    let rows = parquet(&file("fields.parquet"));
+    assert_eq!(rows.len(), 6);
+    assert_eq!((&rows[0]["users"], &rows[0]["plan"]), (&9.0.into(), &"p3".into()));
+    assert_eq!((&rows[1]["users"], &rows[1]["endpoint"]), (&Value::Null, &"b".into()));
+    let left = std::fs::read_dir(folder.path()).expect("a folder").filter_map(Result::ok);
+    assert!(left.map(|entry| entry.file_name()).all(|name| !name.to_string_lossy().starts_with(".gatherd-export")));
+}
+
+fn parquet(path: &Path) -> Vec<Value> {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+    let reader = SerializedFileReader::new(std::fs::File::open(path).expect("a file")).expect("parquet");
+    let due = reader.metadata().file_metadata().schema_descr().column(4);
+    let due = format!("{:?}", due.logical_type_ref());
+    assert!(due.contains("is_adjusted_to_u_t_c: true, unit: MICROS"), "{due}");
+    let value = |field: &Field| match field {
+        Field::Null => Value::Null,
+        Field::Str(text) => text.as_str().into(),
+        Field::Double(number) => (*number).into(),
+        other => other.to_string().into(),
+    };
+    let rows = reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row"));
+    rows.map(|row| row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect()).collect()
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_and_nothing_is_left() {
+    let (folder, path) = small();
+    let nowhere = folder.path().join("absent/x.csv").display().to_string();
+    let ran = ask(&path, &["export", "-o", &nowhere]);
+    assert_eq!(ran.code, Some(74), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot be written"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_shell_completes_jobs_and_endpoints() {
+    let (_folder, path) = small();
+    let database = path.display().to_string();
+    let completed = |words: &[&str]| {
+        let index = (words.len() - 1).to_string();
+        let mut command = gatherd([&["--"][..], words].concat());
+        command.envs([("COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", &index), ("_CLAP_COMPLETE_COMP_TYPE", "9")]);
+        command.envs([("_CLAP_COMPLETE_SPACE", "true"), ("_CLAP_IFS", "\n")]);
+        run(command).stdout
+    };
+    assert_eq!(completed(&["gatherd", "history", "--database", &database, "j"]), "job");
+    assert_eq!(completed(&["gatherd", "why", "--database", &database, "job", ""]).lines().next(), Some("a"));
+    let script = gatherd(["x"]).env("COMPLETE", "bash").output().expect("gatherd runs");
+    assert!(!script.stdout.is_empty());
+}

@@ -1,0 +1,12 @@
+//! The command line: questions about a file or a running daemon, and what is made of the command line itself.
+
+mod health;
+mod history;
+mod manual;
+mod queries;
+mod rehearse;
+mod status;
+#[path = "../support/mod.rs"]
+mod support;
+mod upkeep;
+mod why;

@@ -1,0 +1,259 @@
+//! `gatherd status`: of a daemon that runs, of one that cannot be asked, of a file alone.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use gatherd::model::{Outcome, Slot, Timestamp};
+use gatherd::store::{Writer, open};
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, Home};
+use crate::support::rounds::{self, closed, due, failed, layout, ok};
+use crate::support::{self, Ran, gatherd, run};
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn status(config: &Path, args: &[&str]) -> Ran {
+    let mut command = gatherd(["status", "--utc", "--config"]);
+    command.arg(config).args(args);
+    run(command)
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr))
+}
+
+/// `text` without what differs from one run to the next.
+fn redacted(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, instead) in [
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "[moment]"),
+        (r"\b\d+(days?|h|m|s)( \d+(h|m|s))?\b", "[span]"),
+        (r"\d+(\.\d+)? [KM]iB", "[size]"),
+        (r"127\.0\.0\.1:\d+", "[address]"),
+        (r"/[^ ]*/gatherd\.db", "[folder]/gatherd.db"),
+        (r", \d+ busy", ", [n] busy"),
+        (concat!("version ", env!("CARGO_PKG_VERSION")), "version [version]"),
+        (r"  +", "  "),
+    ] {
+        text = regex_lite::Regex::new(pattern).expect("a pattern").replace_all(&text, instead).into_owned();
+    }
+    text
+}
+
+/// A home whose daemon listens at a known port.
+struct Place {
+    home: Home,
+    _api: gatherd::sample_api::SampleApi,
+}
+
+impl Place {
+    fn new(server: &str, paths: &[(&str, &str)]) -> Self {
+        let api = support::sample_api();
+        let endpoints: Vec<String> =
+            paths.iter().map(|(name, path)| format!("{{ name = \"{name}\", url = {:?} }}", api.url(path))).collect();
+        let home = Home::new(&format!(
+            "workers = 4\n[server]\n{server}\n[[job]]\nname = \"figures\"\nevery = \"1d\"\nrun_on_start = true\n\
+             retries = 0\nendpoints = [{}]\n",
+            endpoints.join(", ")
+        ));
+        Self { home, _api: api }
+    }
+
+    fn listening(paths: &[(&str, &str)]) -> Self {
+        Self::new(&format!("listen = \"127.0.0.1:{}\"", free_port()), paths)
+    }
+
+    fn start(&self) -> Daemon {
+        let daemon = self.home.start();
+        daemon.wait_for_rounds("figures", 1);
+        daemon
+    }
+
+    fn status(&self, args: &[&str]) -> Ran {
+        status(&self.home.folder.path().join("config.toml"), args)
+    }
+}
+
+#[test]
+fn all_is_well_and_the_screen_says_so() {
+    let place = Place::listening(&[("healthy", "/healthy")]);
+    let daemon = place.start();
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    insta::assert_snapshot!(redacted(&ran.stdout));
+    let told = json(&place.status(&["--json"]));
+    assert_eq!((&told["state"], &told["why"]), (&"ok".into(), &Value::Array(vec![])), "{told}");
+    assert_eq!(told["daemon"]["workers"]["alive"], 4);
+    assert_eq!(told["jobs"][0]["last_round"]["ok"], 1);
+    daemon.stop();
+}
+
+#[test]
+fn an_endpoint_that_fails_is_degraded_and_is_listed_with_its_reason() {
+    let place = Place::listening(&[("healthy", "/healthy"), ("red\u{202e}der", "/status/503")]);
+    let daemon = place.start();
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    insta::assert_snapshot!(redacted(&ran.stdout));
+    let told = json(&place.status(&["--json"]));
+    assert_eq!(told["jobs"][0]["failing"][0]["http_status"], 503, "{told}");
+    daemon.stop();
+}
+
+#[test]
+fn a_reload_that_failed_is_said() {
+    let place = Place::listening(&[("healthy", "/healthy")]);
+    let config = place.home.folder.path().join("config.toml");
+    let daemon = place.start();
+    let good = std::fs::read_to_string(&config).expect("a config");
+    std::fs::write(&config, format!("{good}\nnonsense = 1\n")).expect("written");
+    daemon.signal("HUP");
+    daemon.wait_for("config not reloaded, the one in use stays");
+    std::fs::write(&config, good).expect("written");
+    let mut ran = place.status(&[]);
+    // The line is written before the state is.
+    support::until("the failure is known", || {
+        ran = place.status(&[]);
+        ran.code == Some(1)
+    });
+    assert!(ran.stdout.starts_with("degraded\n  the last reload failed"), "{}", ran.stdout);
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_ended_is_down_and_its_file_still_tells() {
+    let place = Place::listening(&[("healthy", "/healthy"), ("broken", "/status/503")]);
+    assert_eq!(place.status(&[]).code, Some(2), "it never ran");
+    place.start().stop();
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+    insta::assert_snapshot!(redacted(&ran.stdout));
+    let told = json(&place.status(&["--json"]));
+    assert_eq!((&told["state"], &told["daemon"]), (&"down".into(), &Value::Null), "{told}");
+}
+
+#[test]
+fn a_daemon_without_an_api_is_known_by_its_lock_and_its_file() {
+    let place = Place::new("listen = false", &[("healthy", "/healthy")]);
+    let daemon = place.start();
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    insta::assert_snapshot!(redacted(&ran.stdout));
+    daemon.stop();
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stdout.starts_with("down\n  no daemon runs: nobody holds"), "{}", ran.stdout);
+}
+
+#[test]
+fn where_the_token_cannot_be_read_the_daemon_is_known_to_live_and_its_file_tells_the_rest() {
+    let server = format!("listen = \"127.0.0.1:{}\"\ntoken = {{ env = \"API_TOKEN\" }}", free_port());
+    let place = Place::new(&server, &[("healthy", "/healthy")]);
+    let mut command = place.home.command();
+    command.env("API_TOKEN", "s3cret-of-the-api");
+    let daemon = Daemon::of(command);
+    daemon.wait_for_rounds("figures", 1);
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("API_TOKEN"), "{}", ran.stdout);
+    let secret = support::write(place.home.folder.path(), "token", "s3cret-of-the-api\n");
+    let told = json(&place.status(&["--json", "--token-file", &secret]));
+    assert_eq!(told["daemon"]["workers"]["configured"], 4, "{told}");
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_of_another_file_is_not_taken_for_this_one() {
+    let port = free_port();
+    let server = format!("listen = \"127.0.0.1:{port}\"");
+    let (one, other) =
+        (Place::new(&server, &[("healthy", "/healthy")]), Place::new(&server, &[("healthy", "/healthy")]));
+    drop(open(&other.home.database()).expect("made"));
+    let daemon = one.start();
+    assert_eq!(one.status(&[]).code, Some(0));
+    let ran = other.status(&[]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    assert!(
+        json(&other.status(&["--json"]))["why"][0].as_str().is_some_and(|why| why.contains("has another database"))
+    );
+    daemon.stop();
+}
+
+/// A file of the job's first `count` rounds, in which `slots` says how each ended.
+fn file(folder: &Path, count: i64, slots: impl Fn(i64) -> Vec<Slot>) -> Writer {
+    let mut writer = open(&folder.join("gatherd.db")).expect("opened");
+    let layout = layout(&["steady", "broken"]);
+    for round in 1..=count {
+        writer.close(&closed(round, &layout, slots(round))).expect("stored");
+    }
+    writer
+}
+
+#[test]
+fn a_streak_is_followed_through_rollups_to_its_first_failure() {
+    // Hours of 60 rounds: it breaks in the second hour at round 70, in which it was well before.
+    let slots = |round| {
+        let broken = if round < 70 { ok(round) } else { failed(round, Outcome::Timeout, "no answer") };
+        vec![ok(round), broken]
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = file(folder.path(), 400, slots);
+    let look = |now: Timestamp| {
+        let found = rounds::reader(&folder.path().join("gatherd.db")).overview(now).expect("an overview");
+        found.jobs[0].failing[0].clone()
+    };
+    let now = due(401);
+    let by_slots = look(now);
+    assert_eq!((by_slots.since, by_slots.rounds, by_slots.last_ok), (due(70), 331, Some(due(69))));
+    assert!(by_slots.whole && by_slots.endpoint == "broken");
+    while writer.roll_up(due(10_000), Duration::from_millis(10)).expect("rolled up").more {}
+    assert_eq!(look(now), by_slots, "by rollups it is the same");
+    while writer.prune(&gatherd::model::JobName::new("job"), due(300)).expect("pruned").rounds > 0 {}
+    let pruned = look(now);
+    assert_eq!((pruned.since, pruned.last_ok), (due(70), Some(due(69))), "rollups outlive the slots");
+}
+
+#[test]
+fn the_size_of_a_day_follows_from_the_rounds_at_hand() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(file(folder.path(), 61, |round| vec![ok(round), ok(round)]));
+    let found = rounds::reader(&folder.path().join("gatherd.db")).overview(due(62)).expect("an overview");
+    // A round a minute: {"round":61} twice, and what slots and rounds take beside it.
+    let each = 2 * 12 + 2 * gatherd::store::sizes::SLOT_BYTES + gatherd::store::sizes::ROUND_BYTES;
+    assert_eq!(found.jobs[0].bytes_a_day, Some(1_440 * each));
+}
+
+#[test]
+fn no_line_is_wider_than_80_columns_whatever_strangers_are_called() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = open(&folder.path().join("gatherd.db")).expect("opened");
+    let names: Vec<String> = (0..12).map(|n| format!("{n} {}", "数\u{1b}[2J".repeat(40))).collect();
+    let layout = layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let slots = names.iter().map(|_| failed(1, Outcome::Timeout, &"wide ".repeat(30))).collect();
+    writer.close(&closed(1, &layout, slots)).expect("stored");
+    drop(writer);
+    let database = folder.path().join("gatherd.db");
+    let mut command = gatherd(["status", "--utc", "--database"]);
+    let ran = run({
+        command.arg(&database);
+        command
+    });
+    assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+    for line in ran.stdout.lines() {
+        let columns: usize = line.chars().map(|c| if c == '数' { 2 } else { 1 }).sum();
+        assert!(columns <= 80 && !line.contains('\u{1b}'), "{columns}: {line}");
+    }
+    assert!(ran.stdout.contains("and 4 more"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_help_says_what_degraded_is() {
+    let ran = run(gatherd(["status", "--help"]));
+    assert!(ran.stdout.contains("An endpoint that fails is enough for degraded"), "{}", ran.stdout);
+}

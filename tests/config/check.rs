@@ -1,0 +1,190 @@
+//! What `check` shows of a config that is right, and what of it is not there.
+
+use std::time::Duration;
+
+use gatherd::clock::{Clock, SystemClock};
+use gatherd::schedule::Cadence;
+
+use crate::support::{self, gatherd, run, write};
+use crate::{JOB, check_in, folder, mistakes, right};
+
+#[test]
+fn a_file_that_is_not_there_or_not_text_is_told_by_its_name() {
+    let folder = folder();
+    let ran = check_in(folder.path(), &["--config", "other.toml"]);
+    assert_eq!(ran.code, Some(78));
+    insta::assert_snapshot!(ran.stderr, @"other.toml: cannot read it: No such file or directory (os error 2) (gatherd init writes a new one, --config names another)");
+    let ran = check_in(folder.path(), &["--config", "."]);
+    assert_eq!(ran.code, Some(78));
+    assert!(ran.stderr.starts_with(".: cannot read it: Is a directory"), "{}", ran.stderr);
+    insta::assert_snapshot!(mistakes(b"# fine\n# caf\xe9\n"), @"config.toml:2: not UTF-8, as TOML has to be");
+}
+
+/// The next three dues of `cadence` as they are shown in UTC.
+fn dues(cadence: &Cadence) -> String {
+    let now = SystemClock::new().now().wall;
+    let dues = std::iter::successors(cadence.next_after(now), |&due| cadence.next_after(due));
+    let shown = dues.take(3).map(|due| due.to_string().replace('T', " ").replace(".000", ""));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_right_config_is_shown_with_its_jobs_their_endpoints_and_their_next_dues() {
+    let text = r#"database = "data/gatherd.db"
+workers = 8
+
+[[job]]
+name = "hourly"
+every = "1h"
+endpoints = [
+  "https://me:s3cret@example.com/data1?api_key=s3cret&from=1",
+  { name = "signups", url = "https://example.com/data2", timeout = "3s" },
+]
+
+[[job]]
+name = "daily"
+cron = "0 6 * * *"
+timezone = "Europe/Berlin"
+endpoints = ["https://example.com/"]
+"#;
+    let cadences = [
+        Cadence::every(Duration::from_hours(1)),
+        Cadence::cron("0 6 * * *", "Europe/Berlin".parse().unwrap()).unwrap(),
+    ];
+    let all = || cadences.each_ref().map(dues);
+    // A due may pass between the two looks at the clock.
+    let (shown, [hourly, daily]) = loop {
+        let (before, shown, after) = (all(), right(text), all());
+        if before == after {
+            break (shown, after);
+        }
+    };
+    let shown = shown.replace(&hourly, "[hourly]").replace(&daily, "[daily]");
+    insta::assert_snapshot!(shown, @r#"
+    config.toml: right
+    database  [folder]/data/gatherd.db
+      MISSING  the folder [folder]/data; gatherd run would refuse
+    workers   8
+
+    job "hourly"  every 1h, 2 endpoints
+      due  [hourly]
+        1  https://example.com/data1?api_key=***&from=1
+        2  signups  https://example.com/data2
+
+    job "daily"  cron 0 6 * * * (Europe/Berlin), 1 endpoint
+      due  [daily]
+        1  https://example.com/
+    "#);
+}
+
+#[test]
+fn times_are_local_unless_utc_is_asked_for() {
+    let folder = folder();
+    write(folder.path(), "config.toml", JOB);
+    let due = |args: &[&str]| {
+        let shown = check_in(folder.path(), args).stdout;
+        shown.lines().find(|line| line.starts_with("  due  ")).expect("a due").to_owned()
+    };
+    // The tests' own zone is UTC, and said to be so in numbers.
+    assert!(due(&[]).ends_with("+00:00"), "{}", due(&[]));
+    assert!(due(&["--utc"]).ends_with('Z'), "{}", due(&["--utc"]));
+}
+
+#[test]
+fn secrets_are_found_or_not_and_never_shown() {
+    let folder = folder();
+    write(folder.path(), "here", "s3cret\n");
+    write(folder.path(), "empty", "\n");
+    write(folder.path(), "two-lines", "s3cret\nmore\n");
+    let credentials = folder.path().join("credentials");
+    std::fs::create_dir(&credentials).unwrap();
+    write(&credentials, "given", "s3cret");
+    let sources = [
+        "{ env = \"SET\" }",
+        "{ env = \"NOT_SET\" }",
+        "{ env = \"EMPTY\" }",
+        "{ file = \"here\" }",
+        "{ file = \"missing\" }",
+        "{ file = \"empty\" }",
+        "{ file = \"two-lines\" }",
+        "{ credential = \"given\" }",
+        "{ credential = \"not-given\" }",
+        "{ env = \"SET\" }",
+    ];
+    let endpoints: Vec<String> = sources
+        .iter()
+        .map(|source| format!("{{ name = '{source}', url = \"https://example.com/\", token = {source} }}"))
+        .collect();
+    let job = JOB.replace("\"https://example.com/\"", &endpoints[..9].join(", "));
+    let server = format!("[server]\ntoken = {}\n", sources[9]);
+    write(folder.path(), "config.toml", format!("{server}{job}"));
+    let mut command = gatherd(["check"]);
+    command.current_dir(folder.path()).env("SET", "s3cret").env("EMPTY", "").env_remove("NOT_SET");
+    command.env("CREDENTIALS_DIRECTORY", &credentials);
+    let ran = run(command);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(!ran.stdout.contains("s3cret"), "{}", ran.stdout);
+    let told = ran.stdout.split_once("\nsecrets\n").expect("secrets").1;
+    let told = told.replace(&format!("{}/", credentials.display()), "[credentials]/");
+    insta::assert_snapshot!(told, @r#"
+    found    the environment variable SET
+    MISSING  the environment variable NOT_SET is not set (job "a", endpoint "{ env = \"NOT_SET\" }"); gatherd run would refuse
+    MISSING  the environment variable EMPTY holds an empty secret (job "a", endpoint "{ env = \"EMPTY\" }"); gatherd run would refuse
+    found    the file here
+    MISSING  cannot read ./missing: No such file or directory (os error 2) (job "a", endpoint "{ file = \"missing\" }"); gatherd run would refuse
+    MISSING  the file empty holds an empty secret (job "a", endpoint "{ file = \"empty\" }"); gatherd run would refuse
+    MISSING  the file two-lines holds a control character, such as a line break, inside the secret (job "a", endpoint "{ file = \"two-lines\" }"); gatherd run would refuse
+    found    the credential given
+    MISSING  cannot read [credentials]/not-given: No such file or directory (os error 2) (job "a", endpoint "{ credential = \"not-given\" }"); gatherd run would refuse
+    "#);
+}
+
+#[test]
+fn a_credential_without_systemd_is_told_where_it_would_come_from() {
+    let shown = right(&format!("{JOB}token = {{ credential = \"api\" }}\n"));
+    assert!(shown.contains("\n  MISSING  the credential \"api\" "), "{shown}");
+    assert!(shown.contains("LoadCredential="), "{shown}");
+}
+
+#[test]
+fn certificate_files_are_found_or_not_and_run_refuses_a_config_that_names_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text =
+        "[[job]]\nname = \"a\"\nevery = \"1m\"\nca_file = \"absent.pem\"\nendpoints = [\"https://example.com/\"]\n";
+    support::write(folder.path(), "config.toml", text);
+    let mut check = support::gatherd(["check"]);
+    check.current_dir(folder.path());
+    let ran = support::run(check);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.stdout.contains("files\n  MISSING  absent.pem: "), "{}", ran.stdout);
+    let mut daemon = support::gatherd(["run"]);
+    daemon.current_dir(folder.path());
+    let ran = support::run(daemon);
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+    assert!(ran.stderr.contains("job \"a\", endpoint \"https://example.com/\": "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("absent.pem"), "{}", ran.stderr);
+}
+
+#[test]
+fn check_says_what_uses_a_secret_that_is_missing_and_that_there_is_no_folder_for_the_database() {
+    let endpoints = r#"["https://example.com/1", { url = "https://example.com/2", token = { env = "NOT_SET_1" } }]"#;
+    let job = JOB.replace("[\"https://example.com/\"]", endpoints);
+    let other = JOB.replace("\"a\"", "\"b\"");
+    let top = "database = \"nowhere/gatherd.db\"\n[defaults]\ntoken = { env = \"NOT_SET_2\" }\n";
+    let shown = right(&format!("{top}{job}{other}"));
+    for told in [
+        "NOT_SET_1 is not set (job \"a\", endpoint \"https://example.com/2\"); gatherd",
+        "NOT_SET_2 is not set (job \"a\", endpoint \"https://example.com/1\", and 1 more); gatherd",
+        "\n  MISSING  the folder ",
+    ] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    assert!(!right(JOB).contains("MISSING"));
+}
+
+#[test]
+fn what_a_terminal_would_obey_in_a_name_is_shown_escaped() {
+    let shown =
+        right(&JOB.replace("\"https://example.com/\"", r#"{ name = "a\u202Eb\u200B", url = "https://example.com/" }"#));
+    assert!(shown.contains(r"a\u{202e}b\u{200b}  https://example.com/"), "{shown}");
+}

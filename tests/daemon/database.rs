@@ -1,0 +1,140 @@
+//! The file: one daemon each, none that is not ours, locked by somebody, replaced.
+
+use rusqlite::Connection;
+
+use crate::support::daemon::{self, Home};
+use crate::{job, sample_api, wait_until};
+
+#[test]
+fn one_daemon_a_database() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let first = home.start();
+    first.wait_for("started");
+    let (status, lines) = home.start().wait();
+    assert_eq!(status.code(), Some(78));
+    assert!(lines.iter().any(|line| line.to_string().contains("another gatherd")), "{lines:?}");
+    first.stop();
+}
+
+#[test]
+fn a_database_of_a_newer_version_or_of_something_else_is_refused_untouched() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+    let change = |sql: &str| {
+        Connection::open(home.database()).and_then(|file| file.execute_batch(sql)).expect("changed");
+        std::fs::read(home.database()).expect("read")
+    };
+    let refused = |before: Vec<u8>, why: &str| {
+        let (status, lines) = home.start().wait();
+        assert_eq!(status.code(), Some(78));
+        assert!(lines.iter().any(|line| line.to_string().contains(why)), "{lines:?}");
+        assert!(before == std::fs::read(home.database()).expect("read"), "the file was touched");
+    };
+    refused(change("PRAGMA user_version = 99"), "newer gatherd");
+    refused(change("PRAGMA user_version = 1; PRAGMA application_id = 7"), "another application");
+    std::fs::remove_file(home.database()).expect("removed");
+    refused(change("PRAGMA journal_mode = DELETE; CREATE TABLE theirs (a)"), "something else");
+    std::fs::write(home.database(), "not a database").expect("written");
+    refused(b"not a database".to_vec(), "not a SQLite database");
+}
+
+#[test]
+fn a_corrupt_database_is_refused_untouched() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+    let mut bytes = std::fs::read(home.database()).expect("read");
+    bytes[100..].fill(0xA5);
+    std::fs::write(home.database(), &bytes).expect("written");
+    let (status, lines) = home.start().wait();
+    assert_eq!(status.code(), Some(74), "{lines:?}");
+    assert!(lines.iter().any(|line| line.to_string().contains("gatherd.db")), "{lines:?}");
+    assert!(bytes == std::fs::read(home.database()).expect("read"), "the file was touched");
+}
+
+#[test]
+fn rounds_wait_while_somebody_locks_the_database_and_land_once_and_in_order() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"250ms\"\nretries = 0", &[api.url("/healthy"), api.url("/null")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("figures", 1);
+    let locker = Connection::open(home.database()).expect("opened");
+    locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    daemon.wait_for("the database refuses, rounds wait");
+    let fetched = api.requests_to("/null");
+    wait_until(|| api.requests_to("/null") > fetched + 5);
+    locker.execute_batch("ROLLBACK").expect("unlocked");
+    daemon.wait_for("the database takes rounds again, nothing waits any more");
+    daemon.wait_for_rounds("figures", 2);
+    daemon.stop();
+    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status <> 'complete'"), 0);
+    assert_eq!(home.number("SELECT count(*) FROM rounds") * 2, home.number("SELECT count(*) FROM observations"));
+    let dues = home.rows("SELECT due_at FROM round ORDER BY round_id", |row| row.get::<_, i64>(0));
+    assert!(dues.windows(2).all(|pair| pair[1] - pair[0] == 250_000), "no due is missing or doubled: {dues:?}");
+}
+
+#[test]
+fn a_lock_that_is_let_go_while_the_daemon_stops_loses_nothing() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"250ms\"\nretries = 0", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("figures", 1);
+    let locker = Connection::open(home.database()).expect("opened");
+    locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    daemon.wait_for("the database refuses, rounds wait");
+    daemon.signal("TERM");
+    daemon.wait_for("the database still refuses");
+    locker.execute_batch("ROLLBACK").expect("unlocked");
+    let (status, rest) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{rest:#?}");
+    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status NOT IN ('complete', 'interrupted')"), 0);
+    let dues = home.rows("SELECT due_at FROM round ORDER BY round_id", |row| row.get::<_, i64>(0));
+    assert!(dues.windows(2).all(|pair| pair[1] - pair[0] == 250_000), "no due is missing or doubled: {dues:?}");
+}
+
+#[test]
+fn a_second_name_of_the_database_does_not_get_a_second_daemon() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let first = home.start();
+    first.wait_for("started");
+    let other = home.folder.path().join("other");
+    std::fs::create_dir(&other).expect("made");
+    std::fs::hard_link(home.database(), other.join("gatherd.db")).expect("linked");
+    std::fs::copy(home.folder.path().join("config.toml"), other.join("config.toml")).expect("copied");
+    let mut command = home.command();
+    let (status, lines) = daemon::Daemon::of(std::mem::replace(command.current_dir(&other), home.command())).wait();
+    assert_eq!(status.code(), Some(78));
+    assert!(lines.iter().any(|line| line.to_string().contains("another gatherd")), "{lines:?}");
+    first.stop();
+}
+
+#[test]
+fn a_database_that_is_a_link_to_nothing_yet_is_made_where_it_points() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let target = home.folder.path().join("elsewhere.db");
+    std::os::unix::fs::symlink(&target, home.database()).expect("linked");
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+    assert!(target.exists());
+}
+
+#[test]
+fn a_database_that_is_replaced_under_the_daemon_ends_it() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"200ms\"", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("figures", 1);
+    std::fs::rename(home.database(), home.folder.path().join("moved.db")).expect("moved");
+    let (status, lines) = daemon.wait();
+    assert_eq!(status.code(), Some(74));
+    assert!(lines.iter().any(|line| line.to_string().contains("deleted or replaced")), "{lines:?}");
+}

@@ -1,0 +1,352 @@
+//! `[[notify]]` and `ping_url`: the real daemon, beside an API that fails when the test wants it and a webhook that listens.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::support::canned::{self, Canned, answer, canned};
+use crate::support::daemon::{Daemon, Home, PATIENCE};
+use crate::support::{Ran, gatherd, run, sample_api, until, write};
+
+/// What stands in URLs of webhooks and is nobody's business.
+const SECRET: &str = "T0K3N-s3cret";
+
+/// An API that fails as long as the switch is on.
+fn api() -> (Canned, Arc<AtomicBool>) {
+    let failing = Arc::new(AtomicBool::new(true));
+    let switch = Arc::clone(&failing);
+    let api = canned(move |_| {
+        if switch.load(Ordering::Relaxed) {
+            answer("500 Internal Server Error", "", "no")
+        } else {
+            answer("200 OK", "", "{}")
+        }
+    });
+    (api, failing)
+}
+
+/// A webhook that takes everything.
+fn hook() -> Canned {
+    canned::always(answer("204 No Content", "", ""))
+}
+
+fn job(keys: &str, urls: &[String]) -> String {
+    format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\nretries = 0\n{keys}\nendpoints = {urls:?}\n")
+}
+
+/// The JSON objects that the webhook got so far.
+fn told(hook: &Canned) -> Vec<Value> {
+    let body = |request: String| request.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).expect("a body");
+    hook.requests().into_iter().map(|request| serde_json::from_str(&body(request)).expect("JSON")).collect()
+}
+
+fn wait_for(hook: &Canned, count: usize) -> Vec<Value> {
+    until("a message", || hook.requests().len() >= count);
+    told(hook)
+}
+
+fn logged(daemon: Daemon, message: &str) -> Vec<Value> {
+    daemon.stop().into_iter().filter(|line| line["message"] == message).collect()
+}
+
+fn command(folder: &Path, args: &[&str]) -> Ran {
+    let mut command = gatherd(args);
+    command.current_dir(folder);
+    run(command)
+}
+
+#[test]
+fn endpoints_of_one_host_are_told_in_one_message_and_their_recovery_in_another_over_a_restart() {
+    let ((api, failing), healthy, hook) = (api(), sample_api(), hook());
+    let urls = [api.url("/1"), api.url("/2"), healthy.url("/healthy"), api.url("/3")];
+    let notify = format!("[[notify]]\nname = \"ops\"\nurl = {:?}\nafter = 3\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &urls)));
+    let daemon = home.start();
+    let first = wait_for(&hook, 1).remove(0);
+    assert_eq!((&first["event"], &first["count"], &first["version"]), (&"failing".into(), &3.into(), &1.into()));
+    let endpoint = &first["endpoints"][2];
+    assert_eq!((&endpoint["job"], &endpoint["endpoint"]), (&"job".into(), &urls[3].clone().into()));
+    assert_eq!((&endpoint["outcome"], &endpoint["http_status"]), (&"http_status".into(), &500.into()));
+    assert!(endpoint["rounds"].as_u64().is_some_and(|rounds| rounds >= 3), "{endpoint}");
+    daemon.wait_for("told");
+    daemon.stop();
+
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 5);
+    failing.store(false, Ordering::Relaxed);
+    let messages = wait_for(&hook, 2);
+    assert_eq!((&messages[1]["event"], &messages[1]["count"]), (&"recovered".into(), &3.into()), "nothing is repeated");
+    assert_eq!(messages[1]["endpoints"][0]["since"], first["endpoints"][0]["since"], "since when it failed is known");
+    daemon.wait_for("told");
+    daemon.stop();
+    assert_eq!(home.number("SELECT count(*) FROM incident"), 0);
+    assert_eq!(hook.requests().len(), 2);
+    assert!(hook.requests()[0].starts_with("POST /hook HTTP/1.1\r\n"));
+    assert!(hook.requests()[0].contains("user-agent: gatherd/"));
+}
+
+#[test]
+fn a_webhook_and_a_ping_that_hang_delay_no_round_and_not_the_end() {
+    let api = sample_api();
+    let ping = format!("ping_url = {:?}", api.url("/hang/ping"));
+    let notify = format!("[[notify]]\nurl = {:?}\nafter = 1\n", api.url("/hang/hook"));
+    let home = Home::new(&format!("{}{notify}", job(&ping, &[api.url("/healthy"), api.url("/html-500")])));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 25);
+    let begun = Instant::now();
+    let untold = logged(daemon, "not told: the daemon stops, or tells it no more");
+    assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
+    assert_eq!(untold.len(), 1, "{untold:#?}");
+    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status <> 'complete'"), 0);
+}
+
+#[test]
+fn a_message_that_is_refused_for_the_moment_is_sent_again() {
+    let (api, _failing) = api();
+    let count = AtomicUsize::new(0);
+    let hook = canned(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => answer("503 Service Unavailable", "Retry-After: 1\r\n", ""),
+        _ => answer("200 OK", "", "ok"),
+    });
+    let notify = format!("[[notify]]\nurl = {:?}\nkind = \"slack\"\nafter = 1\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &[api.url("/1")])));
+    let daemon = home.start();
+    let line = daemon.wait_for("told");
+    assert_eq!(line["notify"], "slack");
+    let messages = told(&hook);
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0], messages[1]);
+    assert!(messages[0]["text"].as_str().is_some_and(|text| text.contains("fails*\n")), "{}", messages[0]);
+    daemon.stop();
+}
+
+/// Puts another config in the place of the one in use.
+fn reload(home: &Home, daemon: &Daemon, config: &str) {
+    home.configure(config);
+    daemon.signal("HUP");
+    daemon.wait_for("config reloaded");
+}
+
+#[test]
+fn a_webhook_that_a_reload_changes_gets_the_recovery_and_endpoints_that_are_gone_are_forgotten() {
+    let ((api, failing), before, after) = (api(), hook(), hook());
+    let urls = [api.url("/1"), api.url("/2")];
+    let notify = |hook: &Canned| format!("[[notify]]\nname = \"ops\"\nurl = {:?}\nafter = 1\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{}", job("", &urls), notify(&before)));
+    let daemon = home.start();
+    let first = wait_for(&before, 1).remove(0);
+    assert_eq!((&first["event"], &first["count"]), (&"failing".into(), &2.into()));
+    daemon.wait_for("told");
+    let jobs = job("", &urls[..1]);
+    reload(&home, &daemon, &format!("{jobs}{}", notify(&after)));
+    daemon.wait_for_rounds("job", 2);
+    failing.store(false, Ordering::Relaxed);
+    let message = wait_for(&after, 1).remove(0);
+    assert_eq!((&message["event"], &message["count"]), (&"recovered".into(), &1.into()), "nothing is repeated");
+    assert_eq!(message["endpoints"][0]["since"], first["endpoints"][0]["since"], "since when it failed is known");
+    daemon.wait_for("told");
+    reload(&home, &daemon, &jobs);
+    daemon.stop();
+    assert_eq!((before.requests().len(), after.requests().len()), (1, 1));
+    assert_eq!(home.number("SELECT (SELECT count(*) FROM incident) + (SELECT count(*) FROM told)"), 0, "all forgotten");
+}
+
+#[test]
+fn what_a_webhook_could_not_take_goes_to_the_one_that_a_reload_puts_in_its_place() {
+    let ((api, _failing), pings, after) = (api(), hook(), hook());
+    let before = canned::always(answer("503 Service Unavailable", "Retry-After: 3000\r\n", ""));
+    let notify = |hook: &Canned| format!("[[notify]]\nurl = {:?}\nafter = 1\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{}", job("", &[api.url("/1")]), notify(&before)));
+    let daemon = home.start();
+    until("a message", || !before.requests().is_empty());
+    let ping = format!("ping_url = {:?}", pings.url("/ping"));
+    reload(&home, &daemon, &format!("{}{}", job(&ping, &[api.url("/1")]), notify(&after)));
+    assert_eq!(wait_for(&after, 1).remove(0)["event"], "failing");
+    until("a ping", || !pings.requests().is_empty());
+    daemon.stop();
+    assert_eq!((before.requests().len(), after.requests().len()), (1, 1), "once");
+}
+
+#[test]
+fn each_complete_round_is_pinged_whatever_its_slots_say() {
+    let ((api, _failing), hook) = (api(), hook());
+    let home = Home::new(&job(&format!("ping_url = {:?}", hook.url("/ping")), &[api.url("/1")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 1);
+    until("pings", || hook.requests().len() >= 3);
+    daemon.stop();
+    let pings = i64::try_from(hook.requests().len()).expect("few");
+    assert!(pings <= home.number("SELECT count(*) FROM rounds WHERE status = 'complete'"));
+    assert!(hook.requests().iter().all(|request| request.starts_with("GET /ping HTTP/1.1\r\n")));
+}
+
+#[test]
+fn a_database_that_refuses_is_told_as_trouble_of_the_daemon_itself() {
+    let (healthy, hook) = (sample_api(), hook());
+    let notify = format!("[[notify]]\nurl = {:?}\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &[healthy.url("/healthy")])));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 1);
+    let lock = Connection::open(home.database()).expect("the database opens");
+    lock.busy_timeout(PATIENCE).expect("a limit");
+    lock.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let message = wait_for(&hook, 1).remove(0);
+    assert_eq!(message["event"], "degraded");
+    assert!(message["daemon"]["waiting"].as_u64().is_some_and(|waiting| waiting > 0), "{message}");
+    drop(lock);
+    daemon.wait_for_rounds("job", 1);
+    daemon.stop();
+    assert_eq!(home.number("SELECT open FROM told WHERE subject = ''"), 1, "its end is to be told");
+}
+
+#[test]
+fn credentials_of_the_apis_are_not_sent_to_webhooks_but_what_says_how_to_connect_counts() {
+    let ((api, _failing), hook) = (api(), hook());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let token = write(folder.path(), "token", SECRET);
+    let defaults =
+        format!("[defaults]\nuser_agent = \"me/1\"\ntoken = {{ file = {token:?} }}\nheaders = {{ X = \"1\" }}\n");
+    let notify = format!("[[notify]]\nurl = {:?}\nafter = 1\n", hook.url("/hook"));
+    let ping = format!("ping_url = {:?}", hook.url("/ping"));
+    let home = Home::new(&format!("{defaults}{}{notify}", job(&ping, &[api.url("/1")])));
+    let daemon = home.start();
+    daemon.wait_for("told");
+    daemon.stop();
+    assert!(api.requests()[0].contains("authorization") && api.requests()[0].contains("x: 1"));
+    for request in hook.requests() {
+        assert!(!request.contains("authorization") && !request.contains("x: 1"), "{request}");
+        assert!(request.contains("user-agent: me/1"), "{request}");
+    }
+}
+
+/// A config that tells a webhook which refuses, at URLs that are secrets.
+fn refusing(folder: &Path, hook: &Canned, api: &Canned) -> String {
+    let url = write(folder, "hook-url", format!("{}\n", hook.url(&format!("/{SECRET}/named"))));
+    let token = write(folder, "token", SECRET);
+    let ping = format!("ping_url = {:?}", hook.url(&format!("/{SECRET}/ping")));
+    let written = hook.url(&format!("/{SECRET}/written?t={SECRET}"));
+    format!(
+        "{}[[notify]]\nname = \"named\"\nurl = {{ file = {url:?} }}\nkind = \"ntfy\"\ntoken = {{ file = {token:?} }}\n\
+         after = 1\n[[notify]]\nname = \"written\"\nurl = {written:?}\nafter = 1\njobs = [\"job\"]\n",
+        job(&ping, &[api.url("/1")])
+    )
+}
+
+#[test]
+fn the_url_of_a_webhook_is_in_nothing_that_is_left_behind_and_a_refusal_is_logged() {
+    let (api, _failing) = api();
+    let hook = canned::always(answer("404 Not Found", "", SECRET));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let home = Home::new(&refusing(folder.path(), &hook, &api));
+    let mut command = home.command();
+    command.env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace");
+    let daemon = Daemon::of(command);
+    let (mut log, mut refused, mut unpinged) = (Vec::new(), 0, 0);
+    while refused < 2 || unpinged < 1 {
+        let line = daemon.line_within(PATIENCE).expect("a further line");
+        if line["message"] == "could not be told" {
+            assert_eq!(line["error"], "http_status: 404 Not Found");
+            refused += 1;
+        }
+        unpinged += usize::from(line["message"] == "the ping_url could not be called");
+        log.push(line);
+    }
+    for name in ["gatherd.db", "gatherd.db-wal"] {
+        let bytes = std::fs::read(home.folder.path().join(name)).expect("readable");
+        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{name}");
+    }
+    log.extend(daemon.stop());
+    assert!(!format!("{log:?}").contains(SECRET));
+    let complaints = log.iter().filter(|line| line["message"] == "the ping_url could not be called").count();
+    assert_eq!(complaints, 1, "what goes on is said once");
+    let sent = hook.requests().into_iter().find(|request| request.contains("/named")).expect("a message");
+    assert!(sent.contains(&format!("authorization: Bearer {SECRET}")) && sent.contains("priority: high"), "{sent}");
+}
+
+#[test]
+fn check_and_the_test_message_show_who_is_told_without_the_url() {
+    let ((api, _failing), folder) = (api(), tempfile::tempdir().expect("a temporary folder"));
+    let good = canned(|request| {
+        let status = if request.contains("/named") { "200 OK" } else { "410 Gone" };
+        answer(status, "", "")
+    });
+    write(folder.path(), "config.toml", refusing(folder.path(), &good, &api));
+    let origin = good.url("");
+    let ran = command(folder.path(), &["check"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains(&format!("  ping {origin}/***\n")), "{}", ran.stdout);
+    assert!(ran.stdout.contains("named  ntfy  the URL in the file "), "{}", ran.stdout);
+    let written = format!("written  json  {origin}/***  after 1 round, pause 1h, job\n");
+    assert!(ran.stdout.contains(&written), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(SECRET));
+
+    let ran = command(folder.path(), &["notify", "--test"]);
+    assert_eq!(ran.code, Some(1), "one failed");
+    assert!(ran.stdout.contains("told    named  ntfy"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("/***  http_status: 410 Gone\n"), "{}", ran.stdout);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(SECRET));
+    assert!(good.requests()[0].contains("a test: messages arrive"), "{}", good.requests()[0]);
+    write(folder.path(), "config.toml", job("", &[api.url("/1")]));
+    let ran = command(folder.path(), &["notify", "--test"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
+}
+
+#[test]
+fn mistakes_about_who_is_told_have_their_lines_and_show_no_url() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = format!(
+        r#"[[job]]
+name = "sales"
+every = "1m"
+ping_url = "ftp://example.com/{SECRET}"
+endpoints = ["https://example.com/"]
+
+[[notify]]
+name = "ops"
+url = "hooks.example.com/{SECRET}"
+kind = "discord"
+after = 0
+pause = "500 years"
+jobs = ["sale"]
+headers = {{ X = "{{{{ due }}}}" }}
+retries = 3
+
+[[notify]]
+name = "ops"
+url = {{ evn = "HOOK" }}
+kind = "smoke"
+
+[[notify]]
+afer = 3
+
+[[notify]]
+kind = "json"
+
+[notify_by]
+"#
+    );
+    write(folder.path(), "config.toml", text);
+    let ran = command(folder.path(), &["check"]);
+    assert_eq!(ran.code, Some(78));
+    assert!(!ran.stderr.contains(SECRET), "{}", ran.stderr);
+    insta::assert_snapshot!(ran.stderr, @r#"
+    config.toml:4: job "sales": ping_url: the scheme `ftp` is not http or https
+    config.toml:9: notify "ops": url: not a URL: it has to begin with http:// or https://
+    config.toml:10: notify "ops": kind: Discord takes kind = "slack" at its URL with /slack behind it
+    config.toml:11: notify "ops": after: from 1 to 1000 rounds, not 0
+    config.toml:12: notify "ops": pause: from 0s to 366 days
+    config.toml:13: notify "ops": jobs: no job is called "sale"; did you mean "sales"?
+    config.toml:14: notify "ops": headers.X: it is the same in each message: no {{ }} here
+    config.toml:15: notify "ops": retries: unknown key; it belongs in [defaults], a [[job]] or an endpoint
+    config.toml:18: notify "ops": name: another [[notify]] is called "ops"
+    config.toml:19: notify "ops": url: `evn` is none of `env`, `file` and `credential`; did you mean `env`?
+    config.toml:20: notify "ops": kind: "smoke" is not one of "json", "slack" and "ntfy"
+    config.toml:23: notify[3].afer: unknown key; did you mean `after`?
+    config.toml:25: notify[4]: `url` is missing: who is told?
+    config.toml:28: notify_by: unknown key; did you mean `notify`?
+    "#);
+}

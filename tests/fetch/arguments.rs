@@ -1,0 +1,145 @@
+//! The command line: where URLs and the token come from, limits, and exit codes.
+
+use gatherd::sample_api::SAMPLE_TOKEN;
+use serde_json::json;
+
+use crate::support::{gatherd, run, run_with, sample_api, write};
+use crate::{fetch, fetch_command, member, printed};
+
+#[test]
+fn an_empty_list_gives_an_empty_array() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "urls", "# nothing yet\n\n");
+    for args in [&[][..], &["--urls", &file], &["--urls", "-"], &["--why", "--fail"]] {
+        let ran = fetch(args, &[]);
+        assert_eq!((ran.stdout.as_str(), ran.code), ("[]\n", Some(0)), "{args:?}");
+    }
+}
+
+#[test]
+fn a_file_has_a_url_a_line_between_comments_and_blank_lines_and_the_arguments_follow() {
+    let api = sample_api();
+    let list = format!(
+        "\u{feff}{}\r\n\n   \t\n# {}\n  {}  \n{}",
+        api.url("/echo/1"),
+        api.url("/echo/never"),
+        api.url("/echo/2"),
+        api.url("/echo/3#not-a-comment"),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "urls", &list);
+    let behind = [api.url("/echo/4")];
+    let from_file = fetch(&["--urls", &file], &behind);
+    let from_input = run_with(fetch_command(&["--urls", "-"], &behind), list.as_bytes());
+    for ran in [from_file, from_input] {
+        assert_eq!(member(&ran.array(), "path"), ["/echo/1", "/echo/2", "/echo/3", "/echo/4"], "{}", ran.stderr);
+    }
+    assert_eq!(api.requests(), 8);
+}
+
+#[test]
+fn with_fail_a_null_is_exit_code_1_and_without_it_0() {
+    let api = sample_api();
+    let (good, bad) = (api.url("/null"), api.url("/html-200"));
+    let code = |args, urls: &[&String]| fetch(args, &urls.iter().map(|&url| url.clone()).collect::<Vec<_>>()).code;
+    assert_eq!(code(&["--fail"], &[&good, &bad]), Some(1));
+    assert_eq!(code(&["--fail", "--why"], &[&bad]), Some(1));
+    assert_eq!(code(&[], &[&good, &bad]), Some(0));
+    // The document null is no failure.
+    assert_eq!(code(&["--fail"], &[&good]), Some(0));
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_64_with_a_reason_and_nothing_is_fetched() {
+    let api = sample_api();
+    let folder = tempfile::tempdir().unwrap();
+    let empty = write(folder.path(), "empty", "\n");
+    let two_lines = write(folder.path(), "two-lines", "a\nb\n");
+    let latin1 = write(folder.path(), "latin1", b"http://caf\xe9/\n");
+    let wrong: [(&[&str], &str); 17] = [
+        (&["--nope"], "--nope"),
+        (&["--token-env", "HOME", "--token-file", &empty], "--token-file"),
+        (&["--token-env", "GATHERD_NOT_SET"], "GATHERD_NOT_SET is not set"),
+        (&["--token-file", &empty], "empty"),
+        (&["--token-file", &two_lines], "control character"),
+        (&["--token-file", "/not/there"], "/not/there: No such file"),
+        (&["--urls", "/not/there"], "/not/there: No such file"),
+        (&["--urls", &latin1], "UTF-8"),
+        (&["--timeout", "0s"], "1ms"),
+        (&["--timeout", "1us"], "1ms"),
+        (&["--timeout", "10"], "10s"),
+        (&["--max-body", "0"], "one byte"),
+        (&["--max-body", "much"], "1MiB"),
+        (&["--workers", "0"], "8192"),
+        (&["--workers", "9000"], "8192"),
+        (&["--retries", "21"], "20"),
+        (&["--user-agent", "a\nb"], "--user-agent"),
+    ];
+    for (args, reason) in wrong {
+        let ran = fetch(args, &[api.url("/healthy")]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(64), ""), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(reason), "{args:?}: {}", ran.stderr);
+    }
+    assert_eq!(run(gatherd(["fecth"])).code, Some(64));
+    assert_eq!(run(gatherd::<&str>([])).code, Some(64));
+    assert_eq!(api.requests(), 0);
+}
+
+#[test]
+fn retries_try_again_what_may_pass_and_only_that() {
+    let api = sample_api();
+    let urls = ["/flaky/a", "/guarded", "/html-200"].map(|path| api.url(path));
+    let entries = fetch(&["--why", "--retries", "2"], &urls).array();
+    assert_eq!(member(&entries, "outcome"), ["ok", "http_status", "not_json"]);
+    assert_eq!(member(&entries, "attempts"), [3, 1, 1]);
+    assert_eq!(["/flaky/a", "/guarded", "/html-200"].map(|path| api.requests_to(path)), [3, 1, 1]);
+}
+
+#[test]
+fn without_retries_there_is_one_attempt_each() {
+    let api = sample_api();
+    for (args, path) in [(&["--why"][..], "/flaky/b"), (&["--why", "--retries", "0"], "/flaky/c")] {
+        let entries = fetch(args, &[api.url(path)]).array();
+        assert_eq!((&entries[0]["outcome"], &entries[0]["http_status"]), (&json!("http_status"), &json!(503)));
+        assert_eq!((&entries[0]["attempts"], api.requests_to(path)), (&json!(1), 1));
+    }
+}
+
+#[test]
+fn a_body_of_exactly_the_limit_is_fine_and_one_byte_more_is_too_large() {
+    let api = sample_api();
+    let compressed = fetch(&[], &[api.url("/gzip")]).stdout;
+    let unpacked = compressed.trim_start_matches("[\n").trim_end_matches("\n]\n").len();
+    let outcomes = |limit: usize, paths: &[&str]| {
+        let urls: Vec<String> = paths.iter().map(|path| api.url(path)).collect();
+        let ran = fetch(&["--why", "--max-body", &limit.to_string()], &urls);
+        ran.array().iter().map(|entry| entry["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(1000, &["/big/999", "/big/1000", "/big/1001"]), ["ok", "ok", "too_large"]);
+    assert_eq!(outcomes(1_048_577, &["/big/1048577", "/big/1048578"]), ["ok", "too_large"]);
+    // No length is announced by chunks, and that of a compressed body is another.
+    assert_eq!(outcomes(11, &["/chunked", "/http10"]), ["ok", "ok"]);
+    assert_eq!(outcomes(10, &["/chunked", "/http10"]), ["too_large", "too_large"]);
+    assert_eq!(outcomes(unpacked, &["/gzip", "/br", "/zstd", "/deflate"]), ["ok"; 4]);
+    assert_eq!(outcomes(unpacked - 1, &["/gzip", "/br", "/zstd", "/deflate"]), ["too_large"; 4]);
+}
+
+#[test]
+fn the_timeout_bounds_whatever_is_slow() {
+    let api = sample_api();
+    let urls = ["/hang", "/drip", "/drip-headers", "/endless-1xx"].map(|path| api.url(path));
+    for entry in fetch(&["--why", "--timeout", "400ms"], &urls).array() {
+        assert_eq!(entry["outcome"], "timeout", "{entry}");
+        let elapsed = entry["elapsed_ms"].as_f64().unwrap();
+        assert!((400.0..1_400.0).contains(&elapsed), "{entry}");
+    }
+}
+
+#[test]
+fn a_token_comes_from_a_pipe_too() {
+    let api = sample_api();
+    let command = fetch_command(&["--token-file", "/dev/stdin"], &[api.url("/guarded")]);
+    let ran = run_with(command, format!("{SAMPLE_TOKEN}\n").as_bytes());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_ne!(ran.stdout, printed(&["null"]));
+}

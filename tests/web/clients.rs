@@ -1,0 +1,222 @@
+//! The HTTP API and clients that do not behave, listen for long, or call it by another name; where it listens.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use gatherd::sample_api::SampleApi;
+
+use crate::support::daemon::{Daemon, Home, PATIENCE};
+use crate::support::web::{Web, read_until, rest};
+
+fn upstream() -> SampleApi {
+    SampleApi::start(([127, 0, 0, 1], 0).into()).expect("a free port")
+}
+
+fn job(api: &SampleApi, cadence: &str) -> String {
+    format!("[[job]]\nname = \"figures\"\n{cadence}\nendpoints = [{:?}]\n", api.url("/healthy"))
+}
+
+/// Opens a stream of events, whose head it reads.
+fn listen(web: &Web, headers: &str) -> TcpStream {
+    let mut stream = web.connect();
+    write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").expect("sent");
+    let head = read_until(&mut stream, "\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"), "{head}");
+    stream
+}
+
+/// The number of the next event.
+fn next_id(stream: &mut TcpStream) -> i64 {
+    read_until(stream, "id: ");
+    read_until(stream, "\n").trim().parse().expect("a number")
+}
+
+#[test]
+fn only_our_own_names_are_answered() {
+    let api = upstream();
+    let web = Web::start("hosts = [\"gatherd.example.com\"]", &job(&api, "every = \"1h\""));
+    let status = |request: &str| web.raw(format!("{request}Connection: close\r\n\r\n"))[9..12].to_owned();
+    let address = web.address;
+    for ours in
+        [format!("{address}"), "localhost".to_owned(), "gatherd.example.com:443".to_owned(), "[::1]:1".to_owned()]
+    {
+        assert_eq!(status(&format!("GET /healthz HTTP/1.1\r\nHost: {ours}\r\n")), "200", "{ours}");
+    }
+    for theirs in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8787", "10.0.0.1", "a@localhost"] {
+        assert_eq!(status(&format!("GET /healthz HTTP/1.1\r\nHost: {theirs}\r\n")), "421", "{theirs}");
+    }
+    assert_eq!(status("GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\n"), "421");
+    assert_eq!(status("GET /healthz HTTP/1.1\r\n"), "400");
+    assert_eq!(status("GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n"), "400");
+    web.daemon.stop();
+}
+
+#[test]
+fn a_head_that_is_slow_large_or_no_http_costs_only_its_own_connection() {
+    let api = upstream();
+    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let begun = Instant::now();
+    let mut slow = web.connect();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").expect("sent");
+    let large = web.raw(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(200_000)));
+    assert!(large.is_empty() || large.starts_with("HTTP/1.1 431"), "{large}");
+    let many = "X-More: x\r\n".repeat(200);
+    let many = web.raw(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"));
+    assert!(many.is_empty() || many.starts_with("HTTP/1.1 431"), "{many}");
+    assert!(web.raw("\u{1}\u{2}\u{3}\r\n\r\n").starts_with("HTTP/1.1 400"));
+    let body = web.raw("POST /api/v1/jobs/figures/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n");
+    assert!(body.starts_with("HTTP/1.1 403") || body.starts_with("HTTP/1.1 413"), "{body}");
+    let body = web.raw("GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n");
+    assert!(body.starts_with("HTTP/1.1 413") && body.contains("application/problem+json"), "{body}");
+    let answer = rest(&mut slow);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    web.daemon.wait_for_rounds("figures", 2);
+    web.daemon.stop();
+}
+
+#[test]
+fn requests_in_a_row_on_one_connection_are_answered_in_order() {
+    let api = upstream();
+    let web = Web::start("", &job(&api, "every = \"1h\""));
+    let one = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+    let all = [one("/healthz", ""), one("/nothing", ""), one("/readyz", "Connection: close\r\n")].concat();
+    let answers = web.raw(all);
+    let statuses: Vec<&str> = answers.match_indices("HTTP/1.1 ").map(|(at, _)| &answers[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["200", "404", "200"]);
+    web.daemon.stop();
+}
+
+#[test]
+fn a_client_that_leaves_what_it_asked_for_unread_holds_no_part_of_the_file() {
+    let api = upstream();
+    let body = api.url("/big/1048576");
+    let jobs = format!("[[job]]\nname = \"figures\"\nevery = \"1h\"\nrun_on_start = true\nendpoints = [{body:?}]\n");
+    let web = Web::start("", &jobs);
+    web.daemon.wait_for_rounds("figures", 1);
+    let unread: Vec<TcpStream> = (0..8)
+        .map(|_| {
+            let mut stream = web.connect();
+            stream.write_all(b"GET /api/v1/latest HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+            read_until(&mut stream, "HTTP/1.1 ");
+            stream
+        })
+        .collect();
+    let other = rusqlite::Connection::open(web.home.database()).expect("opened");
+    other.busy_timeout(PATIENCE).expect("set");
+    let busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("a checkpoint");
+    assert_eq!(busy, 0);
+    assert_eq!(web.get("/api/v1/latest").status().as_u16(), 200);
+    drop(unread);
+    web.daemon.stop();
+}
+
+#[test]
+fn listeners_hear_of_rounds_as_they_close_and_of_those_that_they_missed() {
+    let api = upstream();
+    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let mut stream = listen(&web, "");
+    let first = next_id(&mut stream);
+    let data = read_until(&mut stream, "\n\n");
+    assert!(data.contains("event: round\ndata: {\"round_id\":") && data.contains("\"status\":\"complete\""), "{data}");
+    let last = next_id(&mut stream);
+    assert!(last > first);
+    drop(stream);
+    web.daemon.wait_for_rounds("figures", 4);
+    let page = web.json("/api/v1/jobs/figures/rounds?limit=1000");
+    let missed = page["rounds"].as_array().expect("a list").iter().rev();
+    let missed = missed.filter(|round| round["status"] == "complete").filter_map(|round| round["round_id"].as_i64());
+    let mut again = listen(&web, &format!("Last-Event-ID: {last}\r\n"));
+    for expected in missed.filter(|round| *round > last) {
+        assert_eq!(next_id(&mut again), expected);
+    }
+    assert!(next_id(&mut again) > last, "it goes on with what closes");
+    let wrong =
+        web.raw("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: x\r\nConnection: close\r\n\r\n");
+    assert!(wrong.starts_with("HTTP/1.1 400"), "{wrong}");
+    web.daemon.stop();
+}
+
+#[test]
+fn there_are_only_so_many_listeners_and_one_that_is_gone_makes_room() {
+    let api = upstream();
+    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let mut streams: Vec<TcpStream> = (0..32).map(|_| listen(&web, "")).collect();
+    let ask = || web.get("/api/v1/events").status().as_u16();
+    assert_eq!(ask(), 503);
+    drop(streams.pop());
+    let begun = Instant::now();
+    while ask() == 503 {
+        assert!(begun.elapsed() < PATIENCE, "no room was made");
+        web.daemon.wait_for_rounds("figures", 1);
+    }
+    web.daemon.stop();
+}
+
+#[test]
+fn a_listener_that_never_reads_delays_neither_rounds_nor_the_end() {
+    let api = upstream();
+    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let (deaf, mut hears) = (listen(&web, ""), listen(&web, ""));
+    // A client that has closed its half is gone.
+    let half = web.connect();
+    half.shutdown(Shutdown::Write).expect("closed");
+    web.daemon.wait_for_rounds("figures", 5);
+    assert!(next_id(&mut hears) > 0);
+    let begun = Instant::now();
+    web.daemon.stop();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // The stream ended properly: the last chunk is there.
+    assert!(rest(&mut hears).ends_with("0\r\n\r\n"));
+    drop((deaf, half));
+}
+
+#[test]
+fn an_address_that_is_wanted_and_taken_is_refused_at_the_start() {
+    let api = upstream();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address");
+    let home = Home::new(&format!("[server]\nlisten = \"{address}\"\n{}", job(&api, "every = \"1h\"")));
+    let output = home.command().output().expect("gatherd runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    assert!(told.contains(&format!("cannot listen at {address}")) && told.contains("listen = false"), "{told}");
+}
+
+#[test]
+fn a_token_that_is_not_there_is_refused_at_the_start() {
+    let api = upstream();
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"GATHERD_NO_SUCH_TOKEN\" }\n";
+    let home = Home::new(&format!("{server}{}", job(&api, "every = \"1h\"")));
+    let output = home.command().output().expect("gatherd runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    assert!(told.contains("GATHERD_NO_SUCH_TOKEN"), "{told}");
+}
+
+#[test]
+fn without_an_address_there_is_no_api() {
+    let api = upstream();
+    let home = Home::new(&format!("[server]\nlisten = false\n{}", job(&api, "every = \"100ms\"\ndeadline = \"10s\"")));
+    let daemon: Daemon = home.start();
+    daemon.wait_for_rounds("figures", 1);
+    let rest = daemon.stop();
+    assert!(!rest.iter().any(|line| line["message"].as_str().is_some_and(|text| text.starts_with("listening"))));
+}
+
+#[test]
+fn the_other_kind_of_loopback_is_listened_at_as_well() {
+    let api = upstream();
+    if TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let web = Web::at("[::1]:0", "", &job(&api, "every = \"1h\""));
+    assert_eq!(web.get("/healthz").status().as_u16(), 200);
+    let mut text = String::new();
+    let mut stream = web.connect();
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", web.address).expect("sent");
+    stream.read_to_string(&mut text).expect("an answer");
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    web.daemon.stop();
+}
