@@ -11,11 +11,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder="$(realpath -m "${1:-target/booted}")"
 
-# The same built again is an upgrade.
-version="$(sed -n '0,/^version = /s/^version = "\(.*\)"$/\1/p' Cargo.toml)"
-deploy/package.sh --deb-version "$version-1"
-PREBUILT=1 deploy/package.sh --deb-version "$version-2"
-
 if [ ! -e "$folder/complete" ]; then
     rm -rf "$folder"
     mkdir -p "$folder"
@@ -29,9 +24,10 @@ trap 'rm -rf "$work"' EXIT
 cp -a --reflink=auto "$folder/debian" "$work/debian"
 root="$work/debian"
 mkdir "$root/test"
-for revision in 1 2; do
-    cp "target/debian/gatherd_$version-${revision}_$(dpkg --print-architecture).deb" "$root/test/gatherd-$revision.deb"
-done
+# The same built again is an upgrade.
+version="$(sed -n '0,/^version = /s/^version = "\(.*\)"$/\1/p' Cargo.toml)"
+deploy/package.sh --fast --deb-version "$version-1" --output "$root/test/gatherd-1.deb"
+PREBUILT=1 deploy/package.sh --fast --deb-version "$version-2" --output "$root/test/gatherd-2.deb"
 install -D -m 755 deploy/test/inside.sh "$root/test/inside.sh"
 cat >"$root/etc/systemd/system/inside.service" <<'UNIT'
 [Unit]

@@ -138,7 +138,7 @@ until_true '[ "$(property ActiveState)" = active ] && [ "$(property MainPID)" !=
 [ "$(cat "$config")" = "$edited" ] || fail "the config was changed"
 systemctl is-enabled gatherd.service gatherd.socket >/dev/null || fail "not enabled any more"
 more_rounds
-gatherd verify --database "$database" >/dev/null || fail "verify finds something: $(gatherd verify --database "$database")"
+gatherd verify --database "$database" >/test/verify 2>&1 || fail "verify: $(cat /test/verify)"
 
 step "it stops in time, and everything is committed"
 begun="$(date +%s)"
@@ -160,7 +160,7 @@ systemctl start gatherd.service || fail "it does not start again"
 more_rounds
 apt purge gatherd
 [ "$(systemctl is-active gatherd.service)" != active ] || fail "it still runs"
-if pgrep -x gatherd | grep -vx "$sample_api"; then fail "a process is left"; fi
+if grep -lx gatherd /proc/[0-9]*/comm | grep -vx "/proc/$sample_api/comm"; then fail "a process is left"; fi
 for path in /usr/bin/gatherd "$config" /var/lib/gatherd /var/lib/private/gatherd /usr/lib/systemd/system/gatherd.service \
     /etc/systemd/system/multi-user.target.wants/gatherd.service /etc/systemd/system/sockets.target.wants/gatherd.socket; do
     if [ -e "$path" ] || [ -L "$path" ]; then fail "$path is left"; fi
