@@ -3,12 +3,10 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use gatherd::sample_api::SampleApi;
-
 use support::daemon::Home;
+use support::sample_api;
 use support::whole::{Stored, assert_whole};
 
 /// The endpoints of the job.
@@ -17,7 +15,7 @@ const SLOTS: i64 = 25;
 #[test]
 fn every_round_that_was_logged_as_stored_survives_any_kill_whole() {
     let kills = std::env::var("GATHERD_CRASH_KILLS").map_or(20, |kills| kills.parse().expect("a number"));
-    let api = SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts");
+    let api = sample_api();
     let urls: Vec<String> = (0..SLOTS).map(|number| api.url(&format!("/delay/{}/{number}", number % 3 * 20))).collect();
     let job = format!("[[job]]\nname = \"job\"\nevery = \"100ms\"\nretries = 0\nendpoints = {urls:?}\n");
     let home = Home::new(&format!("workers = 32\n{job}"));

@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::Write;
 
 use gatherd::model::Outcome;
 
+use support::canned::{connections, head};
 use support::once::{slot, text};
 
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -21,17 +21,11 @@ fn memory(name: &str) -> usize {
 
 #[test]
 fn pages_of_tiny_items_take_no_memory_for_each_item() {
-    let (head, tail) = ("{\"next\":null,\"items\":[", "1]}");
-    let items = (MAX_BODY - head.len() - tail.len()) / 2;
-    let page = format!("{head}{}{tail}", "1,".repeat(items));
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a connection");
-        let (mut head, mut byte) = (Vec::new(), [0]);
-        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count > 0) {
-            head.push(byte[0]);
-        }
+    let (before, after) = ("{\"next\":null,\"items\":[", "1]}");
+    let items = (MAX_BODY - before.len() - after.len()) / 2;
+    let page = format!("{before}{}{after}", "1,".repeat(items));
+    let url = connections(move |_, mut stream| {
+        head(&mut stream);
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
     });
     let before = memory("VmRSS");

@@ -12,6 +12,7 @@ use rusqlite::types::Value as Cell;
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
+use support::sample_api;
 use support::web::Web;
 
 /// A daemon with two jobs, one of which is slower than its cadence, after some rounds of both.
@@ -33,7 +34,7 @@ fn running() -> Arc<Running> {
 
 impl Running {
     fn start() -> Self {
-        let api = SampleApi::start(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let api = sample_api();
         let endpoint = |name: &str, path: &str| format!("{{ name = {name:?}, url = {:?} }}", api.url(path));
         let analytics = [
             endpoint("visits", "/figures/visits"),

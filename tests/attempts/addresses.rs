@@ -1,6 +1,5 @@
 //! Where a request may go: redirects within one origin, and never to a metadata service, however it is spelt.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +7,9 @@ use std::time::Duration;
 use gatherd::config::{Endpoint, RequestSettings, Secret};
 use gatherd::fetch::{Ask, Attempt, Clients, Request, attempt};
 use gatherd::model::Outcome;
-use gatherd::sample_api::{SAMPLE_TOKEN, SampleApi};
+use gatherd::sample_api::SAMPLE_TOKEN;
 
-fn sample_api() -> SampleApi {
-    SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts")
-}
+use crate::support::sample_api;
 
 fn fetch(url: &str, redirects: u32) -> Attempt {
     let settings = Arc::new(RequestSettings { redirects, ..RequestSettings::default() });

@@ -1,12 +1,13 @@
 //! What an attempt leaves when it fails: how far it came, what was sent, and what came back.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 use gatherd::model::{Evidence, Guess, Outcome, Phase, Slot};
 
+use crate::support::canned::{answer, connections, head};
 use crate::support::once::{round, slot};
-use crate::support::{self, sample_api};
+use crate::support::{ClosedPort, sample_api, write};
 
 fn evidence(slot: &Slot) -> &Evidence {
     slot.evidence.as_ref().unwrap_or_else(|| panic!("no evidence: {slot:?}"))
@@ -15,33 +16,6 @@ fn evidence(slot: &Slot) -> &Evidence {
 /// The body that came back, and whether it went on.
 fn came_back(slot: &Slot) -> (&str, bool) {
     evidence(slot).answer.as_ref().map_or(("", false), |answer| (answer.body.as_str(), answer.cut))
-}
-
-/// A server that does with each connection, by its number, what `serve` says.
-fn server(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let serve = std::sync::Arc::new(serve);
-    std::thread::spawn(move || {
-        for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
-            let serve = std::sync::Arc::clone(&serve);
-            std::thread::spawn(move || serve(number, stream));
-        }
-    });
-    format!("http://{address}/")
-}
-
-/// Reads one request's head.
-fn request(stream: &mut TcpStream) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count > 0) {
-        head.push(byte[0]);
-    }
-    String::from_utf8_lossy(&head).into_owned()
-}
-
-fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    [format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
 #[test]
@@ -70,10 +44,10 @@ fn what_came_back_is_guessed_at_and_what_was_sent_is_shown() {
 fn how_far_an_attempt_came_is_known_for_each_way_to_fail() {
     use Phase::{Body, Connect, Dns, Headers, Tls};
 
-    let api = sample_api();
+    let (api, closed) = (sample_api(), ClosedPort::new());
     let urls = [
         "http://nowhere.invalid/".to_owned(),
-        "http://127.0.0.1:1/".to_owned(),
+        closed.url("/"),
         api.url("/healthy").replace("http:", "https:"),
         api.url("/hang"),
         api.url("/drip"),
@@ -94,12 +68,12 @@ fn how_far_an_attempt_came_is_known_for_each_way_to_fail() {
 fn a_body_is_kept_to_two_kib_and_decoded() {
     let long = "x".repeat(5000);
     let pages = [long.clone(), format!("{}ü", "y".repeat(2047)), "short".to_owned()];
-    let url = server(move |number, mut stream| {
-        request(&mut stream);
+    let url = connections(move |number, mut stream| {
+        head(&mut stream);
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(pages[number % 3].as_bytes()).expect("memory");
         let body = encoder.finish().expect("memory");
-        let _ = stream.write_all(&answer("500 Broken", "Content-Encoding: gzip\r\nConnection: close\r\n", &body));
+        let _ = stream.write_all(&answer("500 Broken", "Content-Encoding: gzip\r\n", body));
     });
     let bodies: Vec<(String, bool)> = (0..3)
         .map(|_| {
@@ -128,10 +102,10 @@ fn a_refusal_whose_body_stalls_keeps_what_came_and_no_worker() {
 fn a_secret_that_goes_over_the_end_of_what_is_kept_is_hidden_whole() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let secret = "abcdefghijklmnopqrstuvwxyz0123456789";
-    let token = support::write(folder.path(), "token", secret);
+    let token = write(folder.path(), "token", secret);
     for (before, whole) in [(2040, true), (2030, false)] {
-        let url = server(move |_, mut stream| {
-            request(&mut stream);
+        let url = connections(move |_, mut stream| {
+            head(&mut stream);
             // Whole, or broken off in the middle of the secret.
             let shown = if whole { secret } else { &secret[..20] };
             let body = format!("{}{shown}", " ".repeat(before));
@@ -148,11 +122,11 @@ fn a_secret_that_goes_over_the_end_of_what_is_kept_is_hidden_whole() {
 fn a_connection_that_its_server_had_closed_is_not_the_requests_fault() {
     let serve = |_, mut stream: TcpStream| {
         // One answer, and the next request finds the connection closed.
-        request(&mut stream);
-        let _ = stream.write_all(&answer("200 OK", "", b"{}"));
-        request(&mut stream);
+        head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        head(&mut stream);
     };
-    let url = server(serve);
+    let url = connections(serve);
     let urls = vec![url.clone(); 12];
     let slots = round("retries = 0\nmax_per_host = 1", &urls);
     for slot in &slots {
@@ -165,8 +139,8 @@ fn a_connection_that_its_server_had_closed_is_not_the_requests_fault() {
 
 #[test]
 fn a_server_that_closes_every_connection_unheard_is_a_reset_and_not_asked_without_end() {
-    let url = server(|_, mut stream| {
-        request(&mut stream);
+    let url = connections(|_, mut stream| {
+        head(&mut stream);
     });
     let slot = slot("retries = 1", &url);
     assert_eq!((slot.outcome, slot.attempts), (Outcome::Reset, 2));
@@ -176,11 +150,11 @@ fn a_server_that_closes_every_connection_unheard_is_a_reset_and_not_asked_withou
 fn a_page_that_repeats_a_secret_beyond_what_is_looked_at_keeps_no_part_of_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let secret = "Zq7-tok_EN+9/xyz-and-a-good-deal-more-of-it";
-    let token = support::write(folder.path(), "token", secret);
-    let url = server(move |_, mut stream| {
-        request(&mut stream);
+    let token = write(folder.path(), "token", secret);
+    let url = connections(move |_, mut stream| {
+        head(&mut stream);
         let page = format!("<html>{}</html>", secret.repeat(200));
-        let _ = stream.write_all(&answer("200 OK", "Connection: close\r\n", page.as_bytes()));
+        let _ = stream.write_all(&answer("200 OK", "", page));
     });
     let slot = slot(&format!("retries = 0\ntoken = {{ file = {token:?} }}"), &url);
     assert_eq!(came_back(&slot), ("<html>***", true));
@@ -188,9 +162,9 @@ fn a_page_that_repeats_a_secret_beyond_what_is_looked_at_keeps_no_part_of_it() {
 
 #[test]
 fn a_key_in_the_place_of_a_users_name_is_hidden() {
-    let url = server(|_, mut stream| {
-        request(&mut stream);
-        let _ = stream.write_all(&answer("401 Unauthorized", "", b"No such API key: sk_live_USERSECRET123"));
+    let url = connections(|_, mut stream| {
+        head(&mut stream);
+        let _ = stream.write_all(&answer("401 Unauthorized", "", "No such API key: sk_live_USERSECRET123"));
     });
     let slot = slot("retries = 0", &url.replace("http://", "http://sk_live_USERSECRET123:@"));
     assert_eq!(came_back(&slot), ("No such API key: ***", false));
@@ -199,11 +173,11 @@ fn a_key_in_the_place_of_a_users_name_is_hidden() {
 #[test]
 fn a_version_that_a_server_names_by_a_secret_is_not_remembered() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let token = support::write(folder.path(), "token", "s3cret-t0ken");
+    let token = write(folder.path(), "token", "s3cret-t0ken");
     for (etag, remembered) in [("\"v1\"", true), ("\"s3cret-t0ken\"", false)] {
-        let url = server(move |_, mut stream| {
-            request(&mut stream);
-            let _ = stream.write_all(&answer("200 OK", &format!("ETag: {etag}\r\n"), b"{}"));
+        let url = connections(move |_, mut stream| {
+            head(&mut stream);
+            let _ = stream.write_all(&answer("200 OK", &format!("ETag: {etag}\r\n"), "{}"));
         });
         let slot = slot(&format!("token = {{ file = {token:?} }}"), &url);
         assert_eq!((slot.outcome, slot.validators.is_some()), (Outcome::Ok, remembered));
@@ -212,15 +186,15 @@ fn a_version_that_a_server_names_by_a_secret_is_not_remembered() {
 
 #[test]
 fn bodies_that_stall_at_one_host_take_no_evidence_from_another() {
-    let stalls = server(|_, mut stream| {
-        request(&mut stream);
+    let stalls = connections(|_, mut stream| {
+        head(&mut stream);
         let _ = stream.write_all(b"HTTP/1.1 500 No\r\nX-Why: stalls\r\nContent-Length: 9\r\n\r\nbeg");
         // Until the client goes.
         let _ = stream.read(&mut [0]);
     });
-    let other = server(|_, mut stream| {
-        request(&mut stream);
-        let _ = stream.write_all(&answer("500 No", "", b"the reason"));
+    let other = connections(|_, mut stream| {
+        head(&mut stream);
+        let _ = stream.write_all(&answer("500 No", "", "the reason"));
     });
     let urls: Vec<String> = (0..80).map(|number| format!("{stalls}{number}")).chain([other]).collect();
     let slots = round("retries = 0\ntimeout = \"20s\"", &urls);

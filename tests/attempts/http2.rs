@@ -268,10 +268,10 @@ fn what_a_server_says_as_it_leaves_is_not_repeated() {
 fn a_connection_that_went_silent_is_left_alone_by_the_next_rounds() {
     let server = Server::falling_silent_after(4);
     let urls: Vec<String> = (0..2).map(|number| server.url(&format!("/some/{number}"))).collect();
-    let keys = server.keys("timeout = \"700ms\"\nevery = \"1s\"");
+    let keys = server.keys("timeout = \"1500ms\"\nevery = \"2s\"");
     let home = Home::new(&format!("[[job]]\nname = \"job\"\n{keys}\nendpoints = {urls:?}\n"));
     let daemon = home.start();
-    daemon.wait_for_rounds("job", 6);
+    daemon.wait_for_rounds("job", 4);
     daemon.stop();
     let failed = home.number("SELECT count(*) FROM rounds WHERE failed > 0 AND status = 'complete'");
     assert!(failed <= 1, "{failed} rounds");

@@ -1,20 +1,14 @@
 //! What is sent: each request key does what it says, the nearest one wins.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use gatherd::config::Settings;
 use gatherd::fetch::{Ask, Attempt, Clients, PreparedJob, attempt};
 use gatherd::model::{Outcome, Timestamp};
-use gatherd::sample_api::SampleApi;
 use serde_json::{Value, json};
 
-use crate::support::canned;
-
-fn sample_api() -> SampleApi {
-    SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts")
-}
+use crate::support::{canned, sample_api};
 
 /// One attempt at the only endpoint of a config with these keys in the defaults, the job and the endpoint.
 fn fetch(defaults: &str, job: &str, endpoint: &str, url: &str) -> Attempt {

@@ -1,7 +1,7 @@
 //! Rounds that run together and are not stored.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -9,15 +9,14 @@ use std::time::Duration;
 use gatherd::app::{Afterwards, Unstored, fetch_rounds};
 use gatherd::config::Settings;
 
+use crate::support::canned::{self, connections, head};
+
 /// How many requests are being answered, and the most that were at the same time.
 type Crowd = Arc<(Mutex<(usize, usize)>, Condvar)>;
 
 /// Answers when another request has come, or none comes for a while.
 fn answer(mut stream: TcpStream, crowd: &Crowd) {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count > 0) {
-        head.push(byte[0]);
-    }
+    head(&mut stream);
     let (count, came) = (&crowd.0, &crowd.1);
     let mut present = count.lock().expect("unpoisoned");
     present.0 += 1;
@@ -25,24 +24,17 @@ fn answer(mut stream: TcpStream, crowd: &Crowd) {
     came.notify_all();
     let wait = came.wait_timeout_while(present, Duration::from_millis(200), |(now, _)| *now < 2);
     wait.expect("unpoisoned").0.0 -= 1;
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1");
+    let _ = stream.write_all(&canned::answer("200 OK", "", "1"));
 }
 
 #[test]
 fn a_limit_for_a_host_holds_for_jobs_that_start_before_the_one_that_has_it() {
     let crowd = Crowd::default();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
     let seen = Arc::clone(&crowd);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let crowd = Arc::clone(&seen);
-            std::thread::spawn(move || answer(stream, &crowd));
-        }
-    });
+    let url = connections(move |_, stream| answer(stream, &seen));
     let text = format!(
-        "[[job]]\nname = \"free\"\nevery = \"1m\"\nendpoints = [\"http://{address}/1\", \"http://{address}/2\"]\n\
-         [[job]]\nname = \"sparing\"\nevery = \"1m\"\nmax_per_host = 1\nendpoints = [\"http://{address}/3\"]\n"
+        "[[job]]\nname = \"free\"\nevery = \"1m\"\nendpoints = [\"{url}1\", \"{url}2\"]\n\
+         [[job]]\nname = \"sparing\"\nevery = \"1m\"\nmax_per_host = 1\nendpoints = [\"{url}3\"]\n"
     );
     let settings = Settings::parse(Path::new("config.toml"), &text).expect("a valid config");
     let unstored = settings.jobs.iter().map(|job| Unstored {

@@ -1,6 +1,5 @@
 //! A defect in a worker costs one slot, not a thread; a series of them ends the process.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,12 +13,13 @@ use gatherd::clock::{Clock, SystemClock};
 use gatherd::config::{Endpoint, RequestSettings};
 use gatherd::fetch::{Ask, Clients, PreparedJob, Request, attempt};
 use gatherd::model::{ClosedRound, JobName, Layout, Outcome, RoundBegin, RoundId};
-use gatherd::sample_api::SampleApi;
 use tokio::sync::mpsc;
+
+use crate::support::sample_api;
 
 /// A round of `slots` healthy endpoints by one worker, whose attempts in `panics` panic.
 fn round(slots: usize, panics: std::ops::Range<usize>) -> (Arc<ClosedRound>, Option<Fatal>) {
-    let api = SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts");
+    let api = sample_api();
     let settings = Arc::new(RequestSettings::default());
     let endpoint = |number| Endpoint::unnamed(&api.url(&format!("/healthy/{number}")), Arc::clone(&settings));
     let endpoints: Vec<Endpoint> = (0..slots).map(|number| endpoint(number).expect("a URL")).collect();

@@ -1,33 +1,12 @@
 //! `gatherd health` against a daemon, and against servers that are none.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::thread::{self, JoinHandle};
+use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::canned::{always, answer};
 use crate::support::daemon::{Daemon, Home};
-use crate::support::{self, Ran, gatherd, run};
-
-/// A server that answers its only request with `answer`, and tells what it was asked.
-fn server(answer: String) -> (SocketAddr, JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let asked = thread::spawn(move || {
-        let (mut connection, _) = listener.accept().expect("a client");
-        let mut request = Vec::new();
-        let mut byte = [0];
-        while !request.ends_with(b"\r\n\r\n") && connection.read(&mut byte).expect("a request") > 0 {
-            request.push(byte[0]);
-        }
-        connection.write_all(answer.as_bytes()).expect("the client reads");
-        String::from_utf8(request).expect("text")
-    });
-    (address, asked)
-}
-
-fn answer(status: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
-}
+use crate::support::{ClosedPort, Ran, YEARLY, gatherd, run, until};
 
 fn health(url: &str) -> Ran {
     run(gatherd(["health", "--url", url]))
@@ -35,38 +14,35 @@ fn health(url: &str) -> Ran {
 
 #[test]
 fn a_daemon_that_stores_rounds_is_ready() {
-    let (address, asked) = server(answer("200 OK", r#"{"status":"ok"}"#));
-    let ran = health(&format!("http://{address}"));
+    let server = always(answer("200 OK", "", r#"{"status":"ok"}"#));
+    let ran = health(&server.url(""));
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "ready\n"), "{}", ran.stderr);
-    let asked = asked.join().expect("no panic");
+    let asked = server.requests().remove(0);
     assert!(asked.starts_with("GET /readyz HTTP/1.0\r\n"), "{asked}");
-    assert!(asked.contains(&format!("\r\nHost: {address}\r\n")), "{asked}");
+    assert!(asked.contains(&format!("\r\nHost: {}\r\n", server.url("").trim_start_matches("http://"))), "{asked}");
 }
 
 #[test]
 fn one_that_does_not_says_why() {
     let problem = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"3 rounds wait"}"#;
-    let (address, _asked) = server(answer("503 Service Unavailable", problem));
-    let ran = health(&format!("http://{address}/behind/a/proxy/"));
+    let server = always(answer("503 Service Unavailable", "", problem));
+    let ran = health(&server.url("/behind/a/proxy/"));
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "gatherd: not ready: 3 rounds wait\n"));
 }
 
 #[test]
 fn where_nobody_listens_or_somebody_else_does_it_is_down() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let free = listener.local_addr().expect("an address");
-    drop(listener);
-    let ran = health(&format!("http://{free}"));
+    let closed = ClosedPort::new();
+    let ran = health(&closed.url(""));
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("nobody answers at http://127.0.0.1:"), "{}", ran.stderr);
 
     for (other, said) in [
-        (answer("200 OK", "<html>"), "is not gatherd"),
-        (answer("404 Not Found", ""), "answers 404"),
-        ("SSH-2.0-OpenSSH\r\n".to_owned(), "the answer is not HTTP"),
+        (answer("200 OK", "", "<html>"), "is not gatherd"),
+        (answer("404 Not Found", "", ""), "answers 404"),
+        (b"SSH-2.0-OpenSSH\r\n".to_vec(), "the answer is not HTTP"),
     ] {
-        let (address, _asked) = server(other);
-        let ran = health(&format!("http://{address}"));
+        let ran = health(&always(other).url(""));
         assert_eq!(ran.code, Some(2));
         assert!(ran.stderr.contains(said), "{}", ran.stderr);
     }
@@ -91,24 +67,21 @@ fn an_encrypted_url_is_a_mistake_of_usage() {
 
 #[test]
 fn the_config_says_where_the_daemon_is() {
-    // A port that was free a moment ago: the config needs one that is known.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
-    drop(listener);
-    let endpoint = support::sample_api();
-    let url = endpoint.url("/healthy");
     let home = Home::new(&format!(
-        "[server]\nlisten = \"{address}\"\n[[job]]\nname = \"figures\"\nevery = \"1h\"\nendpoints = [{url:?}]\n"
+        "[server]\nlisten = \"{address}\"\n[[job]]\nname = \"figures\"\n{YEARLY}\nendpoints = [\"http://127.0.0.1:9/\"]\n"
     ));
     let config = home.folder.path().join("config.toml");
-    let health = || run(gatherd([std::path::Path::new("health"), std::path::Path::new("--config"), &config]));
-    assert_eq!(health().code, Some(2), "it does not run yet");
-    let daemon = Daemon::of(home.command());
-    daemon.wait_for_start("listening");
+    let health = || run(gatherd([Path::new("health"), Path::new("--config"), &config]));
+    let daemon = Daemon::of(home.command_at(listener));
+    daemon.wait_for_address();
     let mut ran = health();
-    support::until("the daemon is ready", || {
+    until("the daemon is ready", || {
         ran = health();
         ran.code == Some(0)
     });
     assert_eq!(ran.stdout, "ready\n");
+    daemon.stop();
+    assert_eq!(health().code, Some(2), "it runs no more");
 }

@@ -10,12 +10,12 @@ use gatherd::fetch::json;
 use gatherd::model::{
     Cause, ClosedRound, JobName, Layout, LedgerRow, Outcome, RoundBegin, RoundId, RoundStatus, Slot, Timestamp,
 };
+use gatherd::store::Writer;
 use gatherd::store::history::{Observation, Page, Place, Selection, Span, Which};
-use gatherd::store::{Writer, open};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::rounds::{begin, closed, due, failed, layout, ok, reader};
+use crate::support::rounds::{begin, closed, database, due, failed, layout, ok, reader};
 use crate::support::{Ran, gatherd, run};
 
 fn document(round: i64, text: &str) -> Slot {
@@ -42,9 +42,7 @@ fn missed(id: i64, first: i64, last: i64) -> LedgerRow {
 
 /// Rounds 1 to 3, a gap of three, rounds 8 and 9; `b` fails in round 2, and leaves the config before round 9.
 fn small() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (folder, path, mut writer) = database();
     let both = layout(&["a", "b"]);
     for round in [1, 2, 3] {
         let second = if round == 2 { failed(2, Outcome::Timeout, "headers") } else { document(round, "[1, \"x\"]") };
@@ -150,9 +148,7 @@ fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
 
 /// A round each ten minutes over four days, with failures and a stretch of nothing.
 fn four_days() -> (TempDir, PathBuf, Vec<(i64, Option<i64>)>) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (folder, path, mut writer) = database();
     let layout = layout(&["a"]);
     let mut values = Vec::new();
     for id in 1..=576_i64 {
@@ -261,9 +257,7 @@ fn a_walk_that_is_stopped_goes_on_where_it_was() {
 
 #[test]
 fn history_follows_the_name_through_positions_and_the_clock_through_its_steps() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
     let store = |writer: &mut Writer, id: i64, at: i64, layout: &Arc<Layout>| {
         let slots = layout.endpoints.iter().map(|label| document(id, &format!("\"{}{id}\"", label.name))).collect();
         let begin = RoundBegin { due: due(at), started: due(at), ..begin(id, layout) };
@@ -344,10 +338,21 @@ fn parquet(path: &Path) -> Vec<Value> {
 #[test]
 fn a_file_that_cannot_be_written_is_said_and_nothing_is_left() {
     let (folder, path) = small();
-    let nowhere = folder.path().join("absent/x.csv").display().to_string();
-    let ran = ask(&path, &["export", "-o", &nowhere]);
-    assert_eq!(ran.code, Some(74), "{}", ran.stderr);
-    assert!(ran.stderr.contains("cannot be written"), "{}", ran.stderr);
+    let there = || {
+        let entries =
+            std::fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("readable").file_name());
+        entries.collect::<std::collections::BTreeSet<_>>()
+    };
+    // No folder, and a file that is a folder.
+    std::fs::create_dir(folder.path().join("taken.csv")).expect("made");
+    ask(&path, &["latest"]);
+    let before = there();
+    for name in ["absent/x.csv", "taken.csv"] {
+        let ran = ask(&path, &["export", "-o", &folder.path().join(name).display().to_string()]);
+        assert_eq!(ran.code, Some(74), "{}", ran.stderr);
+        assert!(ran.stderr.contains("cannot be written"), "{}", ran.stderr);
+    }
+    assert_eq!(there(), before);
 }
 
 #[test]

@@ -1,27 +1,36 @@
 //! `gatherd demo` fills a database, and the queries read it: with or without a daemon, never writing.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
+use gatherd::model::Outcome;
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn gatherd(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gatherd"));
-    command.args(args).env("TZ", "Asia/Kolkata").env_remove("RUST_LOG").output().expect("gatherd runs")
+use crate::support::rounds::{closed, database, failed, layout, ok};
+use crate::support::{self, Ran, run};
+
+fn gatherd(args: &[&str]) -> Ran {
+    let mut command = support::gatherd(args);
+    command.env("TZ", "Asia/Kolkata");
+    run(command)
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// A file with two rounds of two endpoints, the second of which fails in the second, and its path as text.
+fn file() -> (TempDir, String) {
+    let (folder, path, mut writer) = database();
+    let names = layout(&["a", "b"]);
+    writer.close(&closed(1, &names, vec![ok(1), ok(1)])).expect("stored");
+    writer.close(&closed(2, &names, vec![ok(2), failed(2, Outcome::Timeout, "headers")])).expect("stored");
+    (folder, path.display().to_string())
 }
 
 /// A folder whose `demo.db` holds two rounds of the demo, and what the demo printed.
 fn demo() -> (TempDir, String, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let database = folder.path().join("demo.db").display().to_string();
-    let output = gatherd(&["demo", "--rounds", "2", "--database", &database]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    (folder, database, text(&output.stdout))
+    let ran = gatherd(&["demo", "--rounds", "2", "--database", &database]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    (folder, database, ran.stdout)
 }
 
 #[test]
@@ -35,8 +44,7 @@ fn the_demo_shows_each_round_and_the_queries_answer_from_its_file() {
     assert!(printed.contains(&format!("gatherd latest --database {database}\n")), "{printed}");
 
     let rounds = gatherd(&["rounds", "demo", "--json", "--vectors", "--database", &database]);
-    let lines: Vec<Value> =
-        text(&rounds.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<Value> = rounds.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2);
     for (number, line) in (1..).zip(&lines) {
         assert_eq!((&line["round_id"], &line["status"]), (&Value::from(number), &"complete".into()));
@@ -46,8 +54,7 @@ fn the_demo_shows_each_round_and_the_queries_answer_from_its_file() {
     }
 
     let latest = gatherd(&["latest", "--json", "--database", &database]);
-    let slots: Vec<Value> =
-        text(&latest.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let slots: Vec<Value> = latest.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(slots.len(), 11);
     assert!(slots.iter().all(|slot| slot["round_id"] == 2));
     assert!(slots[0]["body"]["users"].is_number(), "the body is JSON, not text: {}", slots[0]);
@@ -55,36 +62,36 @@ fn the_demo_shows_each_round_and_the_queries_answer_from_its_file() {
 
     let sql = "SELECT outcome, count(*) AS slots FROM observations GROUP BY outcome ORDER BY slots DESC";
     let counted = gatherd(&["sql", sql, "--json", "--database", &database]);
-    let first = text(&counted.stdout).lines().next().map(str::to_owned);
+    let first = counted.stdout.lines().next().map(str::to_owned);
     assert_eq!(first.as_deref(), Some(r#"{"outcome":"ok","slots":10}"#));
 }
 
 #[test]
 fn a_table_shows_local_times_and_utc_when_asked() {
-    let (_folder, database, _) = demo();
-    let local = text(&gatherd(&["rounds", "--last", "1", "--database", &database]).stdout);
+    let (_folder, database) = file();
+    let local = gatherd(&["rounds", "--last", "1", "--database", &database]).stdout;
     assert!(local.contains("+05:30"), "{local}");
     assert_eq!(local.lines().count(), 2, "a head and one round: {local}");
-    let utc = text(&gatherd(&["rounds", "--last", "1", "--utc", "--database", &database]).stdout);
+    let utc = gatherd(&["rounds", "--last", "1", "--utc", "--database", &database]).stdout;
     assert!(!utc.contains("+05:30") && utc.contains('Z'), "{utc}");
 }
 
 #[test]
 fn a_job_or_database_that_is_not_there_is_said_plainly() {
-    let (folder, database, _) = demo();
-    let unknown = gatherd(&["latest", "dmeo", "--database", &database]);
-    assert_eq!(unknown.status.code(), Some(1));
-    assert!(text(&unknown.stderr).contains("the nearest is \"demo\""), "{}", text(&unknown.stderr));
+    let (folder, database) = file();
+    let unknown = gatherd(&["latest", "jbo", "--database", &database]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.contains("the nearest is \"job\""), "{}", unknown.stderr);
     let absent = folder.path().join("absent.db").display().to_string();
     let absent = gatherd(&["rounds", "--database", &absent]);
-    assert_eq!(absent.status.code(), Some(78));
-    assert!(text(&absent.stderr).contains("no database there"), "{}", text(&absent.stderr));
-    assert!(!Path::new("absent.db").exists());
+    assert_eq!(absent.code, Some(78));
+    assert!(absent.stderr.contains("no database there"), "{}", absent.stderr);
+    assert!(!folder.path().join("absent.db").exists());
 }
 
 #[test]
 fn sql_reads_and_does_nothing_else() {
-    let (folder, database, _) = demo();
+    let (folder, database) = file();
     let elsewhere = folder.path().join("elsewhere.db").display().to_string();
     for statement in [
         "DELETE FROM slot".to_owned(),
@@ -95,17 +102,17 @@ fn sql_reads_and_does_nothing_else() {
         "PRAGMA user_version = 7".to_owned(),
     ] {
         let refused = gatherd(&["sql", &statement, "--database", &database]);
-        assert!(!refused.status.success(), "{statement} was taken");
-        assert!(!text(&refused.stderr).is_empty());
+        assert_ne!(refused.code, Some(0), "{statement} was taken");
+        assert!(!refused.stderr.is_empty());
     }
     assert!(!Path::new(&elsewhere).exists());
     let whole = gatherd(&["sql", "SELECT count(*) AS slots FROM slot", "--json", "--database", &database]);
-    assert_eq!(text(&whole.stdout).trim(), r#"{"slots":22}"#);
+    assert_eq!(whole.stdout.trim(), r#"{"slots":4}"#);
 }
 
 #[test]
 fn a_question_that_is_wrong_is_a_mistake_of_usage_and_not_of_the_file() {
-    let (_folder, database, _) = demo();
+    let (_folder, database) = file();
     for statement in [
         "SELEC 1",
         "SELECT x FROM y",
@@ -116,16 +123,16 @@ fn a_question_that_is_wrong_is_a_mistake_of_usage_and_not_of_the_file() {
         "ROLLBACK",
     ] {
         let wrong = gatherd(&["sql", statement, "--database", &database]);
-        assert_eq!(wrong.status.code(), Some(64), "{statement}: {}", text(&wrong.stderr));
+        assert_eq!(wrong.code, Some(64), "{statement}: {}", wrong.stderr);
     }
     let large = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT zeroblob(1000000) FROM n";
     let large = gatherd(&["sql", large, "--database", &database]);
-    assert!(text(&large.stderr).contains("larger than 256 MiB"), "{}", text(&large.stderr));
+    assert!(large.stderr.contains("larger than 256 MiB"), "{}", large.stderr);
 }
 
 #[test]
 fn a_reader_who_may_not_write_beside_the_file_reads_it_after_the_daemon_has_stopped() {
-    let (folder, database, _) = demo();
+    let (folder, database) = file();
     let before = std::fs::metadata(folder.path()).expect("a folder").permissions();
     let mut locked = before.clone();
     std::os::unix::fs::PermissionsExt::set_mode(&mut locked, 0o555);
@@ -133,25 +140,25 @@ fn a_reader_who_may_not_write_beside_the_file_reads_it_after_the_daemon_has_stop
     // Root may write everywhere; for everybody else this is a folder of somebody else's.
     let latest = gatherd(&["latest", "--json", "--database", &database]);
     std::fs::set_permissions(folder.path(), before).expect("changed back");
-    assert_eq!(text(&latest.stdout).lines().count(), 11, "{}", text(&latest.stderr));
+    assert_eq!(latest.stdout.lines().count(), 2, "{}", latest.stderr);
 }
 
 #[test]
 fn a_query_that_takes_too_long_is_stopped() {
-    let (_folder, database, _) = demo();
+    let (_folder, database) = file();
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
     let stopped = gatherd(&["sql", endless, "--deadline", "200ms", "--database", &database]);
-    assert_eq!(stopped.status.code(), Some(1));
-    assert!(text(&stopped.stderr).contains("took longer than 200ms"), "{}", text(&stopped.stderr));
+    assert_eq!(stopped.code, Some(1));
+    assert!(stopped.stderr.contains("took longer than 200ms"), "{}", stopped.stderr);
 }
 
 #[test]
 fn the_views_have_the_columns_that_people_were_promised() {
-    let (_folder, database, _) = demo();
+    let (_folder, database) = file();
     let columns = |view: &str| {
         let sql = format!("SELECT group_concat(name, ', ') AS names FROM pragma_table_info('{view}')");
         let line: Value =
-            serde_json::from_slice(&gatherd(&["sql", &sql, "--json", "--database", &database]).stdout).expect("JSON");
+            serde_json::from_str(&gatherd(&["sql", &sql, "--json", "--database", &database]).stdout).expect("JSON");
         line["names"].as_str().expect("text").to_owned()
     };
     assert_eq!(

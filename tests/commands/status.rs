@@ -1,22 +1,19 @@
 //! `gatherd status`: of a daemon that runs, of one that cannot be asked, of a file alone.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gatherd::model::{Outcome, Slot, Timestamp};
+use gatherd::sample_api::SampleApi;
 use gatherd::store::{Writer, open};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::support::daemon::{Daemon, Home};
-use crate::support::rounds::{self, closed, due, failed, layout, ok};
-use crate::support::{self, Ran, gatherd, run};
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
+use crate::support::rounds::{closed, database, due, failed, layout, ok, reader};
+use crate::support::web::TOKEN;
+use crate::support::{ClosedPort, Ran, YEARLY, gatherd, run, sample_api, until, write};
 
 fn status(config: &Path, args: &[&str]) -> Ran {
     let mut command = gatherd(["status", "--utc", "--config"]);
@@ -33,7 +30,7 @@ fn redacted(text: &str) -> String {
     let mut text = text.to_owned();
     for (pattern, instead) in [
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "[moment]"),
-        (r"\b\d+(days?|h|m|s)( \d+(h|m|s))?\b", "[span]"),
+        (r"\b\d+(months?|days?|h|m|s)( \d+(days?|h|m|s))?\b", "[span]"),
         (r"\d+(\.\d+)? [KM]iB", "[size]"),
         (r"127\.0\.0\.1:\d+", "[address]"),
         (r"/[^ ]*/gatherd\.db", "[folder]/gatherd.db"),
@@ -46,31 +43,38 @@ fn redacted(text: &str) -> String {
     text
 }
 
-/// A home whose daemon listens at a known port.
+/// A home with the socket that its daemon is to listen at, if it is to.
 struct Place {
     home: Home,
-    _api: gatherd::sample_api::SampleApi,
+    listener: Option<TcpListener>,
+    _api: SampleApi,
 }
 
 impl Place {
     fn new(server: &str, paths: &[(&str, &str)]) -> Self {
-        let api = support::sample_api();
+        let api = sample_api();
         let endpoints: Vec<String> =
             paths.iter().map(|(name, path)| format!("{{ name = \"{name}\", url = {:?} }}", api.url(path))).collect();
         let home = Home::new(&format!(
-            "workers = 4\n[server]\n{server}\n[[job]]\nname = \"figures\"\nevery = \"1d\"\nrun_on_start = true\n\
-             retries = 0\nendpoints = [{}]\n",
+            "workers = 4\n[server]\n{server}\n[[job]]\nname = \"figures\"\n{YEARLY}\nrun_on_start = true\nretries = 0\n\
+             endpoints = [{}]\n",
             endpoints.join(", ")
         ));
-        Self { home, _api: api }
+        Self { home, listener: None, _api: api }
     }
 
-    fn listening(paths: &[(&str, &str)]) -> Self {
-        Self::new(&format!("listen = \"127.0.0.1:{}\"", free_port()), paths)
+    /// One whose daemon listens; `server` are further lines of `[server]`.
+    fn listening(server: &str, paths: &[(&str, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        Self { listener: Some(listener), ..Self::new(&format!("listen = \"{address}\"\n{server}"), paths) }
     }
 
-    fn start(&self) -> Daemon {
-        let daemon = self.home.start();
+    fn start(&mut self) -> Daemon {
+        let listener = self.listener.take();
+        let mut command = listener.map_or_else(|| self.home.command(), |listener| self.home.command_at(listener));
+        command.env("API_TOKEN", TOKEN);
+        let daemon = Daemon::of(command);
         daemon.wait_for_rounds("figures", 1);
         daemon
     }
@@ -82,7 +86,7 @@ impl Place {
 
 #[test]
 fn all_is_well_and_the_screen_says_so() {
-    let place = Place::listening(&[("healthy", "/healthy")]);
+    let mut place = Place::listening("", &[("healthy", "/healthy")]);
     let daemon = place.start();
     let ran = place.status(&[]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
@@ -96,7 +100,7 @@ fn all_is_well_and_the_screen_says_so() {
 
 #[test]
 fn an_endpoint_that_fails_is_degraded_and_is_listed_with_its_reason() {
-    let place = Place::listening(&[("healthy", "/healthy"), ("red\u{202e}der", "/status/503")]);
+    let mut place = Place::listening("", &[("healthy", "/healthy"), ("red\u{202e}der", "/status/503")]);
     let daemon = place.start();
     let ran = place.status(&[]);
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
@@ -108,7 +112,7 @@ fn an_endpoint_that_fails_is_degraded_and_is_listed_with_its_reason() {
 
 #[test]
 fn a_reload_that_failed_is_said() {
-    let place = Place::listening(&[("healthy", "/healthy")]);
+    let mut place = Place::listening("", &[("healthy", "/healthy")]);
     let config = place.home.folder.path().join("config.toml");
     let daemon = place.start();
     let good = std::fs::read_to_string(&config).expect("a config");
@@ -118,7 +122,7 @@ fn a_reload_that_failed_is_said() {
     std::fs::write(&config, good).expect("written");
     let mut ran = place.status(&[]);
     // The line is written before the state is.
-    support::until("the failure is known", || {
+    until("the failure is known", || {
         ran = place.status(&[]);
         ran.code == Some(1)
     });
@@ -128,8 +132,7 @@ fn a_reload_that_failed_is_said() {
 
 #[test]
 fn a_daemon_that_ended_is_down_and_its_file_still_tells() {
-    let place = Place::listening(&[("healthy", "/healthy"), ("broken", "/status/503")]);
-    assert_eq!(place.status(&[]).code, Some(2), "it never ran");
+    let mut place = Place::listening("", &[("healthy", "/healthy"), ("broken", "/status/503")]);
     place.start().stop();
     let ran = place.status(&[]);
     assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
@@ -139,8 +142,15 @@ fn a_daemon_that_ended_is_down_and_its_file_still_tells() {
 }
 
 #[test]
+fn a_daemon_that_never_ran_is_down() {
+    let closed = ClosedPort::new();
+    let place = Place::new(&format!("listen = \"{}\"", closed.address), &[("healthy", "/healthy")]);
+    assert_eq!(place.status(&[]).code, Some(2));
+}
+
+#[test]
 fn a_daemon_without_an_api_is_known_by_its_lock_and_its_file() {
-    let place = Place::new("listen = false", &[("healthy", "/healthy")]);
+    let mut place = Place::new("listen = false", &[("healthy", "/healthy")]);
     let daemon = place.start();
     let ran = place.status(&[]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
@@ -153,16 +163,12 @@ fn a_daemon_without_an_api_is_known_by_its_lock_and_its_file() {
 
 #[test]
 fn where_the_token_cannot_be_read_the_daemon_is_known_to_live_and_its_file_tells_the_rest() {
-    let server = format!("listen = \"127.0.0.1:{}\"\ntoken = {{ env = \"API_TOKEN\" }}", free_port());
-    let place = Place::new(&server, &[("healthy", "/healthy")]);
-    let mut command = place.home.command();
-    command.env("API_TOKEN", "s3cret-of-the-api");
-    let daemon = Daemon::of(command);
-    daemon.wait_for_rounds("figures", 1);
+    let mut place = Place::listening("token = { env = \"API_TOKEN\" }", &[("healthy", "/healthy")]);
+    let daemon = place.start();
     let ran = place.status(&[]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("API_TOKEN"), "{}", ran.stdout);
-    let secret = support::write(place.home.folder.path(), "token", "s3cret-of-the-api\n");
+    let secret = write(place.home.folder.path(), "token", format!("{TOKEN}\n"));
     let told = json(&place.status(&["--json", "--token-file", &secret]));
     assert_eq!(told["daemon"]["workers"]["configured"], 4, "{told}");
     daemon.stop();
@@ -170,10 +176,9 @@ fn where_the_token_cannot_be_read_the_daemon_is_known_to_live_and_its_file_tells
 
 #[test]
 fn a_daemon_of_another_file_is_not_taken_for_this_one() {
-    let port = free_port();
-    let server = format!("listen = \"127.0.0.1:{port}\"");
-    let (one, other) =
-        (Place::new(&server, &[("healthy", "/healthy")]), Place::new(&server, &[("healthy", "/healthy")]));
+    let mut one = Place::listening("", &[("healthy", "/healthy")]);
+    let address = one.listener.as_ref().and_then(|listener| listener.local_addr().ok()).expect("an address");
+    let other = Place::new(&format!("listen = \"{address}\""), &[("healthy", "/healthy")]);
     drop(open(&other.home.database()).expect("made"));
     let daemon = one.start();
     assert_eq!(one.status(&[]).code, Some(0));
@@ -185,14 +190,14 @@ fn a_daemon_of_another_file_is_not_taken_for_this_one() {
     daemon.stop();
 }
 
-/// A file of the job's first `count` rounds, in which `slots` says how each ended.
-fn file(folder: &Path, count: i64, slots: impl Fn(i64) -> Vec<Slot>) -> Writer {
-    let mut writer = open(&folder.join("gatherd.db")).expect("opened");
+/// [`database`] with the job's first `count` rounds, in which `slots` says how each ended.
+fn file(count: i64, slots: impl Fn(i64) -> Vec<Slot>) -> (TempDir, PathBuf, Writer) {
+    let (folder, path, mut writer) = database();
     let layout = layout(&["steady", "broken"]);
     for round in 1..=count {
         writer.close(&closed(round, &layout, slots(round))).expect("stored");
     }
-    writer
+    (folder, path, writer)
 }
 
 #[test]
@@ -202,10 +207,9 @@ fn a_streak_is_followed_through_rollups_to_its_first_failure() {
         let broken = if round < 70 { ok(round) } else { failed(round, Outcome::Timeout, "no answer") };
         vec![ok(round), broken]
     };
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut writer = file(folder.path(), 400, slots);
+    let (_folder, path, mut writer) = file(400, slots);
     let look = |now: Timestamp| {
-        let found = rounds::reader(&folder.path().join("gatherd.db")).overview(now).expect("an overview");
+        let found = reader(&path).overview(now).expect("an overview");
         found.jobs[0].failing[0].clone()
     };
     let now = due(401);
@@ -221,9 +225,8 @@ fn a_streak_is_followed_through_rollups_to_its_first_failure() {
 
 #[test]
 fn the_size_of_a_day_follows_from_the_rounds_at_hand() {
-    let folder = tempfile::tempdir().expect("a folder");
-    drop(file(folder.path(), 61, |round| vec![ok(round), ok(round)]));
-    let found = rounds::reader(&folder.path().join("gatherd.db")).overview(due(62)).expect("an overview");
+    let (_folder, path, _writer) = file(61, |round| vec![ok(round), ok(round)]);
+    let found = reader(&path).overview(due(62)).expect("an overview");
     // A round a minute: {"round":61} twice, and what slots and rounds take beside it.
     let each = 2 * 12 + 2 * gatherd::store::sizes::SLOT_BYTES + gatherd::store::sizes::ROUND_BYTES;
     assert_eq!(found.jobs[0].bytes_a_day, Some(1_440 * each));
@@ -231,19 +234,15 @@ fn the_size_of_a_day_follows_from_the_rounds_at_hand() {
 
 #[test]
 fn no_line_is_wider_than_80_columns_whatever_strangers_are_called() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut writer = open(&folder.path().join("gatherd.db")).expect("opened");
+    let (_folder, database, mut writer) = database();
     let names: Vec<String> = (0..12).map(|n| format!("{n} {}", "数\u{1b}[2J".repeat(40))).collect();
     let layout = layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let slots = names.iter().map(|_| failed(1, Outcome::Timeout, &"wide ".repeat(30))).collect();
     writer.close(&closed(1, &layout, slots)).expect("stored");
     drop(writer);
-    let database = folder.path().join("gatherd.db");
     let mut command = gatherd(["status", "--utc", "--database"]);
-    let ran = run({
-        command.arg(&database);
-        command
-    });
+    command.arg(&database);
+    let ran = run(command);
     assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
     for line in ran.stdout.lines() {
         let columns: usize = line.chars().map(|c| if c == '数' { 2 } else { 1 }).sum();

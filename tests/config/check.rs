@@ -5,7 +5,7 @@ use std::time::Duration;
 use gatherd::clock::{Clock, SystemClock};
 use gatherd::schedule::Cadence;
 
-use crate::support::{self, gatherd, run, write};
+use crate::support::{gatherd, run, write};
 use crate::{JOB, check_in, folder, mistakes, right};
 
 #[test]
@@ -148,18 +148,14 @@ fn a_credential_without_systemd_is_told_where_it_would_come_from() {
 
 #[test]
 fn certificate_files_are_found_or_not_and_run_refuses_a_config_that_names_none() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let text =
-        "[[job]]\nname = \"a\"\nevery = \"1m\"\nca_file = \"absent.pem\"\nendpoints = [\"https://example.com/\"]\n";
-    support::write(folder.path(), "config.toml", text);
-    let mut check = support::gatherd(["check"]);
-    check.current_dir(folder.path());
-    let ran = support::run(check);
-    assert_eq!(ran.code, Some(0));
-    assert!(ran.stdout.contains("files\n  MISSING  absent.pem: "), "{}", ran.stdout);
-    let mut daemon = support::gatherd(["run"]);
+    let folder = folder();
+    write(folder.path(), "config.toml", format!("{JOB}ca_file = \"absent.pem\"\n"));
+    let checked = check_in(folder.path(), &[]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    assert!(checked.stdout.contains("files\n  MISSING  absent.pem: "), "{}", checked.stdout);
+    let mut daemon = gatherd(["run"]);
     daemon.current_dir(folder.path());
-    let ran = support::run(daemon);
+    let ran = run(daemon);
     assert_eq!(ran.code, Some(78), "{}", ran.stderr);
     assert!(ran.stderr.contains("job \"a\", endpoint \"https://example.com/\": "), "{}", ran.stderr);
     assert!(ran.stderr.contains("absent.pem"), "{}", ran.stderr);

@@ -1,6 +1,5 @@
 //! Each mistake with its file, line and key, and what would be right.
 
-use crate::support;
 use crate::{JOB, mistakes, right};
 
 #[test]
@@ -258,14 +257,8 @@ fn the_api_is_turned_off_by_false_and_called_by_names_without_a_port() {
 
 #[test]
 fn a_key_on_the_wrong_level_is_told_where_it_belongs() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config.toml");
-    let text = "timeout = \"5s\"\n[defaults]\nevery = \"1m\"\n[[job]]\nname = \"a\"\nevery = \"1m\"\nworkers = 3\nendpoints = [\"http://a.example/\"]\n";
-    std::fs::write(&config, text).unwrap();
-    let output =
-        std::process::Command::new(env!("CARGO_BIN_EXE_gatherd")).args(["check", "--config"]).arg(&config).output();
-    let told = String::from_utf8(output.unwrap().stderr).unwrap();
-    for (line, place) in [(1, "[defaults], a [[job]] or an endpoint"), (3, "a [[job]]"), (7, "the top of the file")] {
+    let told = mistakes(format!("timeout = \"5s\"\n[defaults]\nevery = \"1m\"\n{JOB}workers = 3\n"));
+    for (line, place) in [(1, "[defaults], a [[job]] or an endpoint"), (3, "a [[job]]"), (8, "the top of the file")] {
         assert!(
             told.contains(&format!("config.toml:{line}: ")) && told.contains(&format!("it belongs in {place}")),
             "{told}"
@@ -275,15 +268,7 @@ fn a_key_on_the_wrong_level_is_told_where_it_belongs() {
 
 #[test]
 fn a_block_stands_behind_the_host_and_is_closed() {
-    let told = |url: &str| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let text = format!("[[job]]\nname = \"a\"\nevery = \"1m\"\nendpoints = ['{url}']\n");
-        support::write(folder.path(), "config.toml", text);
-        let mut check = support::gatherd(["check"]);
-        check.current_dir(folder.path());
-        let ran = support::run(check);
-        (ran.code, ran.stderr)
-    };
+    let with = |url: &str| JOB.replace("\"https://example.com/\"", &format!("'{url}'"));
     for (url, problem) in [
         ("http://{{ due }}.example/", "a block may stand in the path and in the parameters"),
         ("http://me:{{ due }}@a.example/", "a block may stand in the path and in the parameters"),
@@ -293,12 +278,11 @@ fn a_block_stands_behind_the_host_and_is_closed() {
         ("http://a.example/{{ due - 5 }}", "5"),
         ("http://a.example/{{ last_ok }}", "{{ last_ok | default(due - 1d) }}"),
     ] {
-        let (code, stderr) = told(url);
-        assert_eq!(code, Some(78), "{url}");
-        assert!(stderr.contains("config.toml:4: ") && stderr.contains(problem), "{url}: {stderr}");
-        assert!(!stderr.contains("right would be \"https://host/path\""), "{url}: {stderr}");
+        let told = mistakes(with(url));
+        assert!(told.contains("config.toml:4: ") && told.contains(problem), "{url}: {told}");
+        assert!(!told.contains("right would be \"https://host/path\""), "{url}: {told}");
     }
-    assert_eq!(told("http://a.example/{{ due }}?{{ now | unix }}#x").0, Some(0));
+    right(&with("http://a.example/{{ due }}?{{ now | unix }}#x"));
 }
 
 #[test]

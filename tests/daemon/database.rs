@@ -2,13 +2,14 @@
 
 use rusqlite::Connection;
 
-use crate::support::daemon::{self, Home};
-use crate::{job, sample_api, wait_until};
+use crate::support::daemon::{Daemon, Home};
+use crate::support::whole::{assert_no_due_is_missing, assert_whole};
+use crate::support::{sample_api, until};
+use crate::{idle, job};
 
 #[test]
 fn one_daemon_a_database() {
-    let api = sample_api();
-    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let home = Home::new(&idle());
     let first = home.start();
     first.wait_for("started");
     let (status, lines) = home.start().wait();
@@ -19,8 +20,7 @@ fn one_daemon_a_database() {
 
 #[test]
 fn a_database_of_a_newer_version_or_of_something_else_is_refused_untouched() {
-    let api = sample_api();
-    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let home = Home::new(&idle());
     let daemon = home.start();
     daemon.wait_for("started");
     daemon.stop();
@@ -44,8 +44,7 @@ fn a_database_of_a_newer_version_or_of_something_else_is_refused_untouched() {
 
 #[test]
 fn a_corrupt_database_is_refused_untouched() {
-    let api = sample_api();
-    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let home = Home::new(&idle());
     let daemon = home.start();
     daemon.wait_for("started");
     daemon.stop();
@@ -61,47 +60,41 @@ fn a_corrupt_database_is_refused_untouched() {
 #[test]
 fn rounds_wait_while_somebody_locks_the_database_and_land_once_and_in_order() {
     let api = sample_api();
-    let home = Home::new(&job("figures", "every = \"250ms\"\nretries = 0", &[api.url("/healthy"), api.url("/null")]));
+    let home = Home::new(&job("figures", "every = \"250ms\"", &[api.url("/healthy"), api.url("/null")]));
     let daemon = home.start();
     daemon.wait_for_rounds("figures", 1);
-    let locker = Connection::open(home.database()).expect("opened");
-    locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let lock = home.lock();
     daemon.wait_for("the database refuses, rounds wait");
     let fetched = api.requests_to("/null");
-    wait_until(|| api.requests_to("/null") > fetched + 5);
-    locker.execute_batch("ROLLBACK").expect("unlocked");
+    until("rounds go on", || api.requests_to("/null") > fetched + 5);
+    drop(lock);
     daemon.wait_for("the database takes rounds again, nothing waits any more");
     daemon.wait_for_rounds("figures", 2);
     daemon.stop();
-    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status <> 'complete'"), 0);
-    assert_eq!(home.number("SELECT count(*) FROM rounds") * 2, home.number("SELECT count(*) FROM observations"));
-    let dues = home.rows("SELECT due_at FROM round ORDER BY round_id", |row| row.get::<_, i64>(0));
-    assert!(dues.windows(2).all(|pair| pair[1] - pair[0] == 250_000), "no due is missing or doubled: {dues:?}");
+    assert_whole(&home, 2, "at the end");
+    assert_no_due_is_missing(&home, 250_000);
 }
 
 #[test]
 fn a_lock_that_is_let_go_while_the_daemon_stops_loses_nothing() {
     let api = sample_api();
-    let home = Home::new(&job("figures", "every = \"250ms\"\nretries = 0", &[api.url("/healthy")]));
+    let home = Home::new(&job("figures", "every = \"250ms\"", &[api.url("/healthy")]));
     let daemon = home.start();
     daemon.wait_for_rounds("figures", 1);
-    let locker = Connection::open(home.database()).expect("opened");
-    locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let lock = home.lock();
     daemon.wait_for("the database refuses, rounds wait");
     daemon.signal("TERM");
     daemon.wait_for("the database still refuses");
-    locker.execute_batch("ROLLBACK").expect("unlocked");
+    drop(lock);
     let (status, rest) = daemon.wait();
     assert_eq!(status.code(), Some(0), "{rest:#?}");
-    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status NOT IN ('complete', 'interrupted')"), 0);
-    let dues = home.rows("SELECT due_at FROM round ORDER BY round_id", |row| row.get::<_, i64>(0));
-    assert!(dues.windows(2).all(|pair| pair[1] - pair[0] == 250_000), "no due is missing or doubled: {dues:?}");
+    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status = 'running'"), 0);
+    assert_no_due_is_missing(&home, 250_000);
 }
 
 #[test]
 fn a_second_name_of_the_database_does_not_get_a_second_daemon() {
-    let api = sample_api();
-    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let home = Home::new(&idle());
     let first = home.start();
     first.wait_for("started");
     let other = home.folder.path().join("other");
@@ -109,7 +102,8 @@ fn a_second_name_of_the_database_does_not_get_a_second_daemon() {
     std::fs::hard_link(home.database(), other.join("gatherd.db")).expect("linked");
     std::fs::copy(home.folder.path().join("config.toml"), other.join("config.toml")).expect("copied");
     let mut command = home.command();
-    let (status, lines) = daemon::Daemon::of(std::mem::replace(command.current_dir(&other), home.command())).wait();
+    command.current_dir(&other);
+    let (status, lines) = Daemon::of(command).wait();
     assert_eq!(status.code(), Some(78));
     assert!(lines.iter().any(|line| line.to_string().contains("another gatherd")), "{lines:?}");
     first.stop();
@@ -117,8 +111,7 @@ fn a_second_name_of_the_database_does_not_get_a_second_daemon() {
 
 #[test]
 fn a_database_that_is_a_link_to_nothing_yet_is_made_where_it_points() {
-    let api = sample_api();
-    let home = Home::new(&job("figures", "every = \"1h\"", &[api.url("/healthy")]));
+    let home = Home::new(&idle());
     let target = home.folder.path().join("elsewhere.db");
     std::os::unix::fs::symlink(&target, home.database()).expect("linked");
     let daemon = home.start();

@@ -13,25 +13,18 @@ mod stopping;
 mod support;
 mod upkeep;
 
-use std::net::SocketAddr;
-
-use gatherd::sample_api::SampleApi;
-
-use support::daemon;
-
-fn sample_api() -> SampleApi {
-    SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts")
-}
+use support::YEARLY;
 
 fn job(name: &str, keys: &str, urls: &[String]) -> String {
-    format!("[[job]]\nname = {name:?}\n{keys}\nendpoints = {urls:?}\n")
+    format!("[[job]]\nname = {name:?}\n{keys}\nretries = 0\nendpoints = {urls:?}\n")
 }
 
-/// Waits for something that the daemon does and no log line tells.
-fn wait_until(done: impl Fn() -> bool) {
-    let start = std::time::Instant::now();
-    while !done() {
-        assert!(start.elapsed() < daemon::PATIENCE, "waited in vain");
-        std::thread::yield_now();
-    }
+/// A job that no test sees a round of.
+fn idle() -> String {
+    job("figures", YEARLY, &["http://127.0.0.1:9/".to_owned()])
+}
+
+/// A job that has one round, when the daemon starts.
+fn at_start(name: &str, urls: &[String]) -> String {
+    job(name, &format!("{YEARLY}\nrun_on_start = true"), urls)
 }

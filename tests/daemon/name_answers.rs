@@ -1,13 +1,11 @@
 //! Names that resolve to what is never connected to, at once or later: a hosts file of its own, in a mount namespace.
 //! Where the system does not let users make one, the tests say so and do nothing.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use gatherd::sample_api::SampleApi;
-
-use crate::support::daemon::{Daemon, Home};
+use crate::support::daemon::{Daemon, Home, RUN};
+use crate::support::{same_everywhere, sample_api};
 
 /// Puts the hosts file `$1` in the place of the system's, and runs the rest.
 const SCRIPT: &str = r#"mount --bind "$1" /etc/hosts || exit 99; shift; exec "$@""#;
@@ -23,14 +21,9 @@ fn namespaces_are_allowed(folder: &Path) -> bool {
 /// A daemon for which `hosts` answers names.
 fn start(home: &Home, hosts: &Path) -> Daemon {
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(hosts);
-    command.args([env!("CARGO_BIN_EXE_gatherd"), "run", "--log-format", "json"]).env_remove("RUST_LOG");
-    command.current_dir(home.folder.path());
+    same_everywhere(&mut command).args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(hosts);
+    command.arg(env!("CARGO_BIN_EXE_gatherd")).args(RUN).current_dir(home.folder.path());
     Daemon::of(command)
-}
-
-fn sample_api() -> SampleApi {
-    SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts")
 }
 
 fn outcomes(home: &Home) -> Vec<String> {

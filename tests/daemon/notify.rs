@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::support::canned::{self, Canned, answer, canned};
-use crate::support::daemon::{Daemon, Home, PATIENCE};
-use crate::support::{Ran, gatherd, run, sample_api, until, write};
+use crate::support::daemon::{Daemon, Home};
+use crate::support::{OFTEN, PATIENCE, Ran, gatherd, run, sample_api, until, write};
 
 /// What stands in URLs of webhooks and is nobody's business.
 const SECRET: &str = "T0K3N-s3cret";
@@ -35,7 +34,7 @@ fn hook() -> Canned {
 }
 
 fn job(keys: &str, urls: &[String]) -> String {
-    format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\nretries = 0\n{keys}\nendpoints = {urls:?}\n")
+    crate::job("job", &format!("{OFTEN}\n{keys}"), urls)
 }
 
 /// The JSON objects that the webhook got so far.
@@ -101,7 +100,8 @@ fn a_webhook_and_a_ping_that_hang_delay_no_round_and_not_the_end() {
     let untold = logged(daemon, "not told: the daemon stops, or tells it no more");
     assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
     assert_eq!(untold.len(), 1, "{untold:#?}");
-    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status <> 'complete'"), 0);
+    let held_up = home.number("SELECT coalesce(sum(covers), 0) FROM rounds WHERE status <> 'complete'");
+    assert!(held_up < 5, "{held_up} dues: a busy machine may skip one, who waits for an answer skips fifty");
 }
 
 #[test]
@@ -191,9 +191,7 @@ fn a_database_that_refuses_is_told_as_trouble_of_the_daemon_itself() {
     let home = Home::new(&format!("{}{notify}", job("", &[healthy.url("/healthy")])));
     let daemon = home.start();
     daemon.wait_for_rounds("job", 1);
-    let lock = Connection::open(home.database()).expect("the database opens");
-    lock.busy_timeout(PATIENCE).expect("a limit");
-    lock.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let lock = home.lock();
     let message = wait_for(&hook, 1).remove(0);
     assert_eq!(message["event"], "degraded");
     assert!(message["daemon"]["waiting"].as_u64().is_some_and(|waiting| waiting > 0), "{message}");

@@ -7,7 +7,7 @@ use crate::support::sample_api;
 fn a_host_that_asked_for_a_pause_is_left_alone_by_every_job_also_after_a_kill() {
     let (api, other) = (sample_api(), sample_api());
     let job = |name: &str, urls: &[String]| {
-        format!("[[job]]\nname = {name:?}\nevery = \"300ms\"\nretries = 1\nendpoints = {urls:?}\n")
+        format!("[[job]]\nname = {name:?}\nevery = \"300ms\"\ndeadline = \"10s\"\nretries = 1\nendpoints = {urls:?}\n")
     };
     let asks = job("asks", &[api.url("/rate-limited?after=3600"), other.url("/healthy")]);
     let beside = job("beside", &[api.url("/null"), other.url("/null")]);

@@ -3,7 +3,6 @@
 //! `GATHERD_DISK_FAULTS` says how many syncs fail, one after another; 4 without it.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -11,7 +10,8 @@ use gatherd::sample_api::SampleApi;
 use serde_json::Value;
 
 use crate::support::daemon::{Daemon, Home};
-use crate::support::whole::{Stored, assert_whole};
+use crate::support::sample_api;
+use crate::support::whole::{Stored, assert_no_due_is_missing, assert_whole};
 
 /// The endpoints of the job. Their documents fill the log's 1,000 pages in a few rounds.
 const SLOTS: i64 = 25;
@@ -69,14 +69,10 @@ fn home(api: &SampleApi) -> Home {
     Home::new(&format!("workers = 4\n[[job]]\nname = \"job\"\nevery = \"200ms\"\nretries = 0\nendpoints = {urls:?}\n"))
 }
 
-fn api() -> SampleApi {
-    SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts")
-}
-
 /// A sync of `file` fails; then the daemon is started anew. Again and again, on one database.
 fn syncs_fail(file: &str, when: impl Fn(usize) -> String) {
     let faults = std::env::var("GATHERD_DISK_FAULTS").map_or(4, |faults| faults.parse().expect("a number"));
-    let (api, mut stored) = (api(), Stored::default());
+    let (api, mut stored) = (sample_api(), Stored::default());
     let home = home(&api);
     for fault in 0..faults {
         let daemon = home.start();
@@ -107,17 +103,9 @@ fn when_the_log_cannot_be_folded_into_a_file_that_is_not_synced_the_process_ends
     syncs_fail("gatherd.db", |_| "1+".to_owned());
 }
 
-/// Every due from the first to the last is there once, and none was dropped. A busy machine under strace may skip some.
-fn assert_no_due_is_missing(home: &Home) {
-    let dues = home.number("SELECT (max(due_at) - min(due_at)) / 200000 + 1 FROM round");
-    assert_eq!(home.number("SELECT sum(covers) FROM round"), dues, "no due is missing, none is there twice");
-    assert_eq!(home.number("SELECT count(*) FROM round WHERE cause NOT IN ('overlap', 'asleep')"), 0);
-    assert!(home.number("SELECT count(*) FROM round WHERE status = 'complete'") > dues / 2);
-}
-
 #[test]
 fn while_the_log_cannot_grow_rounds_wait_and_then_land_once_and_in_order() {
-    let api = api();
+    let api = sample_api();
     let home = home(&api);
     let daemon = home.start();
     daemon.wait_for_rounds("job", 2);
@@ -130,12 +118,12 @@ fn while_the_log_cannot_grow_rounds_wait_and_then_land_once_and_in_order() {
     daemon.wait_for_rounds("job", 2);
     daemon.stop();
     assert_whole(&home, SLOTS, "at the end");
-    assert_no_due_is_missing(&home);
+    assert_no_due_is_missing(&home, 200_000);
 }
 
 #[test]
 fn while_the_file_cannot_grow_rounds_land_in_the_log_and_are_folded_later() {
-    let api = api();
+    let api = sample_api();
     let home = home(&api);
     let daemon = home.start();
     daemon.wait_for_rounds("job", 1);
@@ -151,5 +139,5 @@ fn while_the_file_cannot_grow_rounds_land_in_the_log_and_are_folded_later() {
     let refused: Vec<Value> = daemon.stop();
     assert!(refused.iter().all(|line| line["message"] != "the database refuses, rounds wait"), "{refused:#?}");
     assert_whole(&home, SLOTS, "at the end");
-    assert_no_due_is_missing(&home);
+    assert_no_due_is_missing(&home, 200_000);
 }

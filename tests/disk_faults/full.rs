@@ -3,13 +3,12 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use gatherd::sample_api::SampleApi;
-
-use crate::support::daemon::{Daemon, Home};
+use crate::support::daemon::{Daemon, Home, RUN};
+use crate::support::whole::{assert_no_due_is_missing, assert_whole};
+use crate::support::{same_everywhere, sample_api};
 
 /// Mounts a tmpfs at `$1`, runs the rest there until it is asked to stop, and brings the database out of it.
 const SCRIPT: &str = r#"
@@ -32,14 +31,14 @@ fn while_the_disk_is_full_rounds_wait_and_then_land_once_and_in_order() {
         eprintln!("not tested: this system does not let the test mount a small disk");
         return;
     }
-    let api = SampleApi::start(SocketAddr::from(([127, 0, 0, 1], 0))).expect("the sample API starts");
+    let api = sample_api();
     let urls = [api.url("/big/20000"), api.url("/healthy")];
     let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\nretries = 0\nendpoints = {urls:?}\n"));
     let disk = home.folder.path().join("disk");
     std::fs::create_dir(&disk).expect("made");
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(&disk);
-    command.args([env!("CARGO_BIN_EXE_gatherd"), "run", "--log-format", "json"]).env_remove("RUST_LOG");
+    same_everywhere(&mut command).args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]).arg(&disk);
+    command.arg(env!("CARGO_BIN_EXE_gatherd")).args(RUN);
     let daemon = Daemon::of(command);
     daemon.wait_for_rounds("job", 2);
 
@@ -56,10 +55,6 @@ fn while_the_disk_is_full_rounds_wait_and_then_land_once_and_in_order() {
     daemon.wait_for_rounds("job", 1);
 
     daemon.stop();
-    let closed = "FROM round WHERE status = 'complete'";
-    let dues = home.number(&format!("SELECT (max(due_at) - min(due_at)) / 200000 + 1 {closed}"));
-    assert_eq!(home.number(&format!("SELECT count(DISTINCT due_at) {closed}")), dues, "no due is missing");
-    assert_eq!(home.number(&format!("SELECT count(*) {closed}")), dues, "no due is there twice");
-    assert_eq!(home.number("SELECT count(*) FROM slot"), dues * 2);
-    assert_eq!(home.number("SELECT count(*) FROM round WHERE status IN ('missed', 'skipped')"), 0);
+    assert_whole(&home, 2, "at the end");
+    assert_no_due_is_missing(&home, 200_000);
 }

@@ -15,7 +15,7 @@ fn interrupted(args: &[&str], urls: &[String], reached: impl FnMut() -> bool) ->
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     assert!(killed.success());
     let ran = Ran::new(child.wait_with_output().expect("gatherd ends"));
-    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE / 2, "it waited for its timeouts: {:?}", begun.elapsed());
     ran
 }
 

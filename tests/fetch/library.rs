@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gatherd::sample_api::{SAMPLE_TOKEN, SampleApi};
+use gatherd::sample_api::SAMPLE_TOKEN;
 use gatherd::{fetch_all, fetch_one};
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ async fn a_dropped_fetch_all_does_not_begin_what_is_waiting() {
 
 #[tokio::test]
 async fn a_fetch_all_that_is_dropped_unpolled_fetches_nothing_and_the_next_one_works() {
-    let api: SampleApi = sample_api();
+    let api = sample_api();
     drop(fetch_all([api.url("/echo/1")], SAMPLE_TOKEN));
     assert!(fetch_all([api.url("/echo/2")], SAMPLE_TOKEN).await[0].is_some());
     assert_eq!(api.requests_to("/echo/1"), 0);

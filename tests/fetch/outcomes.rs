@@ -1,8 +1,7 @@
 //! What each fault of the far side is called, and that it harms nobody beside it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::Write;
 use std::path::Path;
 
 use gatherd::fetch::json;
@@ -11,7 +10,8 @@ use gatherd::sample_api::{MODES, SampleApi};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::support::{gatherd, run, sample_api};
+use crate::support::canned::{self, always};
+use crate::support::{ClosedPort, gatherd, run, sample_api};
 
 /// Fetches `urls` with `args` and `--why`.
 fn why(args: &[&str], urls: &[String]) -> Vec<Value> {
@@ -83,10 +83,8 @@ fn what_may_pass_is_tried_again_and_nothing_else() {
     let api = sample_api();
     let mut cases: Vec<(&str, bool)> = MODES
         .iter()
-        .filter(|mode| {
-            // Whether their statuses are tried again is said below.
-            mode.outcome != "http_status"
-        })
+        // Whether their statuses are tried again is said below.
+        .filter(|mode| mode.outcome != "http_status")
         .map(|mode| (mode.path, ["timeout", "reset", "truncated"].contains(&mode.outcome)))
         .collect();
     cases.extend(["408", "425", "429", "500", "502", "503", "504"].map(|status| (status, true)));
@@ -106,8 +104,8 @@ fn what_may_pass_is_tried_again_and_nothing_else() {
 #[test]
 fn a_port_where_nobody_listens_is_a_connect_failure_and_plain_http_is_no_tls() {
     let api = sample_api();
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
-    let urls = [format!("http://{closed}/"), api.url("/healthy").replace("http:", "https:"), api.url("/healthy")];
+    let closed = ClosedPort::new();
+    let urls = [closed.url("/"), api.url("/healthy").replace("http:", "https:"), api.url("/healthy")];
     assert_eq!(outcomes(&[], &urls), ["connect", "tls", "ok"]);
 }
 
@@ -129,19 +127,6 @@ fn headers_up_to_100_lines_and_400_kib_are_fine_and_more_are_a_breach_of_protoco
     assert_eq!(outcomes(&["--workers", "10"], &urls), ["protocol"; 50]);
 }
 
-/// A server that gives each connection `answer` and closes it.
-fn canned(answer: Vec<u8>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
-    let address = listener.local_addr().expect("a socket");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).and_then(|_| stream.write_all(&answer));
-        }
-    });
-    format!("http://{address}/")
-}
-
 /// `text` as one member of a gzip file, stored.
 fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
@@ -151,11 +136,7 @@ fn gzip(text: &str) -> Vec<u8> {
 
 #[test]
 fn a_content_coding_is_one_in_whatever_case_and_decodes_to_its_last_byte() {
-    let answer = |headers: &str, body: &[u8]| {
-        canned(
-            [format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat(),
-        )
-    };
+    let answer = |headers: &str, body: &[u8]| always(canned::answer("200 OK", headers, body)).url("/");
     let (one, two) = (gzip("{\"a\":1}"), [gzip("{\"a\":"), gzip("1}")].concat());
     let urls = [
         answer("Content-Encoding: GZIP\r\n", &one),
@@ -177,24 +158,6 @@ fn a_content_coding_is_one_in_whatever_case_and_decodes_to_its_last_byte() {
     assert_eq!(outcomes[7..], ["ok", "ok", "ok", "ok", "invalid_utf8"], "mistaken for a coding: {entries:#?}");
     assert_eq!(entries[1]["body"]["a"], 1);
     assert!(!entries[6].to_string().contains("s3cret"));
-}
-
-#[test]
-fn a_refusal_whose_body_stalls_is_known_at_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let mut held = Vec::new();
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            // An answer before its question would be a breach of protocol.
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 500\r\n\r\nx");
-            held.push(stream);
-        }
-    });
-    let entry = &why(&["--timeout", "20s"], &[url])[0];
-    assert_eq!((&entry["outcome"], &entry["http_status"]), (&"http_status".into(), &403.into()));
-    assert!(entry["elapsed_ms"].as_f64().unwrap() < 10_000.0, "{entry}");
 }
 
 #[test]

@@ -24,7 +24,8 @@ use agreement::Record;
 use machine::{Clock, Disk, Usage};
 use plan::Plan;
 use server::Ledger;
-use support::daemon::{Daemon, PATIENCE};
+use support::daemon::{Daemon, RUN};
+use support::{PATIENCE, same_everywhere};
 
 /// How long after the last event a daemon is steady again.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -82,12 +83,13 @@ impl Soak {
     fn command(&self, args: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_gatherd");
         let mut command = self.disk.as_ref().map_or_else(|| Command::new(program), |disk| disk.command(program));
-        command.args(args).arg("--config").arg(self.folder.path().join("config.toml")).env_remove("RUST_LOG");
+        command.args(args).arg("--config").arg(self.folder.path().join("config.toml"));
+        same_everywhere(&mut command);
         command
     }
 
     fn start(&mut self) -> Daemon {
-        let mut command = self.command(&["run", "--log-format", "json"]);
+        let mut command = self.command(&RUN);
         self.clock.put_on(&mut command);
         let daemon = Daemon::of(command);
         self.wait_for(&daemon, "started");

@@ -4,23 +4,21 @@ use std::fs;
 use std::path::Path;
 
 use gatherd::model::{Detail, Slot};
-use gatherd::store::{StoreError, Writer, backup, open};
+use gatherd::store::{StoreError, Writer, backup};
 
-use crate::support::rounds::{closed, layout, number, ok, reader};
+use crate::support::rounds::{closed, database, number, numbered, ok, reader};
 
 /// A hundred endpoints: a round takes a dozen pages.
 fn store(writer: &mut Writer, round: i64) {
-    let names: Vec<String> = (0..100).map(|number| format!("e{number}")).collect();
-    let layout = layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let layout = numbered(100);
     let slot = Slot { detail: Some(Detail::new("x".repeat(200))), ..ok(round) };
     writer.close(&closed(round, &layout, vec![slot; 100])).expect("stored");
 }
 
 #[test]
 fn a_copy_is_of_one_moment_and_is_not_begun_anew_when_rounds_are_stored_meanwhile() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let [path, copy] = ["gatherd.db", "copy.db"].map(|name| folder.path().join(name));
-    let mut writer = open(&path).expect("opened");
+    let (folder, path, mut writer) = database();
+    let copy = folder.path().join("copy.db");
     (1..=200).for_each(|round| store(&mut writer, round));
     let (mut next, mut last) = (201, 0);
     let bytes = backup::copy(&path, &copy, |pages, all| {
@@ -47,9 +45,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn the_oldest_copies_make_room_and_nothing_else_in_their_folder_does() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (folder, path, mut writer) = database();
     store(&mut writer, 1);
     let copies = folder.path().join("copies");
     fs::create_dir(&copies).expect("made");

@@ -1,23 +1,14 @@
 //! How an endpoint did and since when, read from rounds of every kind.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use gatherd::model::{
     Cause, ClosedRound, EndpointLabel, JobName, Layout, LedgerRow, Outcome, RoundId, RoundStatus, Slot, Timestamp,
 };
 use gatherd::store::why::{EndpointStatus, RoundAt, Run};
-use gatherd::store::{Writer, open};
-use tempfile::TempDir;
 
-use crate::support::rounds::{begin, closed, due, failed, layout, ok, reader};
-
-fn database() -> (TempDir, PathBuf, Writer) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let writer = open(&path).expect("opened");
-    (folder, path, writer)
-}
+use crate::support::rounds::{begin, closed, database, due, failed, layout, ok, reader};
 
 fn late(round: i64) -> Slot {
     failed(round, Outcome::Timeout, "connect")

@@ -6,7 +6,9 @@ use gatherd::model::{Guess, Outcome, Phase, Phases, Slot};
 use gatherd::store::open;
 use gatherd::store::read::Value;
 
-use crate::support::rounds::{begin, closed, due, failed, forbidden, layout, number, ok, reader, rows};
+use crate::support::rounds::{
+    begin, closed, database, due, failed, forbidden, layout, number, numbered, ok, reader, rows,
+};
 
 /// The number in letters: digits would be passed over, because they differ in evidence that is otherwise equal.
 fn word(number: u32) -> String {
@@ -37,9 +39,8 @@ fn equal_evidence_is_kept_once_however_many_slots_and_rounds_it_is_seen_in() {
 
 #[test]
 fn evidence_and_phases_are_read_as_they_were_written() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let (mut writer, names) = (open(&path).expect("opened"), layout(&["a", "b"]));
+    let (_folder, path, mut writer) = database();
+    let names = layout(&["a", "b"]);
     let mut page = forbidden(1, "<title>Just a moment...</title>");
     let phases = Phases { dns: Some(Duration::from_micros(1_500)), ..Phases::until(Phase::Headers) };
     let mut evidence = page.evidence.as_deref().cloned().expect("evidence");
@@ -58,9 +59,8 @@ fn evidence_and_phases_are_read_as_they_were_written() {
 
 #[test]
 fn the_view_of_failures_shows_what_came_back_and_no_success() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let (mut writer, names) = (open(&path).expect("opened"), layout(&["a", "b"]));
+    let (_folder, path, mut writer) = database();
+    let names = layout(&["a", "b"]);
     let phases = Some(Phases::until(Phase::Headers).into());
     writer.close(&closed(1, &names, vec![ok(1), ok(1)])).expect("stored");
     writer.begin(&[begin(2, &names)]).expect("begun");
@@ -85,11 +85,8 @@ fn the_view_of_failures_shows_what_came_back_and_no_success() {
 
 #[test]
 fn only_the_newest_10_000_pieces_of_evidence_stay_and_what_goes_on_happening_is_among_them() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let names: Vec<String> = (0..40).map(|number| format!("e{number}")).collect();
-    let names = layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
+    let names = numbered(40);
     // The first endpoint fails in the same way each time, the others never do.
     for round in 1..=300 {
         let number = |slot| u32::try_from(round * 40 + slot).expect("small");
@@ -111,12 +108,10 @@ fn only_the_newest_10_000_pieces_of_evidence_stay_and_what_goes_on_happening_is_
 
 #[test]
 fn a_round_that_fails_in_more_ways_than_are_kept_is_stored_whole() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let names: Vec<String> = (0..10_500).map(|number| format!("e{number}")).collect();
-    let names = layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (_folder, path, mut writer) = database();
+    let names = numbered(10_500);
     let slots = (0..10_500).map(|number| forbidden(1, &word(number))).collect();
-    open(&path).expect("opened").close(&closed(1, &names, slots)).expect("stored");
+    writer.close(&closed(1, &names, slots)).expect("stored");
     assert_eq!(number(&path, "SELECT count(*) FROM slot"), 10_500);
     assert_eq!(number(&path, "SELECT count(*) FROM evidence"), 10_000);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gatherd::model::{HostPause, Memory, Outcome, Remembered, Slot, Validators};
 use gatherd::store::{REMEMBERED_BYTES, open};
 
-use crate::support::rounds::{self, closed, due, failed, layout, ok};
+use crate::support::rounds::{closed, database, due, failed, layout, ok, reader};
 
 fn validators(etag: &str) -> Arc<Validators> {
     // Beyond what an i64 holds.
@@ -24,10 +24,8 @@ fn remembered(round: i64, etag: &str) -> Memory {
 
 #[test]
 fn a_document_is_found_again_with_its_validators_after_a_restart() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
+    let (_folder, path, mut writer) = database();
     let names = layout(&["a", "plain", "b"]);
-    let mut writer = open(&path).expect("opened");
     writer.close(&closed(1, &names, vec![tagged(1, "\"1\""), ok(1), tagged(1, "\"x\"")])).expect("stored");
     // The newest counts; a failure and a document without validators change nothing.
     let third = failed(2, Outcome::Timeout, "connect");
@@ -51,8 +49,8 @@ fn a_document_is_found_again_with_its_validators_after_a_restart() {
 
 #[test]
 fn documents_that_do_not_fit_the_budget_are_not_remembered() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (mut writer, names) = (open(&folder.path().join("gatherd.db")).expect("opened"), layout(&["a", "b", "c"]));
+    let (_folder, _, mut writer) = database();
+    let names = layout(&["a", "b", "c"]);
     let slots = [1, 1_000_000, 2].map(|round| tagged(round, "\"1\"")).to_vec();
     let mut budget = slots[0].body.as_ref().expect("a document").text().len() * 2;
     writer.close(&closed(1, &names, slots)).expect("stored");
@@ -63,9 +61,8 @@ fn documents_that_do_not_fit_the_budget_are_not_remembered() {
 
 #[test]
 fn the_last_success_is_remembered_only_of_endpoints_that_ask_for_it() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let (mut writer, names) = (open(&path).expect("opened"), layout(&["asks", "does not"]));
+    let (_folder, path, mut writer) = database();
+    let names = layout(&["asks", "does not"]);
     let asking = |slot: Slot| Slot { asks_for_last_ok: true, ..slot };
     writer.close(&closed(1, &names, vec![asking(ok(1)), ok(1)])).expect("stored");
     writer.close(&closed(2, &names, vec![asking(ok(2)), ok(2)])).expect("stored");
@@ -78,20 +75,17 @@ fn the_last_success_is_remembered_only_of_endpoints_that_ask_for_it() {
 
 #[test]
 fn a_job_that_never_ran_remembers_nothing() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut writer = open(&folder.path().join("gatherd.db")).expect("opened");
+    let (_folder, _, mut writer) = database();
     let recalled = writer.recall(&layout(&["a", "b"]), &mut 1_000).expect("recalled");
     assert_eq!(recalled, [Memory::default(), Memory::default()]);
 }
 
 #[test]
 fn hosts_are_left_alone_until_their_time_is_over_also_after_a_restart() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
+    let (_folder, path, mut writer) = database();
     let pause = |host: &str, until| HostPause { host: host.to_owned(), until };
     let now = due(1);
     let [soon, later] = [30, 90].map(|seconds| now.plus(Duration::from_secs(seconds)));
-    let mut writer = open(&path).expect("opened");
     writer.pause(&pause("a.example.com:443", later)).expect("paused");
     writer.pause(&pause("b.example.com:443", now)).expect("paused");
     writer.pause(&pause("b.example.com:443", soon)).expect("paused longer");
@@ -99,8 +93,8 @@ fn hosts_are_left_alone_until_their_time_is_over_also_after_a_restart() {
     let mut writer = open(&path).expect("opened again");
     let both = [pause("a.example.com:443", later), pause("b.example.com:443", soon)];
     assert_eq!(writer.pauses(now).expect("read"), both);
-    assert_eq!(rounds::reader(&path).pause_of("b.example.com:443").expect("read"), Some(both[1].clone()));
+    assert_eq!(reader(&path).pause_of("b.example.com:443").expect("read"), Some(both[1].clone()));
     assert_eq!(writer.pauses(soon).expect("read"), both[..1]);
-    assert_eq!(rounds::reader(&path).pause_of("b.example.com:443").expect("read"), None);
+    assert_eq!(reader(&path).pause_of("b.example.com:443").expect("read"), None);
     assert_eq!(writer.pauses(later).expect("read"), []);
 }

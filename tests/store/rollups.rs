@@ -12,7 +12,9 @@ use gatherd::store::uptime::Uptime;
 use gatherd::store::{Writer, open};
 use proptest::prelude::*;
 
-use crate::support::rounds::{self, begin, closed, due, failed, layout, number, ok, reader, rows};
+use crate::support::rounds::{
+    begin, closed, database, due, failed, forbidden, layout, number, numbered, ok, reader, rows,
+};
 
 const MINUTES: i64 = 60;
 const SLICE: Duration = Duration::from_millis(10);
@@ -147,14 +149,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rollups_equal_the_slots_in_whatever_order_rounds_come_and_whatever_is_pruned(events in events()) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("gatherd.db");
+        let (_folder, path, mut writer) = database();
         let names = layout(&["a", "b"]);
-        let mut writer = open(&path).expect("opened");
         let mut stored: Vec<(i64, [Outcome; 2])> = Vec::new();
         // Where an hour's slots are gone, what lies beside a late one is not known any more.
         let mut outages_known = true;
@@ -201,9 +201,7 @@ fn minutes(writer: &mut Writer, rounds: impl Iterator<Item = i64>, fails: impl F
 
 #[test]
 fn an_outage_over_several_hours_is_one_whether_its_hours_are_rolled_up_pruned_or_neither() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
     minutes(&mut writer, 0..300, |round| (50..190).contains(&round) || round == 220);
     let outage = |path: &Path| {
         let found = uptime(path, 0, 300).remove(0);
@@ -224,9 +222,7 @@ fn an_outage_over_several_hours_is_one_whether_its_hours_are_rolled_up_pruned_or
 
 #[test]
 fn an_hour_is_rolled_up_when_it_is_over_and_again_when_a_round_comes_late() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
     minutes(&mut writer, 0..59, |_| false);
     assert_eq!(roll_up(&mut writer, due(61)), 0, "its last rounds may be running");
     assert_eq!(roll_up(&mut writer, due(62)), 1);
@@ -249,9 +245,7 @@ fn an_hour_is_rolled_up_when_it_is_over_and_again_when_a_round_comes_late() {
 
 #[test]
 fn a_round_that_comes_while_its_hour_is_being_rolled_up_is_in_the_rollup() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
     minutes(&mut writer, 1..60, |_| false);
     for _ in 0..30 {
         assert_eq!(writer.roll_up(due(100), Duration::ZERO).expect("a part"), RolledUp { hours: 0, more: true });
@@ -263,9 +257,7 @@ fn a_round_that_comes_while_its_hour_is_being_rolled_up_is_in_the_rollup() {
 
 #[test]
 fn a_late_round_into_a_pruned_hour_is_added_to_what_is_left_of_it() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
     minutes(&mut writer, (0..30).chain(31..180), |round| round == 12);
     roll_up(&mut writer, due(200));
     assert_eq!(prune(&mut writer, due(120)).rounds, 119);
@@ -279,9 +271,7 @@ fn a_late_round_into_a_pruned_hour_is_added_to_what_is_left_of_it() {
 
 #[test]
 fn the_newest_complete_round_and_what_is_not_rolled_up_are_kept_whatever_their_age() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
     minutes(&mut writer, 0..120, |_| false);
     writer.begin(&[begin(130, &layout(&["a"]))]).expect("begun");
     assert_eq!(prune(&mut writer, due(10_000)), Pruned::default());
@@ -298,11 +288,8 @@ fn the_newest_complete_round_and_what_is_not_rolled_up_are_kept_whatever_their_a
 
 #[test]
 fn space_is_given_back_in_parts() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
-    let names: Vec<String> = (0..200).map(|number| format!("e{number}")).collect();
-    let names = layout(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (_folder, path, mut writer) = database();
+    let names = numbered(200);
     for round in 0..90 {
         writer.close(&closed(round, &names, vec![ok(round); 200])).expect("stored");
     }
@@ -335,9 +322,7 @@ fn with_validators(round: i64) -> ClosedRound {
 
 #[test]
 fn a_document_of_a_pruned_round_is_asked_for_whole() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
+    let (_folder, path, mut writer) = database();
     writer.close(&with_validators(1)).expect("stored");
     minutes(&mut writer, 70..72, |_| false);
     roll_up(&mut writer, due(200));
@@ -349,12 +334,11 @@ fn a_document_of_a_pruned_round_is_asked_for_whole() {
 
 #[test]
 fn evidence_goes_when_no_slot_has_pointed_at_it_for_long_enough() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let (mut writer, names) = (open(&path).expect("opened"), layout(&["a"]));
+    let (_folder, path, mut writer) = database();
+    let names = layout(&["a"]);
     let pages = ["<p>first</p>", "<p>goes on</p>", "<p>last</p>"];
     for (round, page) in [(1, pages[0]), (2, pages[1]), (300, pages[1]), (301, pages[2])] {
-        writer.close(&closed(round, &names, vec![rounds::forbidden(round, page)])).expect("stored");
+        writer.close(&closed(round, &names, vec![forbidden(round, page)])).expect("stored");
     }
     assert_eq!(number(&path, "SELECT count(*) FROM evidence"), 3);
     assert_eq!(writer.prune_evidence(due(50)).expect("pruned"), 0);

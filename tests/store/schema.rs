@@ -1,95 +1,63 @@
 //! The file itself: the nightly upkeep, and a schema that is brought up to date once.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use gatherd::fetch::json;
-use gatherd::model::{
-    Cause, ClosedRound, EndpointLabel, JobName, Layout, LedgerRow, Outcome, RoundBegin, RoundId, RoundStatus, Slot,
-    Timestamp,
-};
-use gatherd::store::read::{Reader, Value};
+use gatherd::model::{Cause, JobName, LedgerRow, RoundId, RoundStatus, Timestamp};
+use gatherd::store::read::Value;
 use gatherd::store::{StoreError, open};
 use rusqlite::Connection;
 
-fn layout(endpoints: usize) -> Arc<Layout> {
-    let label = |number| EndpointLabel { name: format!("e{number}"), url: format!("http://127.0.0.1/{number}") };
-    Arc::new(Layout { job: JobName::new("job"), endpoints: (0..endpoints).map(label).collect() })
-}
-
-fn begin(id: i64, layout: &Arc<Layout>) -> RoundBegin {
-    let due = Timestamp::from_micros(id * 1_000_000);
-    RoundBegin { id: RoundId(id), due, started: due, layout: Arc::clone(layout) }
-}
-
-fn closed(id: i64, layout: &Arc<Layout>) -> ClosedRound {
-    let begin = begin(id, layout);
-    let slot = |position: usize| {
-        let body = json::document(format!("{{\"round\":{id},\"slot\":{position}}}").as_bytes()).expect("JSON");
-        Slot { body: Some(body), detail: None, attempts: 1, ..Slot::untried(Outcome::Ok, "", begin.due) }
-    };
-    let slots = (0..layout.endpoints.len()).map(slot).collect();
-    let finished = begin.due.plus(Duration::from_millis(1));
-    ClosedRound { finished, status: RoundStatus::Complete, cause: None, slots, begin }
-}
-
-fn ask(path: &Path, sql: &str) -> Vec<Vec<Value>> {
-    Reader::open(path, Duration::from_secs(10)).and_then(|reader| reader.sql(sql)).expect("an answer").rows
-}
+use crate::support::rounds::{begin, closed, database, due, numbered, ok, reader, rows};
 
 #[test]
 fn the_upkeep_leaves_every_round_and_an_empty_log() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let mut writer = open(&path).expect("opened");
-    let layout = layout(50);
+    let (folder, path, mut writer) = database();
+    let layout = numbered(50);
     for id in 1..20 {
-        writer.close(&closed(id, &layout)).expect("stored");
+        writer.close(&closed(id, &layout, vec![ok(id); 50])).expect("stored");
     }
     assert!(std::fs::metadata(folder.path().join("gatherd.db-wal")).expect("a log").len() > 0);
     writer.maintain().expect("maintained");
     assert_eq!(std::fs::metadata(folder.path().join("gatherd.db-wal")).expect("a log").len(), 0);
-    assert_eq!(ask(&path, "SELECT count(*) FROM observations WHERE outcome = 'ok'"), [[Value::Integer(19 * 50)]]);
+    assert_eq!(rows(&path, "SELECT count(*) FROM observations WHERE outcome = 'ok'"), [[Value::Integer(19 * 50)]]);
 }
 
 #[test]
 fn a_file_that_is_opened_again_is_taken_over_as_it_is() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("gatherd.db");
-    let layout = layout(3);
+    let layout = numbered(3);
     for turn in 1..4 {
         let mut writer = open(&path).expect("opened");
         let history = writer.take_over().expect("taken over");
         assert_eq!(history.last_round, RoundId(2 * (turn - 1)));
         assert_eq!(history.interrupted, usize::from(turn > 1), "the beginning that was not closed");
-        writer.close(&closed(2 * turn - 1, &layout)).expect("stored");
+        writer.close(&closed(2 * turn - 1, &layout, vec![ok(turn); 3])).expect("stored");
         writer.begin(&[begin(2 * turn, &layout)]).expect("begun");
         assert!(matches!(open(&path), Err(StoreError::InUse { .. })));
     }
-    assert_eq!(ask(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]]);
-    assert_eq!(ask(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
+    assert_eq!(rows(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]]);
+    assert_eq!(rows(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
 }
 
 #[test]
 fn dropped_rounds_take_the_place_of_their_beginnings_in_the_ledger() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let (mut writer, layout) = (open(&path).expect("opened"), layout(2));
-    writer.close(&closed(1, &layout)).expect("stored");
+    let (_folder, path, mut writer) = database();
+    let layout = numbered(2);
+    writer.close(&closed(1, &layout, vec![ok(1); 2])).expect("stored");
     writer.begin(&[begin(2, &layout)]).expect("begun");
-    let [first_due, last_due] = [2, 4].map(|id| begin(id, &layout).due);
     let dropped = LedgerRow {
         id: RoundId(2),
         job: JobName::new("job"),
-        first_due,
-        last_due,
+        first_due: due(2),
+        last_due: due(4),
         covers: 3,
         status: RoundStatus::Missed,
         cause: Cause::Storage,
     };
     writer.ledger(&[dropped]).expect("recorded");
-    let rounds = ask(&path, "SELECT status, cause, covers FROM rounds ORDER BY round_id");
+    let rounds = rows(&path, "SELECT status, cause, covers FROM rounds ORDER BY round_id");
     let text = |text: &str| Value::Text(text.to_owned());
     assert_eq!(rounds[1], [text("missed"), text("storage"), Value::Integer(3)]);
     assert_eq!(rounds.len(), 2);
@@ -103,7 +71,8 @@ fn version_1(path: &Path) {
     file.execute_batch(include_str!("../../migrations/0001_rounds.sql")).expect("a schema");
     file.execute_batch(
         "INSERT INTO job VALUES (1, 'job');
-         INSERT INTO endpoint VALUES (1, 1, 'e0', 'http://127.0.0.1/0'), (2, 1, 'e1', 'http://127.0.0.1/1');
+         INSERT INTO endpoint VALUES (1, 1, 'e0', 'https://api.example.com/e0'),
+             (2, 1, 'e1', 'https://api.example.com/e1');
          INSERT INTO layout VALUES (1, 1);
          INSERT INTO layout_slot VALUES (1, 0, 1), (1, 1, 2);
          INSERT INTO round VALUES (1, 1, 1, 1000000, 1000000, 1001000, 'complete', NULL, 1, 2, 2, 0),
@@ -125,17 +94,17 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
     version_1(&path);
     let views = ["rounds", "observations", "vectors", "latest"].map(|view| format!("SELECT * FROM {view}"));
     // A reader leaves the file as it is.
-    let reader = || Reader::open(&path, Duration::from_secs(10)).expect("opened");
+    let reader = || reader(&path);
     let before = views.each_ref().map(|view| reader().sql(view).expect("an answer"));
     let status = reader().status("job", "e1", None).expect("read");
-    assert_eq!(reader().pause_of("127.0.0.1:80").expect("read"), None);
+    assert_eq!(reader().pause_of("api.example.com:443").expect("read"), None);
     let dues = Timestamp::default()..Timestamp::from_micros(3_600_000_000);
     let uptime = reader().uptime(None, &dues).expect("from the slots");
     assert_eq!(uptime.iter().map(|endpoint| (endpoint.ok, endpoint.failed)).collect::<Vec<_>>(), [(2, 0), (1, 1)]);
-    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
+    assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
 
     let mut writer = open(&path).expect("opened");
-    assert_eq!(ask(&path, "PRAGMA user_version"), [[Value::Integer(5)]]);
+    assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(5)]]);
     assert_eq!(views.each_ref().map(|view| reader().sql(view).expect("an answer")), before);
     assert_eq!(reader().status("job", "e1", None).expect("read"), status);
     let slot = status.expect("a slot").slot;
@@ -144,16 +113,16 @@ fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
     assert_eq!(reader().uptime(None, &dues).expect("still from the slots"), uptime);
     let rolled_up = writer.roll_up(dues.end.plus(Duration::from_hours(1)), Duration::from_secs(1)).expect("rolled up");
     assert_eq!((rolled_up.hours, rolled_up.more), (1, false), "the hours that were there are caught up");
-    assert_eq!(ask(&path, "SELECT sum(slots) FROM uptime_hours"), [[Value::Integer(4)]]);
+    assert_eq!(rows(&path, "SELECT sum(slots) FROM uptime_hours"), [[Value::Integer(4)]]);
     assert_eq!(reader().uptime(None, &dues).expect("from the rollup"), uptime);
 
     let history = writer.take_over().expect("taken over");
     assert_eq!((history.last_round, history.interrupted), (RoundId(3), 1));
-    writer.close(&closed(4, &layout(2))).expect("stored");
-    assert_eq!(ask(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]], "the layout is found again");
+    writer.close(&closed(4, &numbered(2), vec![ok(4); 2])).expect("stored");
+    assert_eq!(rows(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]], "the layout is found again");
     assert_eq!(
-        ask(&path, "SELECT endpoint, round_id FROM failures"),
+        rows(&path, "SELECT endpoint, round_id FROM failures"),
         [[Value::Text("e1".to_owned()), Value::Integer(2)]]
     );
-    assert_eq!(ask(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
+    assert_eq!(rows(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
 }

@@ -1,6 +1,8 @@
 //! A `gatherd run` of the real binary in a folder of its own, its log read line by line.
 
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,8 +13,10 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Far longer than anything takes: a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+use super::{PATIENCE, gatherd, same_everywhere};
+
+/// How a daemon is started whose log is to be read.
+pub const RUN: [&str; 3] = ["run", "--log-format", "json"];
 
 /// A folder with a config and its database.
 pub struct Home {
@@ -38,8 +42,8 @@ impl Home {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gatherd"));
-        command.current_dir(self.folder.path()).args(["run", "--log-format", "json"]).env_remove("RUST_LOG");
+        let mut command = gatherd(RUN);
+        command.current_dir(self.folder.path());
         command
     }
 
@@ -47,9 +51,28 @@ impl Home {
         Daemon::of(self.command())
     }
 
+    /// What starts it with a socket that listens already, as a .socket unit does. Nobody can have taken its port
+    /// meanwhile, which somebody might with a port that was free a moment ago.
+    pub fn command_at(&self, listener: TcpListener) -> Command {
+        // The descriptor has to be the third, and the process the one that is named.
+        let script = "exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
+        let mut command = Command::new("sh");
+        same_everywhere(&mut command).args(["-c", script, env!("CARGO_BIN_EXE_gatherd")]).args(RUN);
+        command.current_dir(self.folder.path()).stdin(OwnedFd::from(listener));
+        command
+    }
+
     /// The database as any reader sees it.
     pub fn read(&self) -> Connection {
         Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database opens")
+    }
+
+    /// Locks the database against its daemon until what is answered is dropped.
+    pub fn lock(&self) -> Connection {
+        let connection = Connection::open(self.database()).expect("the database opens");
+        connection.busy_timeout(PATIENCE).expect("a limit");
+        connection.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        connection
     }
 
     /// All rows of `sql`, each through `row`.
@@ -86,6 +109,12 @@ impl Daemon {
         Self { child, log }
     }
 
+    /// One whose log goes to `log` instead of being read here.
+    pub fn logging_to(log: impl Into<Stdio>, mut command: Command) -> Self {
+        let child = command.stderr(log).stdout(Stdio::null()).spawn().expect("gatherd starts");
+        Self { child, log: channel().1 }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -105,6 +134,12 @@ impl Daemon {
     pub fn wait_for_start(&self, message: &str) -> Value {
         self.wait_for_line(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message)))
             .unwrap_or_else(|seen| panic!("no {message:?} in {seen:#?}"))
+    }
+
+    /// The address that it says it listens at.
+    pub fn wait_for_address(&self) -> SocketAddr {
+        let line = self.wait_for_start("listening");
+        line["address"].as_str().and_then(|text| text.parse().ok()).expect("an address in the log")
     }
 
     /// The next `count` rounds of `job` that were stored.

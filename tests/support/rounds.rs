@@ -1,6 +1,6 @@
 //! Rounds made by hand, for tests of what is stored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,25 @@ use gatherd::model::{
     Slot, Timestamp,
 };
 use gatherd::store::read::{Reader, Value};
+use gatherd::store::{Writer, open};
+use tempfile::TempDir;
 
 /// 2026-01-31 13:00:00 UTC, a minute before round 1 is due.
 const START: i64 = 1_769_864_400;
+
+/// A new file, in a folder that goes with the first of these, its path and its writer.
+pub fn database() -> (TempDir, PathBuf, Writer) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let writer = open(&path).expect("opened");
+    (folder, path, writer)
+}
+
+/// [`layout`] with so many endpoints: `e0`, `e1`…
+pub fn numbered(count: usize) -> Arc<Layout> {
+    let names: Vec<String> = (0..count).map(|number| format!("e{number}")).collect();
+    layout(&names.iter().map(String::as_str).collect::<Vec<_>>())
+}
 
 /// A job called "job" with these endpoints.
 pub fn layout(names: &[&str]) -> Arc<Layout> {

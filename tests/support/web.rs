@@ -7,7 +7,8 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::daemon::{Daemon, Home, PATIENCE};
+use super::PATIENCE;
+use super::daemon::{Daemon, Home};
 
 /// The token of [`Web::with_token`].
 pub const TOKEN: &str = "s3cret-of-the-api";
@@ -36,8 +37,7 @@ impl Web {
         let mut command = home.command();
         command.env("API_TOKEN", TOKEN);
         let daemon = Daemon::of(command);
-        let line = daemon.wait_for_start("listening");
-        let address = line["address"].as_str().and_then(|text| text.parse().ok()).expect("an address in the log");
+        let address = daemon.wait_for_address();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         Self { home, daemon, address, client }
     }

@@ -1,17 +1,14 @@
 //! The HTTP API and clients that do not behave, listen for long, or call it by another name; where it listens.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use gatherd::sample_api::SampleApi;
 
-use crate::support::daemon::{Daemon, Home, PATIENCE};
+use crate::support::daemon::Home;
 use crate::support::web::{Web, read_until, rest};
-
-fn upstream() -> SampleApi {
-    SampleApi::start(([127, 0, 0, 1], 0).into()).expect("a free port")
-}
+use crate::support::{OFTEN, PATIENCE, YEARLY, run, sample_api, until};
 
 fn job(api: &SampleApi, cadence: &str) -> String {
     format!("[[job]]\nname = \"figures\"\n{cadence}\nendpoints = [{:?}]\n", api.url("/healthy"))
@@ -34,8 +31,8 @@ fn next_id(stream: &mut TcpStream) -> i64 {
 
 #[test]
 fn only_our_own_names_are_answered() {
-    let api = upstream();
-    let web = Web::start("hosts = [\"gatherd.example.com\"]", &job(&api, "every = \"1h\""));
+    let api = sample_api();
+    let web = Web::start("hosts = [\"gatherd.example.com\"]", &job(&api, YEARLY));
     let status = |request: &str| web.raw(format!("{request}Connection: close\r\n\r\n"))[9..12].to_owned();
     let address = web.address;
     for ours in
@@ -54,8 +51,8 @@ fn only_our_own_names_are_answered() {
 
 #[test]
 fn a_head_that_is_slow_large_or_no_http_costs_only_its_own_connection() {
-    let api = upstream();
-    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let api = sample_api();
+    let web = Web::start("", &job(&api, OFTEN));
     let begun = Instant::now();
     let mut slow = web.connect();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").expect("sent");
@@ -78,8 +75,8 @@ fn a_head_that_is_slow_large_or_no_http_costs_only_its_own_connection() {
 
 #[test]
 fn requests_in_a_row_on_one_connection_are_answered_in_order() {
-    let api = upstream();
-    let web = Web::start("", &job(&api, "every = \"1h\""));
+    let api = sample_api();
+    let web = Web::start("", &job(&api, YEARLY));
     let one = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
     let all = [one("/healthz", ""), one("/nothing", ""), one("/readyz", "Connection: close\r\n")].concat();
     let answers = web.raw(all);
@@ -90,9 +87,9 @@ fn requests_in_a_row_on_one_connection_are_answered_in_order() {
 
 #[test]
 fn a_client_that_leaves_what_it_asked_for_unread_holds_no_part_of_the_file() {
-    let api = upstream();
+    let api = sample_api();
     let body = api.url("/big/1048576");
-    let jobs = format!("[[job]]\nname = \"figures\"\nevery = \"1h\"\nrun_on_start = true\nendpoints = [{body:?}]\n");
+    let jobs = format!("[[job]]\nname = \"figures\"\n{YEARLY}\nrun_on_start = true\nendpoints = [{body:?}]\n");
     let web = Web::start("", &jobs);
     web.daemon.wait_for_rounds("figures", 1);
     let unread: Vec<TcpStream> = (0..8)
@@ -114,8 +111,8 @@ fn a_client_that_leaves_what_it_asked_for_unread_holds_no_part_of_the_file() {
 
 #[test]
 fn listeners_hear_of_rounds_as_they_close_and_of_those_that_they_missed() {
-    let api = upstream();
-    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let api = sample_api();
+    let web = Web::start("", &job(&api, OFTEN));
     let mut stream = listen(&web, "");
     let first = next_id(&mut stream);
     let data = read_until(&mut stream, "\n\n");
@@ -140,24 +137,20 @@ fn listeners_hear_of_rounds_as_they_close_and_of_those_that_they_missed() {
 
 #[test]
 fn there_are_only_so_many_listeners_and_one_that_is_gone_makes_room() {
-    let api = upstream();
-    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let api = sample_api();
+    let web = Web::start("", &job(&api, OFTEN));
     let mut streams: Vec<TcpStream> = (0..32).map(|_| listen(&web, "")).collect();
     let ask = || web.get("/api/v1/events").status().as_u16();
     assert_eq!(ask(), 503);
     drop(streams.pop());
-    let begun = Instant::now();
-    while ask() == 503 {
-        assert!(begun.elapsed() < PATIENCE, "no room was made");
-        web.daemon.wait_for_rounds("figures", 1);
-    }
+    until("room is made", || ask() != 503);
     web.daemon.stop();
 }
 
 #[test]
 fn a_listener_that_never_reads_delays_neither_rounds_nor_the_end() {
-    let api = upstream();
-    let web = Web::start("", &job(&api, "every = \"100ms\"\ndeadline = \"10s\""));
+    let api = sample_api();
+    let web = Web::start("", &job(&api, OFTEN));
     let (deaf, mut hears) = (listen(&web, ""), listen(&web, ""));
     // A client that has closed its half is gone.
     let half = web.connect();
@@ -174,32 +167,31 @@ fn a_listener_that_never_reads_delays_neither_rounds_nor_the_end() {
 
 #[test]
 fn an_address_that_is_wanted_and_taken_is_refused_at_the_start() {
-    let api = upstream();
+    let api = sample_api();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address");
-    let home = Home::new(&format!("[server]\nlisten = \"{address}\"\n{}", job(&api, "every = \"1h\"")));
-    let output = home.command().output().expect("gatherd runs");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(78), "{told}");
-    assert!(told.contains(&format!("cannot listen at {address}")) && told.contains("listen = false"), "{told}");
+    let home = Home::new(&format!("[server]\nlisten = \"{address}\"\n{}", job(&api, YEARLY)));
+    let ran = run(home.command());
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+    let told = format!("cannot listen at {address}");
+    assert!(ran.stderr.contains(&told) && ran.stderr.contains("listen = false"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_token_that_is_not_there_is_refused_at_the_start() {
-    let api = upstream();
+    let api = sample_api();
     let server = "[server]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"GATHERD_NO_SUCH_TOKEN\" }\n";
-    let home = Home::new(&format!("{server}{}", job(&api, "every = \"1h\"")));
-    let output = home.command().output().expect("gatherd runs");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(78), "{told}");
-    assert!(told.contains("GATHERD_NO_SUCH_TOKEN"), "{told}");
+    let home = Home::new(&format!("{server}{}", job(&api, YEARLY)));
+    let ran = run(home.command());
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+    assert!(ran.stderr.contains("GATHERD_NO_SUCH_TOKEN"), "{}", ran.stderr);
 }
 
 #[test]
 fn without_an_address_there_is_no_api() {
-    let api = upstream();
-    let home = Home::new(&format!("[server]\nlisten = false\n{}", job(&api, "every = \"100ms\"\ndeadline = \"10s\"")));
-    let daemon: Daemon = home.start();
+    let api = sample_api();
+    let home = Home::new(&format!("[server]\nlisten = false\n{}", job(&api, OFTEN)));
+    let daemon = home.start();
     daemon.wait_for_rounds("figures", 1);
     let rest = daemon.stop();
     assert!(!rest.iter().any(|line| line["message"].as_str().is_some_and(|text| text.starts_with("listening"))));
@@ -207,16 +199,14 @@ fn without_an_address_there_is_no_api() {
 
 #[test]
 fn the_other_kind_of_loopback_is_listened_at_as_well() {
-    let api = upstream();
+    let api = sample_api();
     if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("not tested: this system has no IPv6");
         return;
     }
-    let web = Web::at("[::1]:0", "", &job(&api, "every = \"1h\""));
+    let web = Web::at("[::1]:0", "", &job(&api, YEARLY));
     assert_eq!(web.get("/healthz").status().as_u16(), 200);
-    let mut text = String::new();
-    let mut stream = web.connect();
-    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", web.address).expect("sent");
-    stream.read_to_string(&mut text).expect("an answer");
+    let text = web.raw(format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", web.address));
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     web.daemon.stop();
 }

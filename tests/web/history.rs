@@ -3,14 +3,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::OFTEN;
 use crate::support::web::Web;
-use crate::{EXACT, FAST, job, once, upstream};
+use crate::{EXACT, job, once, upstream};
 
 #[test]
 fn the_history_of_an_endpoint_is_answered_slot_by_slot_and_page_by_page() {
     let server = upstream();
     let endpoints = [("exact", server.url("/exact")), ("a/b ä", server.url("/fails"))];
-    let web = Web::start("", &job("fast", FAST, &endpoints));
+    let web = Web::start("", &job("fast", OFTEN, &endpoints));
     web.daemon.wait_for_rounds("fast", 5);
     let history = "/api/v1/jobs/fast/endpoints/exact/history";
     let whole = web.get(&format!("{history}?limit=1")).text().expect("text");
@@ -55,21 +56,24 @@ fn the_history_of_an_endpoint_is_put_together_by_stretches_of_time() {
         then.status(200).body(r#"{"users": 7}"#);
     });
     let endpoints = [("number", server.url("/number")), ("fails", server.url("/fails"))];
-    let web = Web::start("", &job("fast", FAST, &endpoints));
+    let web = Web::start("", &job("fast", OFTEN, &endpoints));
     web.daemon.wait_for_rounds("fast", 5);
     let of = |endpoint: &str, more: &str| {
         let path = format!("/api/v1/jobs/fast/endpoints/{endpoint}/history?field=/users&every=1d&{more}");
         web.json(&path)["buckets"].as_array().expect("a list").clone()
     };
     let days = of("number", "agg=avg&since=2d&timezone=Europe/Berlin");
-    let (today, empty) = (days.last().expect("a day"), &days[0]);
-    assert!(days.len() == 3 && today["value"].as_f64() == Some(7.0) && today["slots"].as_u64() >= Some(5), "{days:?}");
-    assert_eq!((&empty["value"], &empty["slots"]), (&json!(null), &json!(0)));
+    // Whenever that is, today and yesterday may both have rounds.
+    let slots: u64 = days.iter().filter_map(|day| day["slots"].as_u64()).sum();
+    assert!(days.len() == 3 && slots >= 5, "{days:?}");
+    assert_eq!((&days[0]["value"], &days[0]["slots"]), (&json!(null), &json!(0)));
+    assert!(days.iter().any(|day| day["value"].as_f64() == Some(7.0)), "{days:?}");
     let path = "/api/v1/jobs/fast/endpoints/number/history?field=/users&agg=max&since=2d&limit=2";
     let first = web.json(path);
     let second = web.json(first["next"].as_str().expect("a next page"));
-    assert_eq!((first["buckets"].as_array().map(Vec::len), &second["next"]), (Some(2), &json!(null)));
-    assert_eq!(second["buckets"][0]["value"], json!(7));
+    let pages = [&first, &second].map(|page| page["buckets"].as_array().expect("a list"));
+    assert_eq!((pages.map(Vec::len), &second["next"]), ([2, 1], &json!(null)));
+    assert!(pages.into_iter().flatten().any(|bucket| bucket["value"] == 7), "{first} {second}");
     let days = of("fails", "agg=count");
     assert!(days[0]["value"] == 0 && days[0]["slots"] == days[0]["failed"], "{days:?}");
     assert_eq!(of("fails", "fill=none"), Vec::<Value>::new());

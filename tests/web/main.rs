@@ -11,6 +11,8 @@ mod support;
 
 use httpmock::MockServer;
 
+use support::YEARLY;
+
 /// A document that no JSON library of doubles carries unharmed.
 const EXACT: &str = r#"{"n": 1.10000000000000000000001, "big": 1e400, "n": -0.0, "text": "\u00e9"}"#;
 
@@ -28,9 +30,6 @@ fn upstream() -> MockServer {
     server
 }
 
-/// Often, and with time enough on a machine that is busy.
-const FAST: &str = "every = \"100ms\"\ndeadline = \"10s\"";
-
 fn job(name: &str, cadence: &str, endpoints: &[(&str, String)]) -> String {
     let list: Vec<String> =
         endpoints.iter().map(|(name, url)| format!("{{ name = {name:?}, url = {url:?}, retries = 0 }}")).collect();
@@ -40,5 +39,5 @@ fn job(name: &str, cadence: &str, endpoints: &[(&str, String)]) -> String {
 /// A job that runs once, at the start: two endpoints, the second of which fails.
 fn once(server: &MockServer) -> String {
     let endpoints = [("exact", server.url("/exact")), ("a/b ä", server.url("/fails"))];
-    job("figures", "every = \"1h\"\nrun_on_start = true", &endpoints)
+    job("figures", &format!("{YEARLY}\nrun_on_start = true"), &endpoints)
 }

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::daemon;
+use crate::support::OFTEN;
 use crate::support::web::Web;
-use crate::{FAST, job, once, upstream};
+use crate::{job, once, upstream};
 
 #[test]
 fn what_is_counted_has_its_help_and_type_and_never_a_url() {
@@ -45,19 +45,17 @@ fn what_is_counted_has_its_help_and_type_and_never_a_url() {
 #[test]
 fn it_is_not_ready_while_the_database_refuses_and_says_why() {
     let server = upstream();
-    let web = Web::start("", &job("fast", FAST, &[("exact", server.url("/exact"))]));
+    let web = Web::start("", &job("fast", OFTEN, &[("exact", server.url("/exact"))]));
     web.daemon.wait_for_rounds("fast", 1);
     assert_eq!(web.json("/readyz"), json!({"status": "ok"}));
-    let other = rusqlite::Connection::open(web.home.database()).expect("opened");
-    other.busy_timeout(daemon::PATIENCE).expect("set");
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let lock = web.home.lock();
     web.daemon.wait_for("the database refuses, rounds wait");
     let (status, detail) = web.problem(Method::GET, "/readyz");
     assert!(status == 503 && detail.contains("wait for the database"), "{status} {detail}");
     assert_eq!(web.json("/healthz"), json!({"status": "ok"}));
     // Reading goes on.
     assert_eq!(web.get("/api/v1/latest").status().as_u16(), 200);
-    other.execute_batch("ROLLBACK").expect("freed");
+    drop(lock);
     web.daemon.wait_for("the database takes rounds again, nothing waits any more");
     assert_eq!(web.json("/readyz"), json!({"status": "ok"}));
     web.daemon.stop();

@@ -3,8 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
+use crate::support::OFTEN;
 use crate::support::web::{Web, parsed};
-use crate::{EXACT, FAST, job, once, upstream};
+use crate::{EXACT, job, once, upstream};
 
 #[test]
 fn a_round_is_answered_with_its_reasons_and_its_documents_to_the_digit() {
@@ -33,7 +34,7 @@ fn jobs_say_when_they_are_due_what_they_do_and_what_they_ask() {
     web.daemon.wait_for_rounds("figures", 1);
     let jobs = web.json("/api/v1/jobs");
     let figures = &jobs["jobs"][0];
-    assert_eq!((&figures["name"], &figures["cadence"]), (&json!("figures"), &json!("every 1h")));
+    assert_eq!((&figures["name"], &figures["cadence"]), (&json!("figures"), &json!("every 1year 18h")));
     assert!(figures["next_due"].as_str().is_some_and(|due| due.ends_with(":00:00.000Z")), "{figures}");
     assert_eq!((&figures["last_round"]["ok"], &figures["last_round"]["failed"]), (&json!(1), &json!(1)));
     let one = web.json("/api/v1/jobs/figures");
@@ -45,7 +46,7 @@ fn jobs_say_when_they_are_due_what_they_do_and_what_they_ask() {
 #[test]
 fn pages_of_rounds_lead_from_the_newest_to_the_oldest_without_a_gap() {
     let server = upstream();
-    let web = Web::start("", &job("fast", FAST, &[("exact", server.url("/exact"))]));
+    let web = Web::start("", &job("fast", OFTEN, &[("exact", server.url("/exact"))]));
     web.daemon.wait_for_rounds("fast", 7);
     let (mut numbers, mut path) = (Vec::new(), Some("/api/v1/jobs/fast/rounds?limit=2".to_owned()));
     while let Some(next) = path {

@@ -3,41 +3,40 @@
 mod page;
 
 use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatherd::model::{Answer, Cause, ClosedRound, Detail, Evidence, Guess, Outcome, Phase, Phases, RoundStatus, Slot};
-use gatherd::store::{Writer, open};
+use gatherd::store::Writer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::rounds::{closed, due, failed, forbidden, layout, ok};
+use crate::support::rounds::{closed, database, due, failed, forbidden, layout, ok};
+use crate::support::{self, Ran, run};
 
-/// A database that `fill` fills, without a daemon.
-fn database(fill: impl FnOnce(&mut Writer)) -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut writer = open(&folder.path().join("gatherd.db")).expect("opened");
+/// A file that `fill` fills, without a daemon.
+fn filled(fill: impl FnOnce(&mut Writer)) -> TempDir {
+    let (folder, _, mut writer) = database();
     fill(&mut writer);
     folder
 }
 
-fn gatherd(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gatherd"));
-    command.args(args).args(["--database", "gatherd.db"]).current_dir(folder);
-    command.env("TZ", "Europe/Berlin").env_remove("RUST_LOG").output().expect("gatherd runs")
+fn gatherd(folder: &Path, args: &[&str]) -> Ran {
+    let mut command = support::gatherd(args);
+    command.args(["--database", "gatherd.db"]).current_dir(folder).env("TZ", "Europe/Berlin");
+    run(command)
 }
 
 fn why(folder: &TempDir, args: &[&str]) -> String {
-    let output = gatherd(folder.path(), &[&["why", "job"], args].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8")
+    let ran = gatherd(folder.path(), &[&["why", "job"], args].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.stdout
 }
 
 fn refused(folder: &TempDir, args: &[&str]) -> (Option<i32>, String) {
-    let output = gatherd(folder.path(), args);
-    assert!(output.stdout.is_empty());
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    let ran = gatherd(folder.path(), args);
+    assert_eq!(ran.stdout, "");
+    (ran.code, ran.stderr)
 }
 
 /// A 403 from what stands before the API, with all that is known of it.
@@ -63,7 +62,7 @@ fn walled(round: i64) -> Slot {
 #[test]
 fn a_cancelled_slot_is_told_with_what_the_endpoint_did_before() {
     let names = layout(&["walled", "well"]);
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         writer.close(&closed(1, &names, vec![walled(1), ok(1)])).expect("stored");
         let cancelled = || Slot::untried(Outcome::Cancelled, "stopped before it began", due(2));
         let (status, cause) = (RoundStatus::Interrupted, Some(Cause::Stopped));
@@ -71,35 +70,15 @@ fn a_cancelled_slot_is_told_with_what_the_endpoint_did_before() {
         writer.close(&ClosedRound { status, cause, ..closed(2, &names, slots) }).expect("stored");
     });
     let walled = why(&folder, &["walled", "--utc"]);
-    assert!(
-        walled.contains(
-            "outcome   cancelled: stopped before it began
-"
-        ),
-        "{walled}"
-    );
-    assert!(
-        walled.contains(
-            "due 2026-01-31 13:02:00Z, interrupted
-"
-        ),
-        "{walled}"
-    );
-    assert!(
-        walled.contains(
-            "failing   since 2026-01-31 13:01:00Z (1m, 1 round)
-"
-        ),
-        "{walled}"
-    );
-    assert!(
-        walled.contains("last in round 1")
-            && walled.contains(
-                "It looks like a bot wall
-"
-            ),
-        "{walled}"
-    );
+    for told in [
+        "outcome   cancelled: stopped before it began\n",
+        "due 2026-01-31 13:02:00Z, interrupted\n",
+        "failing   since 2026-01-31 13:01:00Z (1m, 1 round)\n",
+        "last in round 1",
+        "It looks like a bot wall\n",
+    ] {
+        assert!(walled.contains(told), "{told}: {walled}");
+    }
     let well = why(&folder, &["well", "--utc"]);
     assert!(well.contains("ok        since 2026-01-31 13:01:00Z") && well.contains("Nothing to mend"), "{well}");
 }
@@ -107,7 +86,7 @@ fn a_cancelled_slot_is_told_with_what_the_endpoint_did_before() {
 #[test]
 fn as_json_it_is_one_object_with_all_that_is_kept() {
     let names = layout(&["signups"]);
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         for round in 1..=3 {
             let slot = if round == 2 { walled(round) } else { ok(round) };
             writer.close(&closed(round, &names, vec![slot])).expect("stored");
@@ -158,7 +137,7 @@ fn as_json_it_is_one_object_with_all_that_is_kept() {
 
 #[test]
 fn what_cannot_be_answered_is_refused_with_the_nearest_name() {
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         writer.close(&closed(1, &layout(&["signups", "figures"]), vec![ok(1), ok(1)])).expect("stored");
         writer.register(&layout(&["signups", "figures", "new"])).expect("registered");
     });
@@ -181,7 +160,7 @@ fn what_cannot_be_answered_is_refused_with_the_nearest_name() {
 
 #[test]
 fn an_outcome_of_another_version_is_shown_as_it_is() {
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         let slot = failed(1, Outcome::Reset, "hung up");
         writer.close(&closed(1, &layout(&["a"]), vec![slot])).expect("stored");
     });
@@ -194,7 +173,7 @@ fn an_outcome_of_another_version_is_shown_as_it_is() {
 
 #[test]
 fn an_endpoint_is_found_by_a_part_of_its_name_or_its_number() {
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         let names = layout(&["https://a.example/Signups", "https://a.example/figures", "2026"]);
         writer.close(&closed(1, &names, vec![ok(1), ok(1), ok(1)])).expect("stored");
     });

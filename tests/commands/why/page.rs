@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use gatherd::model::{Answer, Evidence, HostPause, Outcome, Phase, Phases, Slot, Timestamp};
 
-use super::{database, walled, why};
+use super::{filled, walled, why};
 use crate::support::rounds::{closed, due, failed, layout, ok};
 
 #[test]
 fn a_failure_is_told_with_since_when_how_far_what_came_back_and_what_to_try() {
     let names = layout(&["signups"]);
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         for round in 1..=4 {
             let slot = if round == 1 { ok(round) } else { walled(round) };
             writer.close(&closed(round, &names, vec![slot])).expect("stored");
@@ -66,7 +66,7 @@ fn a_failure_is_told_with_since_when_how_far_what_came_back_and_what_to_try() {
 #[test]
 fn an_endpoint_that_is_well_is_told_with_its_last_failure() {
     let names = layout(&["figures", "others"]);
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         for round in 1..=5 {
             let [dns, connect] = [1, 3_001].map(|millis| Some(Duration::from_millis(millis)));
             let late = Slot {
@@ -125,7 +125,7 @@ fn what_strangers_sent_is_cut_and_made_harmless() {
     let body = format!("\u{1B}[31mred\r\n\u{202E}backwards\n\n\n{}\n{}", "w".repeat(200), "line\n".repeat(30));
     let answer = Answer { status: 200, headers: headers.join("\n"), body, cut: true };
     let evidence = Evidence { sent: "GET http://127.0.0.1/odd".to_owned(), answer: Some(answer), guess: None };
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         let slot = failed(1, Outcome::NotJson, "expected value at line 1 column 1");
         let slot = Slot { http_status: Some(200), evidence: Some(Arc::new(evidence)), ..slot };
         writer.close(&closed(1, &names, vec![slot])).expect("stored");
@@ -196,7 +196,7 @@ fn what_strangers_sent_is_cut_and_made_harmless() {
 fn what_stopped_left_the_config_or_is_paused_is_said_so() {
     let (both, one) = (layout(&["gone", "paused"]), layout(&["paused"]));
     let later = Timestamp::from_micros(4_102_444_800_000_000);
-    let folder = database(|writer| {
+    let folder = filled(|writer| {
         let expired = "invalid peer certificate: certificate expired: verification time 1769864460 (UNIX), but \
                        certificate is not valid after 1769000000 (864460 seconds ago)";
         let tls = Slot { phases: Some(Phases::until(Phase::Tls).into()), ..failed(1, Outcome::Tls, expired) };
