@@ -1,8 +1,7 @@
 //! Questions to the file. Each opens it read-only, needs no daemon, disturbs none, and has a deadline.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
@@ -14,8 +13,8 @@ use super::open::{open_read_only, sqlite};
 /// The largest answer in bytes: it is held in memory to be laid out.
 const LARGEST_ANSWER: usize = 256 * 1024 * 1024;
 
-/// How often a question that is over its deadline is interrupted.
-const INTERRUPT_AGAIN: Duration = Duration::from_millis(50);
+/// Steps of SQLite's machine between two looks at the time: some dozen microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// One value of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,22 +205,13 @@ impl Reader {
 
     /// Does `work`, whose statements are interrupted once the deadline is over.
     pub(super) fn in_time<T>(&self, work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let interrupt = self.connection.get_interrupt_handle();
-        let (finished, wait) = mpsc::channel::<()>();
-        let deadline = self.deadline;
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let mut patience = deadline;
-                // Between two statements it interrupts nothing, so once is not enough.
-                while wait.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    interrupt.interrupt();
-                    patience = INTERRUPT_AGAIN;
-                }
-            });
-            let result = work();
-            drop(finished);
-            result.map_err(|error| self.failed(error))
-        })
+        // Beyond the end of time there is none.
+        let until = Instant::now().checked_add(self.deadline);
+        let is_over = move || until.is_some_and(|until| Instant::now() > until);
+        let no_more: Option<fn() -> bool> = None;
+        let set = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over));
+        let result = set.and_then(|()| work());
+        self.connection.progress_handler(0, no_more).and(result).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {

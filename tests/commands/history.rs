@@ -195,6 +195,34 @@ fn figures_by_hour_and_day_are_those_that_are_counted_by_hand() {
     }
 }
 
+#[test]
+fn a_day_of_this_machine_begins_with_the_first_of_two_midnights() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let (mut writer, layout) = (open(&path).expect("opened"), layout(&["a"]));
+    let start: Timestamp = "2026-10-24T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a moment").into();
+    for id in 1..=48_i64 {
+        let due = start.plus(Duration::from_hours(id.unsigned_abs()));
+        writer
+            .close(&ClosedRound {
+                begin: RoundBegin { due, ..begin(id, &layout) },
+                ..closed(id, &layout, vec![ok(id)])
+            })
+            .expect("stored");
+    }
+    // The Azores, whose clock is set back from one to midnight.
+    let mut command = gatherd(["history", "job", "a", "--every", "1day", "--csv", "--database"]);
+    command.arg(&path).env("TZ", "<-01>1<+00>,M3.5.0/0,M10.5.0/1");
+    let ran = run(command);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(ran.stdout.replace('\r', ""), @"
+    from,until,value,values,slots,failed
+    2026-10-24T00:00:00.000Z,2026-10-25T00:00:00.000Z,11,11,11,0
+    2026-10-25T00:00:00.000Z,2026-10-26T01:00:00.000Z,25,25,25,0
+    2026-10-26T01:00:00.000Z,2026-10-27T01:00:00.000Z,12,12,12,0
+    ");
+}
+
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -42,6 +42,19 @@ fn a_file_that_is_opened_again_is_taken_over_as_it_is() {
 }
 
 #[test]
+fn links_in_a_circle_and_folders_that_are_files_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [one, other, file] = ["one.db", "other.db", "file"].map(|name| folder.path().join(name));
+    std::os::unix::fs::symlink(&one, &other).expect("linked");
+    std::os::unix::fs::symlink(&other, &one).expect("linked");
+    std::fs::write(&file, "").expect("written");
+    for path in [one, file.join("gatherd.db")] {
+        let Err(error) = open(&path) else { panic!("{}", path.display()) };
+        assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    }
+}
+
+#[test]
 fn dropped_rounds_take_the_place_of_their_beginnings_in_the_ledger() {
     let (_folder, path, mut writer) = database();
     let layout = numbered(2);

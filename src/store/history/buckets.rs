@@ -206,7 +206,8 @@ impl Buckets {
         let (slots, failed, values) = (tally.slots, tally.failed, tally.values);
         let mut value = tally.value(self.aggregate);
         match (&value, self.fill) {
-            _ if values > 0 => self.last.clone_from(&value),
+            // Beyond what a number can say there is none, but it is no bucket without numbers either.
+            _ if values > 0 => self.last = value.clone().or(self.last.take()),
             (_, Fill::None) => return ControlFlow::Continue(()),
             (None, Fill::Last) => value.clone_from(&self.last),
             _ => {}

@@ -1,14 +1,12 @@
 //! The days of a zone, as instants.
 
-use chrono::{DateTime, Local, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{FixedOffset, Local, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use crate::model::Timestamp;
 
-/// Where a clock stops existing for a while, it exists again on a quarter of an hour.
-const STEP: TimeDelta = TimeDelta::minutes(15);
-/// The longest time that a clock was ever set forward by is a day (Samoa, 30 December 2011).
-const STEPS: i32 = 2 * 24 * 4;
+/// No clock is further from UTC than this, and none was ever set by more at once than a day (Samoa, 30 December 2011).
+const FURTHEST: TimeDelta = TimeDelta::hours(26);
 
 /// Whose days and hours are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,28 +22,40 @@ pub enum Zone {
 impl Zone {
     /// The calendar day of a moment; `None` beyond chrono's years.
     pub(super) fn day(self, moment: Timestamp) -> Option<NaiveDate> {
-        let utc = moment.to_utc()?;
-        Some(match self {
-            Self::Utc => utc.date_naive(),
-            Self::Local => utc.with_timezone(&Local).date_naive(),
-            Self::Named(zone) => utc.with_timezone(&zone).date_naive(),
-        })
+        self.day_at(moment.to_utc()?.naive_utc())
     }
 
-    /// The first moment of a calendar day: its midnight, or what comes instead of it where the clock is set forward.
+    /// The first moment of a calendar day: its midnight, the first of two, or what comes instead of it where the clock is
+    /// set forward; `None` beyond chrono's years.
+    ///
+    /// Only what a clock shows at an instant is asked for. Asked the other way round, at which instant it shows something,
+    /// chrono's `Local` takes the later of two for the earlier.
     pub(super) fn begin_of(self, day: NaiveDate) -> Option<Timestamp> {
         let midnight = day.and_hms_opt(0, 0, 0)?;
-        (0..=STEPS).find_map(|step| self.instant(midnight.checked_add_signed(STEP * step)?)).map(Timestamp::from)
+        let (mut before, mut first) = (midnight.checked_sub_signed(FURTHEST)?, midnight.checked_add_signed(FURTHEST)?);
+        let ahead = self.ahead(before);
+        if ahead == self.ahead(first) {
+            return Some(midnight.checked_sub_offset(ahead)?.and_utc().into());
+        }
+        // The clock is set nearby: somewhere between these the day begins.
+        while first - before > TimeDelta::seconds(1) {
+            let middle = before + TimeDelta::seconds((first - before).num_seconds() / 2);
+            *(if self.day_at(middle)? < day { &mut before } else { &mut first }) = middle;
+        }
+        Some(first.and_utc().into())
     }
 
-    fn instant(self, calendar: NaiveDateTime) -> Option<DateTime<Utc>> {
-        fn first<Z: TimeZone>(found: MappedLocalTime<DateTime<Z>>) -> Option<DateTime<Utc>> {
-            found.earliest().map(|found| found.to_utc())
-        }
+    /// The day that the clock shows at a moment of UTC.
+    fn day_at(self, utc: NaiveDateTime) -> Option<NaiveDate> {
+        Some(utc.checked_add_offset(self.ahead(utc))?.date())
+    }
+
+    /// How far the clock is ahead of UTC at a moment of it.
+    fn ahead(self, utc: NaiveDateTime) -> FixedOffset {
         match self {
-            Self::Utc => Some(calendar.and_utc()),
-            Self::Local => first(Local.from_local_datetime(&calendar)),
-            Self::Named(zone) => first(zone.from_local_datetime(&calendar)),
+            Self::Utc => Utc.fix(),
+            Self::Local => Local.offset_from_utc_datetime(&utc),
+            Self::Named(zone) => zone.offset_from_utc_datetime(&utc).fix(),
         }
     }
 }
