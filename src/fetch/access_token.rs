@@ -362,9 +362,7 @@ fn failure(error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>,
     if status.is_success() {
         return failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)");
     }
-    let word = word.map(|word| format!(", {word}")).unwrap_or_default();
-    let reason = status.canonical_reason().unwrap_or_default();
-    let detail = format!("{} {reason}{word}", status.as_u16());
+    let detail = fault::named(status) + &word.map(|word| format!(", {word}")).unwrap_or_default();
     Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
 }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use h2::Reason;
+use reqwest::StatusCode;
 
 use super::attempt::Attempt;
 use super::connection::Connecting;
@@ -13,6 +14,11 @@ use crate::model::{Detail, Outcome, Phase};
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left), `EAGAIN` (no thread): Linux's numbers
 /// for what is short on our side.
 const OUR_SIDE: [i32; 6] = [24, 23, 12, 105, 99, 11];
+
+/// A status with the reason that belongs to it, not the one that was sent.
+pub fn named(status: StatusCode) -> String {
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+}
 
 /// A request that got no answer; `connecting` is how far its connection came, if it needed a new one.
 pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Attempt {
