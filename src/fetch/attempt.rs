@@ -256,7 +256,9 @@ impl Reading<'_> {
             return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
         }
         if status == StatusCode::NOT_MODIFIED
-            && let Some(remembered) = self.ask.remembered.as_ref().filter(|_| self.call.is_conditional)
+            && let Some(remembered) = self.ask.remembered.as_ref()
+            && self.call.is_conditional
+            && *response.url() == self.call.url
         {
             return Ok(Found::Document(self.checked(remembered.document.clone())?, false, None));
         }

@@ -59,22 +59,24 @@ pub struct Call {
 }
 
 impl Call {
-    /// What is sent instead where an answer with this status leads, if not the same: after 303 a GET, unless it is one
-    /// or HEAD; after 301 and 302 a GET in the place of a POST only, as curl and browsers have it (RFC 9110, section
-    /// 15.4). Without a body, and without the headers that describe one.
-    pub(super) fn redirected(&self, status: StatusCode) -> Option<Self> {
+    /// What is sent where an answer with this status leads (RFC 9110, section 15.4): the same without the condition,
+    /// which is about another document. After 303 it is a GET; after 301 and 302 so is what was a POST, as curl and
+    /// browsers have it: without a body, and without the headers that describe one.
+    pub(super) fn redirected(&self, status: StatusCode) -> Self {
+        let mut call = self.clone();
+        call.ask_for_the_whole();
         let by_get = match status {
-            StatusCode::SEE_OTHER => ![Method::GET, Method::HEAD].contains(&self.method),
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            StatusCode::SEE_OTHER => true,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => call.method == Method::POST,
             _ => false,
         };
-        by_get.then(|| {
-            let mut call = Self { method: Method::GET, json: None, ..self.clone() };
+        if by_get && call.method != Method::GET {
+            (call.method, call.json) = (Method::GET, None);
             for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
                 call.headers.remove(name);
             }
-            call
-        })
+        }
+        call
     }
 
     /// The same without the condition; answers whether there was one.
