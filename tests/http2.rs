@@ -32,6 +32,12 @@ const LEFT_AFTER: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
 /// The head of a 200, and data that are not the last.
 const CUT: [u8; 20] = [0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88, 0, 0, 1, 0, 0, 0, 0, 0, 1, b'1'];
 
+/// The head of a 200 with the length of its body, a part of that, and the end of the stream without an error.
+const CUT_WITHOUT_AN_ERROR: [u8; 36] = [
+    0, 0, 4, 1, 4, 0, 0, 0, 1, 0x88, 0x5C, 1, b'9', 0, 0, 1, 0, 0, 0, 0, 0, 1, b'1', 0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0,
+    0, 0,
+];
+
 /// GOAWAY with an error, before any request was processed, and with a token in what it says of it.
 const TELLS: &[u8] = b"\0\0\x1c\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0bbad token s3cret-and-more";
 
@@ -247,6 +253,14 @@ fn a_body_that_is_cut_off_with_its_connection_is_a_reset() {
     let server = Server::leaving(1, &CUT);
     let slot = slot(&server.keys(""), &server.url("/some"));
     assert_eq!((slot.outcome, slot.http_status), (Outcome::Reset, Some(200)), "{slot:?}");
+}
+
+#[test]
+fn a_body_whose_stream_ends_without_an_error_before_its_length_is_truncated() {
+    let server = Server::leaving(1, &CUT_WITHOUT_AN_ERROR);
+    let slot = slot(&server.keys(""), &server.url("/some"));
+    assert_eq!((slot.outcome, slot.http_status), (Outcome::Truncated, Some(200)), "{slot:?}");
+    assert_eq!(detail(&slot), "not as long as Content-Length says");
 }
 
 #[test]

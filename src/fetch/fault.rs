@@ -7,6 +7,7 @@ use h2::Reason;
 use reqwest::StatusCode;
 
 use super::attempt::Attempt;
+use super::body::CutShort;
 use super::connection::Connecting;
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome, Phase};
@@ -88,15 +89,14 @@ pub fn of_body(error: &io::Error, alone: bool) -> (Outcome, Detail) {
     if error.kind() == ErrorKind::TimedOut || find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_timeout) {
         return (Outcome::Timeout, Detail::new("reading the body"));
     }
-    if let Some(http2) = find::<h2::Error>(error) {
-        if http2.is_go_away() && !alone {
-            // Whose fault it was is not known to those who share a connection.
-            return (Outcome::Reset, innermost(error));
-        }
-        if http2.is_library() && http2.is_reset() {
-            // More or less than Content-Length has said (RFC 9113, section 8.1.1).
-            return (Outcome::Truncated, Detail::new("not as long as Content-Length says"));
-        }
+    let http2 = find::<h2::Error>(error);
+    if http2.is_some_and(|http2| http2.is_go_away() && !alone) {
+        // Whose fault it was is not known to those who share a connection.
+        return (Outcome::Reset, innermost(error));
+    }
+    // The library's own reset says the same, also of too much (RFC 9113, section 8.1.1).
+    if http2.is_some_and(|http2| http2.is_library() && http2.is_reset()) || find::<CutShort>(error).is_some() {
+        return (Outcome::Truncated, Detail::new(CutShort.to_string()));
     }
     // What does not come from the connection comes from the decoder behind it.
     let outcome = if find::<hyper::Error>(error).is_some() { of_exchange(error) } else { Outcome::Encoding };
