@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use h2::Reason;
 use reqwest::StatusCode;
@@ -142,7 +143,7 @@ fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
     }
 }
 
-fn is_our_side(error: &reqwest::Error) -> bool {
+fn is_our_side(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|cause| {
         let number = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         number.is_some_and(|number| OUR_SIDE.contains(&number))
@@ -176,10 +177,30 @@ pub fn innermost(error: &(dyn Error + 'static)) -> Detail {
 }
 
 /// The error and its causes, outermost first. An `io::Error` hides the error it was made from behind that one's own
-/// cause; here it is a link of its own.
+/// cause, and so does an `Arc`, in which the resolver shares its errors; here it is a link of its own.
 fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner as &(dyn Error + 'static)),
-        None => error.source(),
+    std::iter::successors(Some(error), |&error| {
+        if let Some(shared) = error.downcast_ref::<Arc<io::Error>>() {
+            return Some(&**shared);
+        }
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_short_on_our_side_is_known_behind_an_error_that_several_share() {
+        const NO_THREAD: i32 = 11;
+        const REFUSED: i32 = 111;
+        let shared = |number| io::Error::other(Arc::new(io::Error::from_raw_os_error(number)));
+        assert!(is_our_side(&shared(NO_THREAD)));
+        assert!(!is_our_side(&shared(REFUSED)));
+        assert_eq!(io_kind(&shared(REFUSED)), Some(ErrorKind::ConnectionRefused));
+    }
 }
