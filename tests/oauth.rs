@@ -106,6 +106,19 @@ fn a_401_to_a_new_token_is_an_answer() {
 }
 
 #[test]
+fn an_api_that_refuses_every_token_does_not_cost_one_each_round() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let url = api.url("/status/401");
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 6);
+    daemon.stop();
+    assert_eq!(home.number("SELECT count(*) FROM observations WHERE http_status IS NOT 401"), 0);
+    assert_eq!(api.requests_to("/oauth-token"), 2, "the first, and one in its place");
+}
+
+#[test]
 fn a_token_that_is_about_to_expire_is_renewed_before_it_is_used_again() {
     let api = sample_api();
     // A tenth of its life before its end is now.
