@@ -179,6 +179,7 @@ fn answers_of_token_endpoints_that_differ_a_little_from_the_rfc_are_understood()
         r#"{"access_token":"t","token_type":"Bearer","expires_in":null,"scope":"a b","further":{"x":[1]}}"#,
         r#"{"access_token":"t","token_type":"Bearer","expires_in":-1}"#,
         r#"{"access_token":"t","token_type":null,"scope":["read","write"],"refresh_token":null}"#,
+        r#"{"access_token":"t","scope":["read"],"further":{"$serde_json::private::RawValue":"{"}}"#,
         "\u{feff}{\"access_token\":\"t\",\"token_type\":\"BEARER\"}",
     ] {
         for (status, content_type) in

@@ -18,6 +18,7 @@ use super::body::{self, End};
 use super::coding::Coding;
 use super::deadline::Deadline;
 use super::live_secret::LiveSecret;
+use super::tree::tree;
 use super::{fault, redirect, retry};
 use crate::config::{OAuth2, Secret};
 use crate::model::{Detail, Outcome};
@@ -308,7 +309,7 @@ fn tolerated(mut body: Vec<u8>) -> Vec<u8> {
     if body.starts_with(b"\xEF\xBB\xBF") {
         body.drain(..3);
     }
-    let Ok(Value::Object(mut members)) = serde_json::from_slice(&body) else { return body };
+    let Some(Value::Object(mut members)) = str::from_utf8(&body).ok().and_then(tree) else { return body };
     if !members.contains_key("access_token") {
         return body;
     }
