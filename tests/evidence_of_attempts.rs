@@ -129,6 +129,25 @@ fn a_refusal_whose_body_stalls_keeps_what_came_and_no_worker() {
 }
 
 #[test]
+fn bodies_that_drip_give_their_places_back_when_nobody_waits_for_them_any_more() {
+    // More time than a test has, in which each of them would hold a place.
+    let keys = "retries = 0\ntimeout = \"30s\"";
+    let url = server(|_, mut stream| {
+        request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 9000\r\n\r\n");
+        while stream.write_all(b".").is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    let urls: Vec<String> = (0..64).map(|number| format!("{url}{number}")).collect();
+    assert!(round(keys, &urls).iter().all(|slot| came_back(slot).1));
+    let begun = std::time::Instant::now();
+    while came_back(&slot(keys, &url)).0.is_empty() {
+        assert!(begun.elapsed().as_secs() < 5, "no place is free");
+    }
+}
+
+#[test]
 fn a_secret_that_goes_over_the_end_of_what_is_kept_is_hidden_whole() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let secret = "abcdefghijklmnopqrstuvwxyz0123456789";
