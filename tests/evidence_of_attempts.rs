@@ -220,6 +220,24 @@ fn a_key_in_the_place_of_a_users_name_is_hidden() {
 }
 
 #[test]
+fn a_key_among_the_parameters_of_the_first_page_is_hidden_in_what_a_later_one_shows() {
+    let url = server(|_, mut stream| {
+        let answer = if request(&mut stream).starts_with("GET /?") {
+            answer("200 OK", "Link: </2>; rel=next\r\nConnection: close\r\n", b"[]")
+        } else {
+            answer("500 No", "Link: </?api_key=k3y-in-url&token=t0ken-in-query>; rel=first\r\n", b"k3y-in-url")
+        };
+        let _ = stream.write_all(&answer);
+    });
+    let keys = "retries = 0\npages = { link = true }\nquery = { token = \"t0ken-in-query\" }";
+    let slot = slot(keys, &format!("{url}?api_key=k3y-in-url"));
+    assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(500)));
+    assert_eq!(came_back(&slot), ("***", false));
+    let headers = &evidence(&slot).answer.as_ref().expect("an answer").headers;
+    assert!(headers.contains("link: </?api_key=***&token=***>; rel=first"), "{headers}");
+}
+
+#[test]
 fn a_version_that_a_server_names_by_a_secret_is_not_remembered() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let token = support::write(folder.path(), "token", "s3cret-t0ken");

@@ -37,7 +37,7 @@ pub struct Request {
     changing_url: Option<Template>,
     /// The URL's userinfo, as HTTP Basic.
     userinfo: Option<HeaderValue>,
-    /// What is secret in the URL.
+    /// What is secret in the URL and in parameters that are the same each time.
     secrets: Vec<String>,
     /// Whether it asks for the due of the last success.
     pub asks_for_last_ok: bool,
@@ -135,7 +135,11 @@ impl Request {
     pub fn new(endpoint: &Endpoint, folder: &Path, clients: &mut Clients) -> Result<Self, CredentialsError> {
         let common = clients.common(endpoint, folder)?;
         let (url, userinfo) = without_userinfo(&endpoint.url);
-        let secrets = userinfo.as_ref().map(|(user, password)| basic_secrets(user, password)).unwrap_or_default();
+        let mut secrets = userinfo.as_ref().map(|(user, password)| basic_secrets(user, password)).unwrap_or_default();
+        secrets.extend(secret_parameters(&url));
+        // What a later page shows of the first need not be in its own URL.
+        let fixed = endpoint.request.query.iter().filter(|(name, _)| names_a_secret(name));
+        secrets.extend(fixed.filter_map(|(_, value)| value.fixed().map(str::to_owned)));
         let changing_url = endpoint.changing_url.clone();
         Ok(Self {
             asks_for_last_ok: common.asks_for_last_ok || changing_url.as_ref().is_some_and(Template::asks_for_last_ok),
@@ -225,8 +229,7 @@ impl Request {
     pub(super) fn redactor(&self, call: &Call) -> Redactor {
         let mut secrets = self.common.secrets();
         secrets.extend(self.secrets.iter().cloned());
-        let parameters = call.url.query_pairs().filter(|(name, _)| names_a_secret(name));
-        secrets.extend(parameters.map(|(_, value)| value.into_owned()));
+        secrets.extend(secret_parameters(&call.url));
         for value in call.headers.values().filter(|value| value.is_sensitive()) {
             header_secrets(&String::from_utf8_lossy(value.as_bytes()), &mut secrets);
         }
@@ -235,6 +238,11 @@ impl Request {
         }
         Redactor::new(secrets)
     }
+}
+
+/// The values of parameters that are named like a secret.
+fn secret_parameters(url: &Url) -> impl Iterator<Item = String> {
+    url.query_pairs().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value.into_owned())
 }
 
 /// What of the value of a secret header is to be hidden: all of it, what stands behind a scheme, and each longer part,
