@@ -126,8 +126,10 @@ impl Meters {
         for name in [DROPPED, FAILURES, PANICS] {
             self.counter(name, &[]).absolute(0);
         }
-        for result in ["ok", "failed"] {
-            self.counter(RELOADS, &[("result", result)]).absolute(0);
+        for (name, results) in [(RELOADS, ["ok", "failed"]), (MAINTENANCE, ["ok", "error"])] {
+            for result in results {
+                self.counter(name, &[("result", result)]).absolute(0);
+            }
         }
         self.gauge(RELOAD_WELL, &[]).set(1.0);
         self.gauge(RELOADED, &[]).set(unix(now));
@@ -199,15 +201,19 @@ impl Meters {
         self.counter(FAILURES, &[]).increment(1);
     }
 
-    /// So many entries wait for the database, and so many more were dropped.
-    pub fn queue(&self, waiting: usize, dropped: usize) {
+    /// So many entries wait for the database.
+    pub fn queue(&self, waiting: usize) {
         self.1.waiting.store(waiting, Ordering::Relaxed);
-        self.1.dropped.fetch_add(dropped, Ordering::Relaxed);
         self.gauge(QUEUE, &[]).set(number(waiting));
-        self.counter(DROPPED, &[]).increment(dropped as u64);
     }
 
-    /// The nightly upkeep ran.
+    /// So many entries were dropped.
+    pub fn dropped(&self, entries: usize) {
+        self.1.dropped.fetch_add(entries, Ordering::Relaxed);
+        self.counter(DROPPED, &[]).increment(entries as u64);
+    }
+
+    /// The nightly upkeep ran, and did all that it should or not.
     pub fn maintained(&self, well: bool) {
         self.counter(MAINTENANCE, &[("result", if well { "ok" } else { "error" })]).increment(1);
     }
