@@ -95,7 +95,8 @@ pub fn run(
         let Maintenance { at, backup } = plan.settings.maintenance.clone();
         let keep = retention(&plan.settings, &known);
         let (storage, database) = (actors.storage.clone(), actors.database.clone());
-        let upkeep = Upkeep::new(storage, database, keep, backup, Arc::clone(&clock)).start();
+        let upkeep = Upkeep::new(storage, database, keep, backup, Arc::clone(&clock));
+        let upkeep = upkeep.measured_by(meters.clone()).start();
         let mut maintenance =
             start_maintenance(&at, upkeep.clone()).await.context("cannot schedule the maintenance")?;
         let config = Config::new(plan, reloads, read);
