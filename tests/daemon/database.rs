@@ -162,7 +162,7 @@ fn a_due_whose_beginning_was_refused_leaves_its_trace_beside_a_later_one_that_wa
     daemon.wait_for_rounds("figures", 1);
     let locker = Connection::open(home.database()).expect("opened");
     locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    daemon.wait_for("the beginning of rounds is not written yet");
+    daemon.wait_for_start("the beginning of rounds is not written");
     locker.execute_batch("ROLLBACK").expect("unlocked");
     daemon.wait_for("due without a round");
     wait_until(|| home.number("SELECT count(*) FROM round WHERE status = 'skipped'") > 0);
