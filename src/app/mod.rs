@@ -82,7 +82,7 @@ pub fn run(
     let opened = Opened::new(writer, &plan, clock.now())?;
     let (known, incidents) = (opened.jobs()?, opened.incidents()?);
     System::new().block_on(async {
-        let signals = Signals::new(reloads)?;
+        let mut signals = Signals::new(reloads)?;
         let (fatal, fatally) = mpsc::unbounded_channel();
         let (observer, stored) = mpsc::unbounded_channel();
         let watching = Told { stored: observer, fatal, meters: meters.clone() };
@@ -103,7 +103,6 @@ pub fn run(
         let mut daemon =
             Daemon { actors, upkeep, known, served, teller, vitals, config, meters, clock, fatally, stored, watch };
         daemon.vitals.ready();
-        let mut signals = signals;
         daemon.work(&mut signals).await?;
         let ended = daemon.end(&mut signals).await?;
         if !matches!(ended, Ended::AtOnce(_)) {

@@ -227,6 +227,7 @@ fn watched(notify: &Notify, jobs: &[Job]) -> Watched {
 }
 
 fn messages(name: &str, webhook: Webhook, meters: Meters) -> io::Result<Outbox<Message>> {
+    meters.will_notify(name);
     let target = name.to_owned();
     let report = move |message: &Message, fate: Fate| {
         let title = &message.title;
@@ -259,6 +260,7 @@ fn messages(name: &str, webhook: Webhook, meters: Meters) -> io::Result<Outbox<M
 }
 
 fn pings(job: &JobName, webhook: Webhook, meters: Meters) -> io::Result<Outbox<()>> {
+    meters.will_ping(job);
     let job = job.clone();
     // Rounds may come each second: a failure that goes on is logged once.
     let failing = AtomicBool::new(false);
