@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatherd::clock::{Clock, ManualClock};
 use gatherd::model::{Cause, JobName, RoundStatus, Timestamp};
-use gatherd::schedule::{Action, Cadence, Entry, Timetable};
+use gatherd::schedule::{Action, Cadence, Dues, Entry, Timetable};
 use proptest::prelude::*;
 
 use crate::{HOUR, at, cron, entry};
@@ -91,11 +91,12 @@ proptest! {
                 2 => clock.jump(Duration::from_secs(size * 30)),
                 3 => clock.step_back(Duration::from_secs(size * 10)),
                 4 => clock.advance(Duration::from_millis(size)),
-                _ => {
-                    if let Some(Action::Start { due, .. }) = table.closed(0, clock.now()) {
+                _ => match table.closed(0, clock.now()) {
+                    Some(Action::Start { due, .. } | Action::Ledger { dues: Dues { first: due, .. }, .. }) => {
                         prop_assert!(seen.insert(due), "{} twice", due);
                     }
-                }
+                    None => {}
+                },
             }
             for action in table.tick(clock.now()) {
                 match action {
@@ -130,7 +131,7 @@ proptest! {
                         Action::Start { job, due, .. } => (job, *due, 1),
                         Action::Ledger { job, dues, .. } => (job, dues.first, dues.count),
                     };
-                    let job = table.job(*job).expect("a job").clone();
+                    let job = table.next_dues().nth(*job).expect("a job").0.clone();
                     let Some(cadence) = cadence_of.get(&job) else { continue };
                     let all = std::iter::successors(Some(first), |&due| cadence.next_after(due));
                     told.entry(job).or_default().extend(all.take(usize::try_from(count).expect("few")));
@@ -166,9 +167,12 @@ proptest! {
             note(&table, &actions, &cadence_of);
         }
         for job in 0..table.phases().count() {
-            if let Some(Action::Start { due, .. }) = table.closed(job, clock.now()) {
-                told.entry(table.job(job).expect("a job").clone()).or_default().push(due);
-            }
+            let due = match table.closed(job, clock.now()) {
+                Some(Action::Start { due, .. }) => due,
+                Some(Action::Ledger { dues, .. }) => dues.first,
+                None => continue,
+            };
+            told.entry(table.next_dues().nth(job).expect("a job").0.clone()).or_default().push(due);
         }
         let last_tick = table.next_dues().map(|(job, next)| (job.clone(), next)).collect::<HashMap<_, _>>();
         for entry in &stays {
