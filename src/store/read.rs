@@ -1,8 +1,9 @@
 //! Questions to the file. Each opens it read-only, needs no daemon, disturbs none, and has a deadline.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
@@ -82,6 +83,8 @@ pub struct Reader {
     pub(super) connection: Connection,
     path: PathBuf,
     deadline: Duration,
+    /// When the questions that are asked together have to be answered.
+    until: Cell<Option<Instant>>,
     largest: usize,
 }
 
@@ -92,7 +95,7 @@ impl Reader {
     /// When it is not there, not ours, or of a newer version.
     pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
         let (connection, path) = (open_read_only(path)?, path.to_owned());
-        Ok(Self { connection, path, deadline, largest: LARGEST_ANSWER })
+        Ok(Self { connection, path, deadline, until: Cell::default(), largest: LARGEST_ANSWER })
     }
 
     /// Where the file is.
@@ -105,6 +108,20 @@ impl Reader {
     pub fn answering_at_most(mut self, bytes: usize) -> Self {
         self.largest = bytes;
         self
+    }
+
+    /// Asks several questions of one moment of the file: what is committed meanwhile is not seen. The deadline is for all
+    /// of them together.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time, and what `questions` answers.
+    pub fn at_one_moment<T, E: From<StoreError>>(&self, questions: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        // Rolled back at the end: nothing was written.
+        let _moment = self.connection.unchecked_transaction().map_err(|error| self.failed(error))?;
+        self.until.set(Some(Instant::now() + self.deadline));
+        let answer = questions(self);
+        self.until.set(None);
+        answer
     }
 
     /// The names of all jobs that ever ran.
@@ -208,10 +225,10 @@ impl Reader {
     pub(super) fn in_time<T>(&self, work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let interrupt = self.connection.get_interrupt_handle();
         let (finished, wait) = mpsc::channel::<()>();
-        let deadline = self.deadline;
+        let left = self.until.get().map(|until| until.saturating_duration_since(Instant::now()));
+        let mut patience = left.unwrap_or(self.deadline);
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                let mut patience = deadline;
                 // Between two statements it interrupts nothing, so once is not enough.
                 while wait.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
                     interrupt.interrupt();
