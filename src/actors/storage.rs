@@ -31,7 +31,7 @@ pub struct Watch {
     pub stored: mpsc::UnboundedSender<Arc<ClosedRound>>,
     /// Counts and measures.
     pub meters: Meters,
-    /// Grows with each write to the file: as long as it stays, every answer from the file does.
+    /// Grows with each write of rounds to the file: as long as it stays, every answer about them does.
     pub writes: Arc<AtomicU64>,
     /// Set while the file's upkeep runs, which may take long.
     pub upkeep: Arc<AtomicBool>,
@@ -178,7 +178,7 @@ impl Storage {
         Ok(())
     }
 
-    /// The file is not what it was.
+    /// The rounds in the file are not what they were.
     fn wrote(&self) {
         self.watch.writes.fetch_add(1, Ordering::Release);
     }
@@ -289,7 +289,10 @@ impl Storage {
             return None;
         }
         let done = do_chore(&mut self.writer, chore, self.clock.now().wall);
-        self.wrote();
+        // No other part of the upkeep changes what rounds are there.
+        if matches!(chore, Chore::Prune(..)) {
+            self.wrote();
+        }
         if matches!(chore, Chore::FoldLog) {
             self.watch.meters.maintained(done.is_ok());
         }
