@@ -29,8 +29,9 @@ pub enum LogFormat {
 /// lines go through a thread of their own. What is logged reaches the terminal before the answered guard is dropped.
 /// Where standard error is systemd's journal, entries with fields go there directly, unless JSON is asked for.
 pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
-    // The HTTP library names URLs, and so their secrets, at debug level.
-    let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,tokio_cron_scheduler=warn,rusqlite_migration=warn";
+    // The HTTP library names URLs, and so their secrets, at debug level. The API's calls it an error when what a client
+    // sends is no HTTP: whoever finds the port could fill the log.
+    let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,actix_http=off,tokio_cron_scheduler=warn,rusqlite_migration=warn";
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
     let directives = |level: &str| EnvFilter::builder().parse(format!("{level},{quiet}"));
     let chosen = wanted.as_deref().map(directives);
