@@ -4,6 +4,7 @@
 mod answer;
 pub mod api;
 mod connection;
+mod document;
 mod events;
 mod gate;
 mod health;
