@@ -1,5 +1,6 @@
 //! Questions to the file. Each opens it read-only, needs no daemon, disturbs none, and has a deadline.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,8 @@ pub struct Reader {
     pub(super) connection: Connection,
     path: PathBuf,
     deadline: Duration,
+    /// When the questions that are asked together have to be answered.
+    until: Cell<Option<Instant>>,
     largest: usize,
 }
 
@@ -91,7 +94,7 @@ impl Reader {
     /// When it is not there, not ours, or of a newer version.
     pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
         let (connection, path) = (open_read_only(path)?, path.to_owned());
-        Ok(Self { connection, path, deadline, largest: LARGEST_ANSWER })
+        Ok(Self { connection, path, deadline, until: Cell::default(), largest: LARGEST_ANSWER })
     }
 
     /// Where the file is.
@@ -104,6 +107,20 @@ impl Reader {
     pub fn answering_at_most(mut self, bytes: usize) -> Self {
         self.largest = bytes;
         self
+    }
+
+    /// Asks several questions of one moment of the file: what is committed meanwhile is not seen. The deadline is for all
+    /// of them together.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time, and what `questions` answers.
+    pub fn at_one_moment<T, E: From<StoreError>>(&self, questions: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        // Rolled back at the end: nothing was written.
+        let _moment = self.connection.unchecked_transaction().map_err(|error| self.failed(error))?;
+        self.until.set(Instant::now().checked_add(self.deadline));
+        let answer = questions(self);
+        self.until.set(None);
+        answer
     }
 
     /// The names of all jobs that ever ran.
@@ -206,7 +223,7 @@ impl Reader {
     /// Does `work`, whose statements are interrupted once the deadline is over.
     pub(super) fn in_time<T>(&self, work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, StoreError> {
         // Beyond the end of time there is none.
-        let until = Instant::now().checked_add(self.deadline);
+        let until = self.until.get().or_else(|| Instant::now().checked_add(self.deadline));
         let is_over = move || until.is_some_and(|until| Instant::now() > until);
         let no_more: Option<fn() -> bool> = None;
         let set = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over));

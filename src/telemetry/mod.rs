@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -69,7 +69,8 @@ pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
 /// Beside what is asked for, so that no directive, however fine, gets around it.
 fn quiet() -> Targets {
     let quiet = KEPT_QUIET.into_iter().map(|library| (library, Level::WARN));
-    Targets::new().with_default(Level::TRACE).with_targets(quiet)
+    // It calls it an error when what a client sends is no HTTP: whoever finds the port could fill the log.
+    Targets::new().with_default(Level::TRACE).with_targets(quiet).with_target("actix_http", LevelFilter::OFF)
 }
 
 #[cfg(test)]
@@ -83,7 +84,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             assert!(!tracing::enabled!(target: "reqwest::connect", Level::DEBUG));
             assert!(!tracing::enabled!(target: "hyper_util::client", Level::DEBUG));
-            assert!(!tracing::enabled!(target: "actix_http::h1", Level::INFO));
+            assert!(!tracing::enabled!(target: "actix_http::h1", Level::ERROR));
             assert!(tracing::enabled!(target: "reqwest::connect", Level::WARN));
             assert!(tracing::enabled!(target: "gatherd::fetch", Level::TRACE));
         });

@@ -67,6 +67,30 @@ fn what_somebody_has_already_is_not_sent_again_until_it_changes() {
 }
 
 #[test]
+fn what_somebody_has_stays_the_same_while_the_file_is_looked_after() {
+    let server = upstream();
+    let jobs = format!("{}[maintenance]\nat = \"* * * * * *\"\n", once(&server));
+    let web = Web::start("", &jobs);
+    web.daemon.wait_for_rounds("figures", 1);
+    let tag = web.get("/api/v1/latest").headers()[ETAG].clone();
+    web.daemon.wait_for("database maintained");
+    web.daemon.wait_for("database maintained");
+    let again = web.request(Method::GET, "/api/v1/latest").header(IF_NONE_MATCH, tag).send().expect("an answer");
+    assert_eq!(again.status().as_u16(), 304);
+    web.daemon.stop();
+}
+
+#[test]
+fn a_body_that_nobody_needs_is_not_looked_at() {
+    let server = upstream();
+    let web = Web::with_token(&job("figures", YEARLY, &[("exact", server.url("/exact"))]));
+    let run = web.request(Method::POST, "/api/v1/jobs/figures/run").bearer_auth(TOKEN);
+    let answer = run.header("Content-Encoding", "gzip").body("no gzip").send().expect("an answer");
+    assert_eq!(answer.status().as_u16(), 202);
+    web.daemon.stop();
+}
+
+#[test]
 fn answers_come_in_gzip_to_those_who_take_it_and_without_a_body_to_head() {
     let server = upstream();
     let web = Web::start("", &once(&server));

@@ -31,7 +31,7 @@ pub struct Watch {
     pub stored: mpsc::UnboundedSender<Arc<ClosedRound>>,
     /// Counts and measures.
     pub meters: Meters,
-    /// Grows with each write to the file: as long as it stays, every answer from the file does.
+    /// Grows with each write of rounds to the file: as long as it stays, every answer about them does.
     pub writes: Arc<AtomicU64>,
     /// Set while the file's upkeep runs, which may take long.
     pub upkeep: Arc<AtomicBool>,
@@ -165,7 +165,7 @@ impl Storage {
         Ok(())
     }
 
-    /// The file is not what it was.
+    /// The rounds in the file are not what they were.
     fn wrote(&self) {
         self.watch.writes.fetch_add(1, Ordering::Release);
     }

@@ -151,6 +151,13 @@ impl Buckets {
         self
     }
 
+    /// The same with the value of the last bucket before that has one, for [`Fill::Last`].
+    #[must_use]
+    pub fn carrying(mut self, last: String) -> Self {
+        self.last = Some(last);
+        self
+    }
+
     /// Adds a slot that was due then: whether it has a document, and the JSON text of its value. Dues never descend.
     /// `done` is called with each bucket that is complete by that, and may break: then nothing was added.
     pub fn add(
