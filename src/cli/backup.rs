@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use super::exit::{CANNOT_CREATE, Failure};
 use super::output;
+use super::query::FormArgs;
 use super::sheet::{Cell, Sheet};
-use super::source::FileArgs;
+use super::source::DatabaseArgs;
 use crate::store::backup;
 
 /// `gatherd backup`.
@@ -21,7 +22,10 @@ pub struct BackupArgs {
     pub force: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub source: FileArgs,
+    pub source: DatabaseArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: FormArgs,
 }
 
 pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
@@ -49,7 +53,7 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let bytes = copied?;
-    let mut sheet = Sheet::new(stdout().lock(), args.source.form(), vec!["file", "bytes", "took_ms"])?;
+    let mut sheet = Sheet::new(stdout().lock(), args.printed.form(), vec!["file", "bytes", "took_ms"])?;
     let shown = file.display().to_string();
     sheet.row(&[Cell::Text(&shown), Cell::count(bytes), Cell::count(begun.elapsed().as_millis())])?;
     drop(sheet.finish()?);

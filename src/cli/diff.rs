@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::exit::{Failure, NO};
+use super::moment::moment;
 use super::output;
-use super::query::{AnswerArgs, moment};
+use super::query::AnswerArgs;
 use super::sheet::{Cell, Form, Sheet};
 use super::{names, rows, source};
 use crate::model::RoundId;
@@ -55,7 +56,7 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 fn round(reader: &Reader, args: &DiffArgs, name: &str, text: &str) -> anyhow::Result<Vector> {
     let which = match text.parse() {
         Ok(number) => Which::Round(RoundId(number)),
-        Err(_) => Which::At(moment(name, text, args.answer.utc)?),
+        Err(_) => Which::At(moment(name, text, args.answer.zone())?),
     };
     let job = &args.job;
     let no = |what: String| Failure { message: what + "; gatherd rounds shows what there is", code: NO };

@@ -78,7 +78,7 @@ struct Question<'a> {
 pub fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     let field = args.field.as_deref().map(Field::parse).transpose();
     let field = field.map_err(|error| usage(format!("--field: {error}")))?;
-    let span = args.span.span(args.answer.utc)?;
+    let span = args.span.span(args.answer.zone())?;
     let reader = args.answer.open()?;
     known_endpoint(&reader, &args.job, &args.endpoint)?;
     let wanted = Selection { job: &args.job, endpoint: Some(&args.endpoint), span, after: None };
@@ -167,10 +167,10 @@ impl Question<'_> {
         let title = [Some(args.endpoint.as_str()), args.field.as_deref()];
         let title = title.into_iter().flatten().collect::<Vec<_>>().join("  ");
         if args.plot {
-            stdout().lock().write_all(plot::in_terminal(&series, &title, args.answer.utc).as_bytes())?;
+            stdout().lock().write_all(plot::in_terminal(&series, &title, args.answer.printed.utc).as_bytes())?;
         }
         if let Some(path) = &args.svg {
-            plot::into_svg(&series, &title, args.answer.utc, path)?;
+            plot::into_svg(&series, &title, args.answer.printed.utc, path)?;
             writeln!(stderr(), "{}: {} values", path.display(), series.values())?;
         }
         Ok(())

@@ -17,6 +17,7 @@ mod init;
 mod interrupt;
 mod latest;
 mod man;
+mod moment;
 mod names;
 mod notify;
 mod output;

@@ -15,11 +15,11 @@ use clap_complete::engine::ArgValueCandidates;
 use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
-use super::args::QueryArgs;
 use super::exit::usage;
-use super::query::SpanArgs;
+use super::query::{SpanArgs, zone};
 use super::rows::{self, Sink};
-use super::{names, output, source};
+use super::source::{self, ReaderArgs};
+use super::{names, output};
 use crate::store::history::{Field, Found, Observation, Selection, Span};
 use crate::store::read::Reader;
 
@@ -62,21 +62,7 @@ pub struct ExportArgs {
     pub span: SpanArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub query: ExportQueryArgs,
-}
-
-/// Which database.
-#[derive(Debug, clap::Args)]
-pub struct ExportQueryArgs {
-    /// The database [default: the one that the config names]
-    #[arg(long, value_name = "PATH")]
-    pub database: Option<PathBuf>,
-    /// The config that names the database
-    #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with = "database")]
-    pub config: PathBuf,
-    /// Stop when the database has not answered for this time
-    #[arg(long, default_value = "30s", value_parser = super::args::positive_duration, value_name = "TIME")]
-    pub deadline: std::time::Duration,
+    pub reader: ReaderArgs,
 }
 
 /// What is written.
@@ -114,8 +100,8 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     if let Some(twice) = twice(&fields) {
         return Err(usage(format!("--field: there is a column called {twice:?} already")));
     }
-    let span = args.span.span(args.utc)?;
-    let reader = source::open(&query(args))?;
+    let span = args.span.span(zone(args.utc))?;
+    let reader = args.reader.open()?;
     source::known_job(&reader, args.job.as_deref())?;
     let jobs = args.job.clone().map_or_else(|| reader.jobs(), |job| Ok(vec![job]))?;
     let task = Task { reader: &reader, jobs: &jobs, span, fields: &fields };
@@ -125,11 +111,6 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         writeln!(stderr(), "{rows} rows")?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn query(args: &ExportArgs) -> QueryArgs {
-    let ExportQueryArgs { database, config, deadline } = &args.query;
-    QueryArgs { database: database.clone(), config: config.clone(), json: false, deadline: *deadline }
 }
 
 fn format(args: &ExportArgs) -> anyhow::Result<Format> {

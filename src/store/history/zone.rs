@@ -1,6 +1,6 @@
 //! The days of a zone, as instants.
 
-use chrono::{DateTime, Local, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{Local, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
 use crate::model::Timestamp;
@@ -33,19 +33,19 @@ impl Zone {
     }
 
     /// The first moment of a calendar day: its midnight, or what comes instead of it where the clock is set forward.
-    pub(super) fn begin_of(self, day: NaiveDate) -> Option<Timestamp> {
+    #[must_use]
+    pub fn begin_of(self, day: NaiveDate) -> Option<Timestamp> {
         let midnight = day.and_hms_opt(0, 0, 0)?;
-        (0..=STEPS).find_map(|step| self.instant(midnight.checked_add_signed(STEP * step)?)).map(Timestamp::from)
+        (0..=STEPS).find_map(|step| self.moments(midnight.checked_add_signed(STEP * step)?).earliest())
     }
 
-    fn instant(self, calendar: NaiveDateTime) -> Option<DateTime<Utc>> {
-        fn first<Z: TimeZone>(found: MappedLocalTime<DateTime<Z>>) -> Option<DateTime<Utc>> {
-            found.earliest().map(|found| found.to_utc())
-        }
+    /// When the clock shows this: never where it is set forward over it, twice where it is set back.
+    #[must_use]
+    pub fn moments(self, calendar: NaiveDateTime) -> MappedLocalTime<Timestamp> {
         match self {
-            Self::Utc => Some(calendar.and_utc()),
-            Self::Local => first(Local.from_local_datetime(&calendar)),
-            Self::Named(zone) => first(zone.from_local_datetime(&calendar)),
+            Self::Utc => MappedLocalTime::Single(calendar.and_utc().into()),
+            Self::Local => Local.from_local_datetime(&calendar).map(|moment| moment.to_utc().into()),
+            Self::Named(zone) => zone.from_local_datetime(&calendar).map(|moment| moment.to_utc().into()),
         }
     }
 }

@@ -2,26 +2,29 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
+use super::exit::usage;
 use crate::config::parse_duration;
 use crate::model::Timestamp;
+use crate::store::history::Zone;
 
-/// The moment that `text` means: RFC 3339, a local time such as `2026-01-31 14:00` (or one in UTC), a date, which is its
-/// first moment, or an age such as `2h`. Of a local time that comes twice, it is the later one.
-pub fn parse(text: &str, utc: bool, now: DateTime<Utc>) -> Result<Timestamp, String> {
-    // As the tables show it, there is a space before the time.
+/// The moment that the value of an argument means; `zone` says how a time without one is read.
+pub fn moment(argument: &str, text: &str, zone: Zone) -> anyhow::Result<Timestamp> {
+    parse(text, zone, Utc::now()).map_err(|problem| usage(format!("{argument}: {problem}")))
+}
+
+/// The moment that `text` means: RFC 3339, a time in `zone` such as `2026-01-31 14:00`, a date, which is its first moment
+/// there, or an age such as `2h`. Of a time that the clock shows twice, it is the later one.
+fn parse(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Timestamp, String> {
     let text = text.trim();
+    // As the tables show it, too, with a space before the time.
     if let Ok(moment) = text.parse::<DateTime<FixedOffset>>() {
         return Ok(moment.to_utc().into());
     }
     if let Some(calendar) = calendar(text) {
-        if utc {
-            return Ok(calendar.and_utc().into());
-        }
-        let local = Local.from_local_datetime(&calendar).latest();
         let gap = || format!("{text} is not on the clock here: it was set forward over it");
-        return local.map(|moment| moment.to_utc().into()).ok_or_else(gap);
+        return zone.moments(calendar).latest().ok_or_else(gap);
     }
     let age: Option<Duration> = parse_duration(text.trim_end_matches("ago"));
     let ago = |age| Timestamp::from(now).minus(age);
@@ -43,7 +46,7 @@ mod tests {
     #[test]
     fn a_moment_is_a_time_with_its_zone_a_calendar_time_or_an_age() {
         let now = "2026-01-31T14:00:00Z".parse().expect("a moment");
-        let parsed = |text| parse(text, true, now).map(|moment| moment.to_string());
+        let parsed = |text| parse(text, Zone::Utc, now).map(|moment| moment.to_string());
         for same in [
             "2026-01-31T12:00:00Z",
             "2026-01-31T13:00:00+01:00",
