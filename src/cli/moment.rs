@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, Utc};
 
 use super::exit::usage;
 use crate::config::parse_duration;
@@ -22,6 +22,9 @@ fn parse(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Timestamp, String
     if let Ok(moment) = text.parse::<DateTime<FixedOffset>>() {
         return Ok(moment.to_utc().into());
     }
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return zone.begin_of(day).ok_or_else(|| format!("{text} is not in the calendar here"));
+    }
     if let Some(calendar) = calendar(text) {
         let gap = || format!("{text} is not on the clock here: it was set forward over it");
         return zone.moments(calendar).latest().ok_or_else(gap);
@@ -35,8 +38,7 @@ fn parse(text: &str, zone: Zone, now: DateTime<Utc>) -> Result<Timestamp, String
 
 fn calendar(text: &str) -> Option<NaiveDateTime> {
     const FORMS: [&str; 4] = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"];
-    let time = FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    time.or_else(|| Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN)))
+    FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
 }
 
 #[cfg(test)]
@@ -65,5 +67,16 @@ mod tests {
         for wrong in ["", "2026-02-30", "2026-01", "yesterday", "2026-13-01 00:00", "2", "-2h"] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_date_begins_with_its_first_moment_however_the_clock_is_set_at_midnight() {
+        let now = "2026-11-01T14:00:00Z".parse().expect("a moment");
+        let parsed = |zone, text| parse(text, Zone::Named(zone), now).map(|moment| moment.to_string());
+        let (forward, back) = (chrono_tz::America::Sao_Paulo, chrono_tz::Atlantic::Azores);
+        assert_eq!(parsed(forward, "2018-11-04").as_deref(), Ok("2018-11-04T03:00:00.000Z"), "there was no midnight");
+        assert!(parsed(forward, "2018-11-04 00:30").is_err_and(|problem| problem.contains("not on the clock")));
+        assert_eq!(parsed(back, "2026-10-25").as_deref(), Ok("2026-10-25T00:00:00.000Z"), "it came twice");
+        assert_eq!(parsed(back, "2026-10-25 00:30").as_deref(), Ok("2026-10-25T01:30:00.000Z"), "the later one");
     }
 }
