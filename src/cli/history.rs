@@ -17,6 +17,7 @@ use super::plot::{self, Series};
 use super::query::{AnswerArgs, SpanArgs, known_endpoint};
 use super::rows::{self, Sink};
 use super::sheet::{Cell, Sheet};
+use super::source;
 use crate::store::history::{Aggregate, Bucket, Buckets, Every, Field, Fill, Found, Observation, Selection, Span};
 use crate::store::read::Reader;
 
@@ -80,6 +81,9 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     let field = field.map_err(|error| usage(format!("--field: {error}")))?;
     let span = args.span.span(args.answer.zone())?;
     let reader = args.answer.open()?;
+    if let Some(picture) = &args.svg {
+        source::is_not(picture, &args.answer.reader.source.path()?)?;
+    }
     known_endpoint(&reader, &args.job, &args.endpoint)?;
     let wanted = Selection { job: &args.job, endpoint: Some(&args.endpoint), span, after: None };
     let question = Question { args, field, wanted };

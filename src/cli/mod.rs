@@ -20,6 +20,7 @@ mod man;
 mod moment;
 mod names;
 mod notify;
+mod observation;
 mod output;
 mod plan;
 mod plot;

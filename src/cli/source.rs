@@ -1,11 +1,12 @@
 //! Which database a command is about, and whether it knows the job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::positive_duration;
-use super::exit::{Failure, NO, usage};
+use super::exit::{CANNOT_CREATE, Failure, NO, usage};
 use crate::config::Settings;
+use crate::store::overview::identity;
 use crate::store::read::Reader;
 
 /// So many names are listed at most where none is near.
@@ -52,6 +53,15 @@ impl ReaderArgs {
     pub fn open(&self) -> anyhow::Result<Reader> {
         Ok(Reader::open(&self.source.path()?, self.deadline)?)
     }
+}
+
+/// Refuses to write to `file` when it is the database itself, by whatever name.
+pub fn is_not(file: &Path, database: &Path) -> anyhow::Result<()> {
+    if identity(file).is_none_or(|file| identity(database) != Some(file)) {
+        return Ok(());
+    }
+    let message = format!("{}: this is the database itself; name another file", file.display());
+    Err(Failure { message, code: CANNOT_CREATE }.into())
 }
 
 /// Refuses a job that never ran, with the nearest name that did.
