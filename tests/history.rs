@@ -149,6 +149,19 @@ fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
         let ran = ask(&path, wrong);
         assert_eq!(ran.code, Some(64), "{wrong:?}: {}", ran.stderr);
     }
+    let none = ask(&path, &["history", "job", "a", "--every", "0s"]);
+    assert!(none.code == Some(64) && none.stderr.contains("at least 1s"), "{}", none.stderr);
+}
+
+#[test]
+fn stretches_of_time_come_in_several_turns_and_each_once() {
+    let (_folder, path) = small();
+    let span = ["--since", "2026-01-31 11:00", "--until", "2026-01-31 19:00"];
+    let rows = lines(&path, &[&["history", "job", "b", "--every", "1s"][..], &span].concat());
+    assert_eq!(rows.len(), 8 * 3_600);
+    assert!(rows.windows(2).all(|pair| pair[0]["until"] == pair[1]["from"]));
+    let sum = |column: &str| rows.iter().filter_map(|row| row[column].as_i64()).sum::<i64>();
+    assert_eq!((sum("slots"), sum("failed"), sum("value")), (4, 1, 3));
 }
 
 /// A round each ten minutes over four days, with failures and a stretch of nothing.
