@@ -167,12 +167,12 @@ impl Question<'_> {
             return Err(Failure { message, code: NO }.into());
         }
         let title = [Some(args.endpoint.as_str()), args.field.as_deref()];
-        let title = title.into_iter().flatten().collect::<Vec<_>>().join("  ");
+        let title = title.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
         if args.plot {
-            stdout().lock().write_all(plot::in_terminal(&series, &title, args.answer.printed.utc).as_bytes())?;
+            stdout().lock().write_all(plot::in_terminal(&series, &title, args.answer.zone()).as_bytes())?;
         }
         if let Some(path) = &args.svg {
-            plot::into_svg(&series, &title, args.answer.printed.utc, path)?;
+            plot::into_svg(&series, &title, args.answer.zone(), path)?;
             writeln!(stderr(), "{}: {} values", path.display(), series.values())?;
         }
         Ok(())

@@ -35,6 +35,7 @@ mod sheet;
 mod source;
 mod sql;
 mod status;
+mod time_axis;
 mod uptime;
 mod vectors;
 mod verify;

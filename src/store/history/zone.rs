@@ -22,14 +22,20 @@ pub enum Zone {
 }
 
 impl Zone {
-    /// The calendar day of a moment; `None` beyond chrono's years.
-    pub(super) fn day(self, moment: Timestamp) -> Option<NaiveDate> {
+    /// What the clock shows at a moment; `None` beyond chrono's years.
+    #[must_use]
+    pub fn calendar(self, moment: Timestamp) -> Option<NaiveDateTime> {
         let utc = moment.to_utc()?;
         Some(match self {
-            Self::Utc => utc.date_naive(),
-            Self::Local => utc.with_timezone(&Local).date_naive(),
-            Self::Named(zone) => utc.with_timezone(&zone).date_naive(),
+            Self::Utc => utc.naive_utc(),
+            Self::Local => utc.with_timezone(&Local).naive_local(),
+            Self::Named(zone) => utc.with_timezone(&zone).naive_local(),
         })
+    }
+
+    /// The calendar day of a moment.
+    pub(super) fn day(self, moment: Timestamp) -> Option<NaiveDate> {
+        Some(self.calendar(moment)?.date())
     }
 
     /// The first moment of a calendar day: its midnight, or what comes instead of it where the clock is set forward.
