@@ -13,6 +13,7 @@ mod openapi;
 mod parameters;
 mod paths;
 mod problem;
+pub mod report;
 mod rounds;
 mod rows;
 pub mod status;
