@@ -54,7 +54,7 @@ pub struct UptimeArgs {
 pub fn run(args: &UptimeArgs) -> anyhow::Result<ExitCode> {
     let reader = args.answer.open()?;
     source::known_job(&reader, args.job.as_deref())?;
-    let span = args.span.span(args.answer.utc)?;
+    let span = args.span.span(args.answer.zone())?;
     let until = span.until.unwrap_or_else(|| Timestamp::from(Utc::now()).plus(Duration::from_micros(1)));
     let from = span.from.unwrap_or_else(|| until.minus(USUAL));
     let found = reader.uptime(args.job.as_deref(), &(from..until))?;

@@ -23,6 +23,12 @@ const REST: Duration = Duration::from_millis(10);
 /// What the files of [`rotate`] begin with.
 const PREFIX: &str = "gatherd-";
 
+/// Where a copy to `to` is while it is made.
+#[must_use]
+pub fn part_of(to: &Path) -> PathBuf {
+    beside(to, ".part")
+}
+
 /// Copies the database at `from` to `to`, which is replaced only when the copy is whole and on the disk. It takes its own
 /// connection, and holds up no writer; the write-ahead log cannot be cut while it runs. `progress` is told how many pages
 /// are copied, of how many. Answers the copy's bytes.
@@ -30,7 +36,7 @@ const PREFIX: &str = "gatherd-";
 /// # Errors
 /// When the database cannot be read or the copy not be written. What was begun is removed.
 pub fn copy(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<u64, StoreError> {
-    let part = beside(to, ".part");
+    let part = part_of(to);
     let copied = copy_pages(from, &part, &mut progress).and_then(|()| {
         let file = File::open(&part).map_err(StoreError::io(&part, "cannot open the copy"))?;
         file.sync_all().map_err(StoreError::io(&part, "cannot sync the copy"))?;

@@ -15,6 +15,7 @@ mod openapi;
 mod parameters;
 mod paths;
 mod problem;
+pub mod report;
 mod rounds;
 mod rows;
 pub mod status;

@@ -136,6 +136,28 @@ fn a_bucket_without_numbers_is_null_or_the_last_value_or_left_out() {
 }
 
 #[test]
+fn whoever_breaks_after_each_bucket_gets_the_same_ones() {
+    let samples =
+        [("2026-01-01T00:10:00Z", Some("1")), ("2026-01-01T00:20:00Z", None), ("2026-01-01T03:10:00Z", Some("4"))];
+    let samples = samples.map(|(due, value)| (moment(due), value));
+    let until = Some(moment("2026-01-01T06:00:00Z"));
+    for fill in [Fill::Null, Fill::Last, Fill::None] {
+        let buckets = || Buckets::new(every(1), Zone::Utc, Aggregate::Max, fill);
+        let mut broken = buckets();
+        let mut done = Vec::new();
+        let mut take = |bucket| {
+            done.push(bucket);
+            ControlFlow::Break(())
+        };
+        for (due, value) in samples {
+            while broken.add(due, value.is_some(), value, &mut take).is_break() {}
+        }
+        while broken.finish(until, &mut take).is_break() {}
+        assert_eq!(done, collect(buckets(), &samples, until), "{fill}");
+    }
+}
+
+#[test]
 fn lengths_that_no_calendar_has_are_refused() {
     for wrong in [Duration::ZERO, Duration::from_millis(999), Duration::from_hours(25), Duration::from_hours(24 * 400)]
     {
