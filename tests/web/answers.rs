@@ -7,8 +7,9 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, IF_NONE_MATCH};
 use serde_json::json;
 
+use crate::support::YEARLY;
 use crate::support::web::{TOKEN, Web, problem};
-use crate::{once, upstream};
+use crate::{job, once, upstream};
 
 #[test]
 fn with_a_token_everything_takes_it_but_health() {
