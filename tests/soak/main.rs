@@ -46,6 +46,12 @@ struct Soak {
     variant: usize,
 }
 
+/// What systemd sets for the daemon.
+fn environment_of_the_unit() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("../../deploy/gatherd.service").lines();
+    lines.filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
+}
+
 /// Something that happens to a running daemon.
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -90,6 +96,7 @@ impl Soak {
 
     fn start(&mut self) -> Daemon {
         let mut command = self.command(&RUN);
+        command.envs(environment_of_the_unit());
         self.clock.put_on(&mut command);
         let daemon = Daemon::of(command);
         self.wait_for(&daemon, "started");
