@@ -20,7 +20,8 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("app", &["model", "clock", "schedule", "config", "fetch", "store", "actors", "web", "systemd"]),
     ("sample_api", &["model"]),
     ("telemetry", &[]),
-    ("cli", &["app", "config", "model", "schedule", "store", "fetch", "sample_api", "telemetry"]),
+    // Of `web` the form of its answers.
+    ("cli", &["app", "config", "model", "schedule", "store", "fetch", "web", "sample_api", "telemetry"]),
 ];
 
 /// What stands above the layers.
@@ -97,6 +98,14 @@ fn the_api_knows_of_the_store_its_questions_and_of_the_actors_their_messages() {
             let mut imported = words_after(text, from);
             assert!(imported.all(|word| allowed.contains(&word)), "{} imports more of {from}", path.display());
         }
+    }
+}
+
+#[test]
+fn the_command_line_knows_of_the_api_the_form_in_which_it_tells_how_it_does() {
+    for (path, text) in sources().iter().filter(|(path, _)| module_of(path) == "cli") {
+        let mut imported = words_after(text, "crate::web::");
+        assert!(imported.all(|word| word == "report"), "{} imports more of crate::web", path.display());
     }
 }
 

@@ -154,6 +154,20 @@ fn the_ten_queries_of_the_readme_say_what_happened() {
     assert_eq!(shape.having("key", "users")[0][1], text("integer"));
 }
 
+#[test]
+fn datasette_shows_each_view_with_a_description_and_hides_each_table_of_our_own() {
+    let metadata = source("deploy/datasette/metadata.yaml");
+    let sql = "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%'";
+    for row in running().ask(sql).rows {
+        let [Cell::Text(kind), Cell::Text(name)] = &row[..] else { panic!("texts") };
+        let wanted = match kind.as_str() {
+            "view" => format!("\n      {name}:\n        description: "),
+            _ => format!("\n      {name}: {{hidden: true}}\n"),
+        };
+        assert!(metadata.contains(&wanted), "{kind} {name}");
+    }
+}
+
 /// The panels of a dashboard, each with its first target.
 fn panels(dashboard: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let panels = dashboard["panels"].as_array().expect("panels");

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The unit in a real, booted systemd: Debian 12 in a container, the daemon under all of its limits. Needs root,
-# debootstrap, systemd-nspawn (Debian's systemd-container) and, the first time, a network.
+# The package in a real, booted systemd: installed in a Debian 12 in a container, run under all of the unit's limits,
+# upgraded and purged. Needs root, debootstrap, systemd-nspawn (Debian's systemd-container), cargo-deb and, the first
+# time, a network.
 #
-#   deploy/test/booted.sh [BINARY] [FOLDER]
+#   deploy/test/booted.sh [FOLDER]
 #
-# BINARY is target/debug/gatherd, FOLDER is where the Debian is kept for the next run (target/booted).
+# FOLDER is where the Debian is kept for the next run (target/booted). With PREBUILT=1 the binary is the one that is in
+# target/release.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-binary="$(realpath "${1:-target/debug/gatherd}")"
-folder="$(realpath -m "${2:-target/booted}")"
+folder="$(realpath -m "${1:-target/booted}")"
 
 if [ ! -e "$folder/complete" ]; then
     rm -rf "$folder"
@@ -22,8 +23,11 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 cp -a --reflink=auto "$folder/debian" "$work/debian"
 root="$work/debian"
-install -D -m 755 "$binary" "$root/usr/bin/gatherd"
-install -D -m 644 -t "$root/etc/systemd/system" deploy/gatherd.service deploy/gatherd.socket
+mkdir "$root/test"
+# The same built again is an upgrade.
+version="$(sed -n '0,/^version = /s/^version = "\(.*\)"$/\1/p' Cargo.toml)"
+deploy/package.sh --fast --deb-version "$version-1" --output "$root/test/gatherd-1.deb"
+PREBUILT=1 deploy/package.sh --fast --deb-version "$version-2" --output "$root/test/gatherd-2.deb"
 install -D -m 755 deploy/test/inside.sh "$root/test/inside.sh"
 cat >"$root/etc/systemd/system/inside.service" <<'UNIT'
 [Unit]

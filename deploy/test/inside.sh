@@ -40,7 +40,17 @@ $*
 CONFIG
 }
 
-step "install: a config, a secret that only root reads, a short watchdog"
+apt() { DEBIAN_FRONTEND=noninteractive apt-get --yes "$@" >/test/apt 2>&1 || fail "apt-get $*: $(cat /test/apt)"; }
+
+step "install: nothing is started, nothing is enabled"
+apt install /test/gatherd-1.deb
+gatherd check --config "$config" >/dev/null || fail "the packaged config is refused"
+for unit in gatherd.service gatherd.socket; do
+    [ "$(systemctl is-enabled $unit)" = disabled ] || fail "$unit is enabled"
+    [ "$(systemctl is-active $unit)" = inactive ] || fail "$unit is active"
+done
+
+step "a config, a secret that only root reads, a short watchdog"
 mkdir -p /etc/gatherd/secrets /etc/systemd/system/gatherd.service.d
 write_config
 echo s3cret >/etc/gatherd/secrets/api
@@ -52,9 +62,10 @@ WatchdogSec=6
 DROPIN
 systemctl daemon-reload
 gatherd sample-api --listen 127.0.0.1:9000 >/dev/null 2>&1 &
+sample_api=$!
 
 step "it starts under its limits, as nobody in particular, and is ready"
-systemctl start gatherd.socket gatherd.service || fail "it does not start"
+systemctl enable --now gatherd.socket gatherd.service || fail "it does not start"
 [ "$(property ActiveState)" = active ] || fail "not active"
 uid="$(stat -c %u "/proc/$(property MainPID)")"
 # The range of dynamic users.
@@ -115,6 +126,20 @@ for _ in $(seq 20); do
 done
 until_true '[ "$(property ActiveState)" = active ]'
 
+step "an upgrade starts the new one, and keeps the history and the config"
+before="$(number "count(*)")"
+pid="$(property MainPID)"
+edited="$(cat "$config")"
+apt install /test/gatherd-2.deb
+dpkg-query --show --showformat='${Version}' gatherd | grep -q -- '-2$' || fail "it was not upgraded"
+until_true '[ "$(property ActiveState)" = active ] && [ "$(property MainPID)" != "$pid" ]'
+[ "$(number "count(*)")" -ge "$before" ] || fail "rounds are gone"
+[ "$(number "min(round_id)")" = 1 ] || fail "the first round is gone"
+[ "$(cat "$config")" = "$edited" ] || fail "the config was changed"
+systemctl is-enabled gatherd.service gatherd.socket >/dev/null || fail "not enabled any more"
+more_rounds
+gatherd verify --database "$database" >/test/verify 2>&1 || fail "verify: $(cat /test/verify)"
+
 step "it stops in time, and everything is committed"
 begun="$(date +%s)"
 systemctl stop gatherd.service
@@ -128,5 +153,18 @@ systemctl start gatherd.service && fail "it started"
 sleep 5
 [ "$(property ActiveState)" = failed ] || fail "it is $(property ActiveState)"
 [ "$(property ExecMainStatus)" = 78 ] || fail "the exit code is $(property ExecMainStatus)"
+
+step "a purge takes all but what the administrator made"
+write_config
+systemctl start gatherd.service || fail "it does not start again"
+more_rounds
+apt purge gatherd
+[ "$(systemctl is-active gatherd.service)" != active ] || fail "it still runs"
+if grep -lx gatherd /proc/[0-9]*/comm | grep -vx "/proc/$sample_api/comm"; then fail "a process is left"; fi
+for path in /usr/bin/gatherd "$config" /var/lib/gatherd /var/lib/private/gatherd /usr/lib/systemd/system/gatherd.service \
+    /etc/systemd/system/multi-user.target.wants/gatherd.service /etc/systemd/system/sockets.target.wants/gatherd.socket; do
+    if [ -e "$path" ] || [ -L "$path" ]; then fail "$path is left"; fi
+done
+[ -f /etc/gatherd/secrets/api ] || fail "the administrator's secret was taken along"
 
 echo "all is well"

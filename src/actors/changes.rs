@@ -17,9 +17,8 @@ impl Changes {
             return;
         }
         let layout = &round.begin.layout;
-        let known = self.0.get(&layout.job).filter(|(known, _)| known == layout);
-        for (position, (endpoint, slot)) in layout.endpoints.iter().zip(&round.slots).enumerate() {
-            let before = known.and_then(|(_, outcomes)| outcomes.get(position)).copied();
+        let before = self.before(layout);
+        for ((endpoint, slot), before) in layout.endpoints.iter().zip(&round.slots).zip(before) {
             if before.unwrap_or(Outcome::Ok) != slot.outcome {
                 tracing::warn!(
                     job = %layout.job,
@@ -34,5 +33,40 @@ impl Changes {
         }
         let outcomes = round.slots.iter().map(|slot| slot.outcome).collect();
         self.0.insert(layout.job.clone(), (Arc::clone(layout), outcomes));
+    }
+
+    /// The outcome before of each endpoint of `layout`, where it is known: by name when a reload changed the layout.
+    fn before(&self, layout: &Arc<Layout>) -> Vec<Option<Outcome>> {
+        match self.0.get(&layout.job) {
+            None => vec![None; layout.endpoints.len()],
+            Some((known, outcomes)) if known == layout => outcomes.iter().copied().map(Some).collect(),
+            Some((known, outcomes)) => {
+                let names = known.endpoints.iter().map(|endpoint| endpoint.name.as_str());
+                let by_name: HashMap<&str, Outcome> = names.zip(outcomes.iter().copied()).collect();
+                layout.endpoints.iter().map(|endpoint| by_name.get(endpoint.name.as_str()).copied()).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EndpointLabel, RoundBegin, RoundId, Slot, Timestamp};
+
+    fn layout(names: &[&str]) -> Arc<Layout> {
+        let label = |name: &&str| EndpointLabel { name: (*name).to_owned(), url: String::new() };
+        Layout { job: JobName::new("job"), endpoints: names.iter().map(label).collect() }.into()
+    }
+
+    #[test]
+    fn an_endpoint_is_known_by_its_name_when_others_come_and_go() {
+        let mut changes = Changes::default();
+        let (layout_before, at) = (layout(&["goes", "fails"]), Timestamp::default());
+        let begin = RoundBegin { id: RoundId(1), due: at, started: at, layout: Arc::clone(&layout_before) };
+        let slots = [Outcome::Ok, Outcome::Timeout].map(|outcome| Slot::untried(outcome, "", at)).to_vec();
+        changes.log(&ClosedRound { begin, finished: at, status: RoundStatus::Complete, cause: None, slots });
+        assert_eq!(changes.before(&layout_before), [Some(Outcome::Ok), Some(Outcome::Timeout)]);
+        assert_eq!(changes.before(&layout(&["fails", "comes"])), [Some(Outcome::Timeout), None]);
     }
 }

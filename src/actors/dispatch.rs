@@ -359,7 +359,7 @@ impl Dispatch {
 
     fn close(&mut self, index: usize, now: Moment) {
         let mut running = self.rounds.remove(index);
-        let untouched = running.open == 0;
+        let all_ended = running.open == 0;
         if running.outdated {
             self.follow_config(now);
         } else {
@@ -374,7 +374,7 @@ impl Dispatch {
             load.hung = hung(&slots);
             load.had_time = had_time;
         }
-        let (status, cause) = if running.stopping && !untouched {
+        let (status, cause) = if running.stopping && !all_ended {
             (RoundStatus::Interrupted, Some(Cause::Stopped))
         } else {
             (RoundStatus::Complete, None)

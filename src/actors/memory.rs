@@ -24,10 +24,13 @@ impl Memories {
         }
     }
 
-    /// Forgets the endpoints that are not of `layouts`.
+    /// Forgets the endpoints that are not of `layouts`, of which a job may have several.
     pub fn forget_others<'a>(&mut self, layouts: impl Iterator<Item = &'a Layout>) {
-        let names = |layout: &'a Layout| layout.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-        let staying: HashMap<&JobName, HashSet<&str>> = layouts.map(|layout| (&layout.job, names(layout))).collect();
+        let mut staying: HashMap<&JobName, HashSet<&str>> = HashMap::new();
+        for layout in layouts {
+            let names = layout.endpoints.iter().map(|endpoint| endpoint.name.as_str());
+            staying.entry(&layout.job).or_default().extend(names);
+        }
         self.jobs.retain(|job, endpoints| {
             let staying = staying.get(job);
             endpoints.retain(|name, _| staying.is_some_and(|names| names.contains(name.as_str())));

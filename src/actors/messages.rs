@@ -1,6 +1,5 @@
 //! What the actors say to each other.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,24 +180,6 @@ pub struct Did {
     pub bytes: u64,
     /// Whether there is more of it to do.
     pub more: bool,
-}
-
-/// Anyone → Upkeep: how the last upkeep went.
-#[derive(Message)]
-#[rtype(result = "Option<UpkeepReport>")]
-pub struct LastUpkeep;
-
-/// How an upkeep went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpkeepReport {
-    /// When it began.
-    pub began: Timestamp,
-    /// How long it took, the copy included.
-    pub took: Duration,
-    /// What it did in all; `more` when the disk refused and something was left undone.
-    pub did: Did,
-    /// The copy's file and bytes, and how many old ones were removed; or why there is none. `None` when none was wanted.
-    pub backup: Option<Result<(PathBuf, u64, usize), String>>,
 }
 
 /// App → Scheduler: no new rounds from now on.

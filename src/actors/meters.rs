@@ -68,6 +68,9 @@ const HISTOGRAMS: [(&str, &str); 4] = [
     (COMMIT, "Writing one round, its transaction and fsync included."),
 ];
 
+/// What may become of a message or a ping.
+const FATES: [&str; 3] = ["delivered", "failed", "dropped"];
+
 const METADATA: Metadata<'static> = Metadata::new("gatherd", Level::INFO, None);
 
 /// See the module. Clones share the recorder, and what is kept of how the daemon is.
@@ -126,8 +129,10 @@ impl Meters {
         for name in [DROPPED, FAILURES, PANICS] {
             self.counter(name, &[]).absolute(0);
         }
-        for result in ["ok", "failed"] {
-            self.counter(RELOADS, &[("result", result)]).absolute(0);
+        for (name, results) in [(RELOADS, ["ok", "failed"]), (MAINTENANCE, ["ok", "error"])] {
+            for result in results {
+                self.counter(name, &[("result", result)]).absolute(0);
+            }
         }
         self.gauge(RELOAD_WELL, &[]).set(1.0);
         self.gauge(RELOADED, &[]).set(unix(now));
@@ -199,15 +204,19 @@ impl Meters {
         self.counter(FAILURES, &[]).increment(1);
     }
 
-    /// So many entries wait for the database, and so many more were dropped.
-    pub fn queue(&self, waiting: usize, dropped: usize) {
+    /// So many entries wait for the database.
+    pub fn queue(&self, waiting: usize) {
         self.1.waiting.store(waiting, Ordering::Relaxed);
-        self.1.dropped.fetch_add(dropped, Ordering::Relaxed);
         self.gauge(QUEUE, &[]).set(number(waiting));
-        self.counter(DROPPED, &[]).increment(dropped as u64);
     }
 
-    /// The nightly upkeep ran.
+    /// So many entries were dropped.
+    pub fn dropped(&self, entries: usize) {
+        self.1.dropped.fetch_add(entries, Ordering::Relaxed);
+        self.counter(DROPPED, &[]).increment(entries as u64);
+    }
+
+    /// The nightly upkeep ran, and did all that it should or not.
     pub fn maintained(&self, well: bool) {
         self.counter(MAINTENANCE, &[("result", if well { "ok" } else { "error" })]).increment(1);
     }
@@ -234,6 +243,20 @@ impl Meters {
         let Kept { waiting, dropped, panics } = &*self.1;
         let now = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         Vitals { waiting: now(waiting), dropped: now(dropped), panics: now(panics) }
+    }
+
+    /// Somebody is to be told: the counters of what became of it begin at 0.
+    pub fn will_notify(&self, target: &str) {
+        for result in FATES {
+            self.counter(NOTIFICATIONS, &[("target", target), ("result", result)]).absolute(0);
+        }
+    }
+
+    /// A `ping_url` is to be called: the counters of what became of it begin at 0.
+    pub fn will_ping(&self, job: &JobName) {
+        for result in FATES {
+            self.counter(PINGS, &[("job", job.as_str()), ("result", result)]).absolute(0);
+        }
     }
 
     /// What became of a message to a `[[notify]]`: `delivered`, `failed` or `dropped`.
@@ -288,4 +311,37 @@ fn bytes(count: u64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "microseconds are exact as a float until the year 2255")]
 fn unix(moment: Timestamp) -> f64 {
     moment.as_micros() as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_an_alert_looks_for_is_there_from_the_start_so_that_the_first_is_seen() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let meters = Meters::new(Arc::new(recorder));
+        let job = JobName::new("a");
+        meters.start([&job], 1, Timestamp::default());
+        meters.will_notify("ops");
+        meters.will_ping(&job);
+        meters.notified("ops", "failed");
+        meters.will_notify("ops");
+        let text = handle.render();
+        for line in [
+            "gatherd_rounds_total{job=\"a\",status=\"missed\"} 0",
+            "gatherd_storage_dropped_total 0",
+            "gatherd_worker_panics_total 0",
+            "gatherd_config_reloads_total{result=\"failed\"} 0",
+            "gatherd_maintenance_runs_total{result=\"error\"} 0",
+            "gatherd_notifications_total{target=\"ops\",result=\"dropped\"} 0",
+            "gatherd_notifications_total{target=\"ops\",result=\"failed\"} 1",
+            "gatherd_pings_total{job=\"a\",result=\"failed\"} 0",
+        ] {
+            assert!(text.lines().any(|there| there == line), "{line} in {text}");
+        }
+    }
 }

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle, WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
 
-use super::messages::{Chore, Did, Keep, LastUpkeep, Maintain, UpkeepReport};
+use super::messages::{Chore, Did, Keep, Maintain};
+use super::meters::Meters;
 use super::storage::Storage;
 use crate::clock::{Clock, Moment};
 use crate::config::Backup;
@@ -45,12 +44,13 @@ pub struct Upkeep {
     /// The rest before the next part; `None` while Storage is at one.
     resting: Option<SpawnHandle>,
     run: Option<Run>,
-    last: Option<UpkeepReport>,
+    meters: Meters,
 }
 
 /// An upkeep that is going on.
 struct Run {
-    began: Moment,
+    /// When (monotonic) it did.
+    began: Duration,
     did: Did,
 }
 
@@ -63,8 +63,15 @@ impl Upkeep {
         backup: Option<Backup>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (believed, chores) = (clock.now(), VecDeque::new());
-        Self { storage, database, retention, backup, clock, believed, chores, resting: None, run: None, last: None }
+        let (believed, chores, meters) = (clock.now(), VecDeque::new(), Meters::default());
+        Self { storage, database, retention, backup, clock, believed, chores, resting: None, run: None, meters }
+    }
+
+    /// The same, measured by `meters`.
+    #[must_use]
+    pub fn measured_by(mut self, meters: Meters) -> Self {
+        self.meters = meters;
+        self
     }
 
     /// Does the next part.
@@ -117,7 +124,8 @@ impl Upkeep {
 
     fn finish(&mut self, backup: Option<Result<(PathBuf, u64, usize), String>>) {
         let Some(Run { began, did }) = self.run.take() else { return };
-        let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
+        let took = self.clock.now().monotonic.saturating_sub(began);
+        self.meters.maintained(!did.more && !matches!(backup, Some(Err(_))));
         tracing::info!(
             hours = did.hours,
             rounds = did.pruned.rounds,
@@ -135,7 +143,6 @@ impl Upkeep {
             Some(Err(error)) => tracing::error!(error, "the database was not backed up"),
             None => {}
         }
-        self.last = Some(UpkeepReport { began: began.wall, took, did, backup });
     }
 
     /// What is to be done at `now`, in this order.
@@ -199,7 +206,7 @@ impl Handler<Maintain> for Upkeep {
             return;
         }
         let began = self.clock.now();
-        self.run = Some(Run { began, did: Did::default() });
+        self.run = Some(Run { began: began.monotonic, did: Did::default() });
         self.chores = self.plan(began.wall);
         if has_jumped(self.believed, began) {
             tracing::warn!(now = %began.wall, "the clock jumped by more than a day, nothing is deleted until the next maintenance");
@@ -218,14 +225,6 @@ impl Handler<Copied> for Upkeep {
 
     fn handle(&mut self, copied: Copied, _: &mut Self::Context) {
         self.finish(Some(copied.0));
-    }
-}
-
-impl Handler<LastUpkeep> for Upkeep {
-    type Result = MessageResult<LastUpkeep>;
-
-    fn handle(&mut self, _: LastUpkeep, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.last.clone())
     }
 }
 

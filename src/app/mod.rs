@@ -82,7 +82,7 @@ pub fn run(
     let opened = Opened::new(writer, &plan, clock.now())?;
     let (known, incidents) = (opened.jobs()?, opened.incidents()?);
     System::new().block_on(async {
-        let signals = Signals::new(reloads)?;
+        let mut signals = Signals::new(reloads)?;
         let (fatal, fatally) = mpsc::unbounded_channel();
         let (observer, stored) = mpsc::unbounded_channel();
         let watching = Told { stored: observer, fatal, meters: meters.clone() };
@@ -95,14 +95,14 @@ pub fn run(
         let Maintenance { at, backup } = plan.settings.maintenance.clone();
         let keep = retention(&plan.settings, &known);
         let (storage, database) = (actors.storage.clone(), actors.database.clone());
-        let upkeep = Upkeep::new(storage, database, keep, backup, Arc::clone(&clock)).start();
+        let upkeep = Upkeep::new(storage, database, keep, backup, Arc::clone(&clock));
+        let upkeep = upkeep.measured_by(meters.clone()).start();
         let mut maintenance =
             start_maintenance(&at, upkeep.clone()).await.context("cannot schedule the maintenance")?;
         let config = Config::new(plan, reloads, read);
         let mut daemon =
             Daemon { actors, upkeep, known, served, teller, vitals, config, meters, clock, fatally, stored, watch };
         daemon.vitals.ready();
-        let mut signals = signals;
         daemon.work(&mut signals).await?;
         let ended = daemon.end(&mut signals).await?;
         if !matches!(ended, Ended::AtOnce(_)) {

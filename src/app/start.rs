@@ -79,7 +79,7 @@ pub struct Actors {
     pub storage: Addr<Storage>,
     /// Counts the workers.
     pub alive: Alive,
-    /// Grows with each write to the file.
+    /// Grows with each write of rounds to the file.
     pub writes: Arc<AtomicU64>,
     /// Grows with each look of the Scheduler at the clock.
     pub ticks: Arc<AtomicU64>,

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::exit::{Failure, NO};
-use super::query::{AnswerArgs, moment};
+use super::moment::moment;
+use super::query::AnswerArgs;
 use super::{names, source, vectors};
 use crate::store::history::Which;
 
@@ -23,7 +24,7 @@ pub struct AtArgs {
 }
 
 pub fn run(args: &AtArgs) -> anyhow::Result<ExitCode> {
-    let at = moment("TIME", &args.time, args.answer.utc)?;
+    let at = moment("TIME", &args.time, args.answer.zone())?;
     let reader = args.answer.open()?;
     source::known_job(&reader, Some(&args.job))?;
     let Some(vector) = reader.vector(&args.job, Which::At(at))? else {

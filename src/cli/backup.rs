@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::exit::{CANNOT_CREATE, Failure};
+use super::interrupt;
 use super::output;
+use super::query::FormArgs;
 use super::sheet::{Cell, Sheet};
-use super::source::FileArgs;
+use super::source::{self, DatabaseArgs};
 use crate::store::backup;
 
 /// `gatherd backup`.
@@ -21,18 +23,17 @@ pub struct BackupArgs {
     pub force: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub source: FileArgs,
+    pub source: DatabaseArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: FormArgs,
 }
 
 pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let database = args.source.path()?;
     let file = &args.file;
     let refused = |why: &str| Failure { message: format!("{}: {why}", file.display()), code: CANNOT_CREATE };
-    let same =
-        file.canonicalize().ok().zip(database.canonicalize().ok()).is_some_and(|(file, database)| file == database);
-    if same {
-        return Err(refused("this is the database itself; name another file").into());
-    }
+    source::is_not(file, &database)?;
     if file.exists() && !args.force {
         return Err(refused("there is a file already; --force replaces it, or name another one").into());
     }
@@ -41,6 +42,7 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(refused("a log (…-wal) lies beside it: somebody uses it as a database; name another file").into());
     }
+    interrupt::removes(&backup::part_of(file))?;
     let begun = Instant::now();
     let bar = output::progress_bar(0);
     let copied = backup::copy(&database, file, |pages, all| {
@@ -49,7 +51,7 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let bytes = copied?;
-    let mut sheet = Sheet::new(stdout().lock(), args.source.form(), vec!["file", "bytes", "took_ms"])?;
+    let mut sheet = Sheet::new(stdout().lock(), args.printed.form(), vec!["file", "bytes", "took_ms"])?;
     let shown = file.display().to_string();
     sheet.row(&[Cell::Text(&shown), Cell::count(bytes), Cell::count(begun.elapsed().as_millis())])?;
     drop(sheet.finish()?);

@@ -7,13 +7,23 @@ use std::process::ExitCode;
 
 use chrono::Utc;
 
-use super::args::CheckArgs;
 use super::output::{moment, plain_text};
 use crate::config::{Endpoint, Job, Notify, SecretSource, SecretUrl, Settings, Webhook};
 use crate::model::{JobName, Timestamp};
 
 /// How many dues of each job are shown.
 const DUES: usize = 3;
+
+/// `gatherd check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The config file
+    #[arg(long, default_value = "config.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Show times in UTC instead of local ones
+    #[arg(long)]
+    pub utc: bool,
+}
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tempfile::TempDir;
 
-use super::args::DemoArgs;
 use super::output::moment;
 use super::run::code;
 use crate::app::{self, Reloads};
@@ -35,6 +34,17 @@ const ENDPOINTS: [(&str, &str, &str); 11] = [
     (ASKS_FOR_A_PAUSE, "/rate-limited?after=4", ""),
     ("truncated body", "/truncated", ", retries = 0"),
 ];
+
+/// `gatherd demo`.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Keep the rounds in this database instead of a new temporary one
+    #[arg(long, value_name = "PATH")]
+    pub database: Option<PathBuf>,
+    /// Stop after so many rounds
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub rounds: Option<u64>,
+}
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let start = || SampleApi::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("cannot start the sample API");

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::exit::{Failure, NO};
+use super::moment::moment;
 use super::output;
-use super::query::{AnswerArgs, moment};
+use super::query::AnswerArgs;
 use super::sheet::{Cell, Form, Sheet};
 use super::{names, rows, source};
 use crate::model::RoundId;
-use crate::store::history::{Change, SlotDiff, Vector, VectorSlot, Which, diff};
+use crate::store::history::{Change, PathChange, SlotDiff, Vector, VectorSlot, Which, diff};
 use crate::store::read::Reader;
 
 /// `gatherd diff`.
@@ -48,14 +49,18 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
         writeln!(stderr(), "nothing changed")?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(&changes, form)?;
+    if matches!(form, Form::Table { .. }) {
+        table(&changes, form)?
+    } else {
+        rows(&changes, form)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn round(reader: &Reader, args: &DiffArgs, name: &str, text: &str) -> anyhow::Result<Vector> {
     let which = match text.parse() {
         Ok(number) => Which::Round(RoundId(number)),
-        Err(_) => Which::At(moment(name, text, args.answer.utc)?),
+        Err(_) => Which::At(moment(name, text, args.answer.zone())?),
     };
     let job = &args.job;
     let no = |what: String| Failure { message: what + "; gatherd rounds shows what there is", code: NO };
@@ -69,53 +74,53 @@ fn round(reader: &Reader, args: &DiffArgs, name: &str, text: &str) -> anyhow::Re
     Ok(vector)
 }
 
-fn print(changes: &[SlotDiff<'_>], form: Form) -> anyhow::Result<()> {
-    let table = matches!(form, Form::Table { .. });
-    let columns = if table {
-        vec!["endpoint", "path", "before", "after"]
-    } else {
-        vec!["endpoint", "change", "path", "before", "after", "outcome_before", "outcome_after"]
-    };
+/// For people: a document or how it failed is said in words, each change of a document in a line.
+fn table(changes: &[SlotDiff<'_>], form: Form) -> anyhow::Result<()> {
+    let mut sheet = Sheet::new(Vec::new(), form, vec!["endpoint", "path", "before", "after"])?;
+    for SlotDiff { endpoint, change } in changes {
+        let name = Cell::Text(endpoint);
+        if let Change::Document(paths) = change {
+            for PathChange { path, before, after } in paths {
+                sheet.row(&[name, Cell::Text(path), Cell::json(*before), Cell::json(*after)])?;
+            }
+            continue;
+        }
+        let (_, before, after) = whole_slots(change);
+        sheet.row(&[name, Cell::Null, Cell::Text(&in_words(before)), Cell::Text(&in_words(after))])?;
+    }
+    rows::print_rest(sheet)
+}
+
+/// For programs: the documents as they are, and the outcomes beside them.
+fn rows(changes: &[SlotDiff<'_>], form: Form) -> anyhow::Result<()> {
+    let columns = vec!["endpoint", "change", "path", "before", "after", "outcome_before", "outcome_after"];
     let mut sheet = Sheet::new(Vec::new(), form, columns)?;
     for SlotDiff { endpoint, change } in changes {
         let name = Cell::Text(endpoint);
         if let Change::Document(paths) = change {
-            for change in paths {
-                let (path, before, after) =
-                    (Cell::Text(&change.path), Cell::json(change.before), Cell::json(change.after));
-                let ok = Cell::Text("ok");
-                let cells = [name, Cell::Text("document"), path, before, after, ok, ok];
-                if table { sheet.row(&[name, path, before, after])? } else { sheet.row(&cells)? }
+            let (what, ok) = (Cell::Text("document"), Cell::Text("ok"));
+            for PathChange { path, before, after } in paths {
+                sheet.row(&[name, what, Cell::Text(path), Cell::json(*before), Cell::json(*after), ok, ok])?;
             }
             continue;
         }
-        let (what, before, after) = match change {
-            Change::Added(after) => ("added", None, Some(*after)),
-            Change::Removed(before) => ("removed", Some(*before), None),
-            Change::Outcome { before, after } => ("outcome", Some(*before), Some(*after)),
-            Change::Document(_) => continue,
-        };
-        if table {
-            let (before, after) = (in_words(before), in_words(after));
-            sheet.row(&[name, Cell::Null, Cell::Text(&before), Cell::Text(&after)])?;
-        } else {
-            let body = |slot: Option<&'_ VectorSlot>| slot.and_then(|slot| slot.body.clone());
-            let (earlier, later) = (body(before), body(after));
-            let outcome = |slot: Option<&'_ VectorSlot>| slot.map(|slot| slot.outcome.clone());
-            let (ended, ends) = (outcome(before), outcome(after));
-            let [earlier, later] = [earlier.as_deref(), later.as_deref()].map(Cell::json);
-            sheet.row(&[
-                name,
-                Cell::Text(what),
-                Cell::Null,
-                earlier,
-                later,
-                Cell::text(ended.as_deref()),
-                Cell::text(ends.as_deref()),
-            ])?;
-        }
+        let (what, before, after) = whole_slots(change);
+        let [before_body, after_body] =
+            [before, after].map(|slot| Cell::json(slot.and_then(|slot| slot.body.as_deref())));
+        let [ended, ends] = [before, after].map(|slot| Cell::text(slot.map(|slot| slot.outcome.as_str())));
+        sheet.row(&[name, Cell::Text(what), Cell::Null, before_body, after_body, ended, ends])?;
     }
     rows::print_rest(sheet)
+}
+
+/// What changed in a word, and the slots before and after it.
+fn whole_slots<'s>(change: &Change<'s>) -> (&'static str, Option<&'s VectorSlot>, Option<&'s VectorSlot>) {
+    match *change {
+        Change::Added(after) => ("added", None, Some(after)),
+        Change::Removed(before) => ("removed", Some(before), None),
+        Change::Outcome { before, after } => ("outcome", Some(before), Some(after)),
+        Change::Document(_) => ("document", None, None),
+    }
 }
 
 /// The document, or how it failed, or that it is not there.

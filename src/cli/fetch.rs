@@ -1,18 +1,21 @@
 //! `gatherd fetch`: one round as a command.
 
 use std::io::{BufWriter, Read, Write, stdin, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::args::FetchArgs;
+use bytesize::ByteSize;
+use http::HeaderValue;
+use serde::Serialize;
+
+use super::args::positive_duration;
 use super::exit::{NO, usage};
 use super::interrupt::Interrupt;
 use super::output::progress_bar;
 use crate::app::{self, Afterwards};
 use crate::config::{RequestSettings, Secret, SecretSource};
 use crate::model::{Detail, Document, Outcome, Slot};
-use http::HeaderValue;
-use serde::Serialize;
 
 /// An entry of `--why`.
 #[derive(Serialize)]
@@ -24,6 +27,44 @@ struct Why<'a> {
     elapsed_ms: f64,
     detail: Option<&'a str>,
     body: Option<&'a Document>,
+}
+
+/// `gatherd fetch`.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// URLs, fetched after those of --urls
+    #[arg(value_name = "URL")]
+    pub url: Vec<String>,
+    /// A file with a URL a line, - for standard input; blank lines and lines with # are passed over
+    #[arg(long, value_name = "FILE|-")]
+    pub urls: Option<PathBuf>,
+    /// Send this environment variable's value as Authorization: Bearer …
+    #[arg(long, value_name = "VAR", conflicts_with = "token_file")]
+    pub token_env: Option<String>,
+    /// Send this file's content as Authorization: Bearer …
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The User-Agent [default: gatherd and its version]
+    #[arg(long, value_name = "UA")]
+    pub user_agent: Option<String>,
+    /// The time for one attempt, from connect to the last byte
+    #[arg(long, default_value = "10s", value_parser = positive_duration, value_name = "TIME")]
+    pub timeout: Duration,
+    /// Further attempts for failures that may pass
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=20), value_name = "N")]
+    pub retries: u32,
+    /// Threads: the most requests in flight
+    #[arg(long, default_value_t = 64, value_parser = workers, value_name = "N")]
+    pub workers: usize,
+    /// The largest body, after decompression
+    #[arg(long, default_value = "1MiB", value_parser = size, value_name = "SIZE")]
+    pub max_body: ByteSize,
+    /// Print objects that say how each slot ended
+    #[arg(long)]
+    pub why: bool,
+    /// Exit with 1 when any slot is null
+    #[arg(long)]
+    pub fail: bool,
 }
 
 pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
@@ -127,4 +168,13 @@ fn why_of<'a>(url: &'a str, slot: &'a Slot) -> Why<'a> {
         detail: slot.detail.as_ref().map(Detail::as_str),
         body: slot.body.as_ref(),
     }
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    let size = text.parse::<ByteSize>().map_err(|_| "write it like 64KiB or 1MiB".to_owned())?;
+    if size.as_u64() == 0 { Err("at least one byte".to_owned()) } else { Ok(size) }
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|workers| (1..=8192).contains(workers)).ok_or_else(|| "from 1 to 8192".to_owned())
 }

@@ -4,22 +4,25 @@ use std::io::{Write, stderr, stdout};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use chrono::Utc;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::ArgValueCandidates;
 
-use super::args::positive_duration;
 use super::exit::{Failure, NO, usage};
 use super::names;
 use super::plot::{self, Series};
 use super::query::{AnswerArgs, SpanArgs, known_endpoint};
 use super::rows::{self, Sink};
 use super::sheet::{Cell, Sheet};
+use super::source;
+use crate::config::parse_duration;
+use crate::model::Timestamp;
 use crate::store::history::{Aggregate, Bucket, Buckets, Every, Field, Fill, Found, Observation, Selection, Span};
 use crate::store::read::Reader;
 
+/// So many buckets are made before they are handed on.
+const TURN: usize = 10_000;
 /// More values than any picture shows.
 const MOST_POINTS: usize = 2_000_000;
 /// More ledger entries than any picture shows.
@@ -38,8 +41,8 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "POINTER|JQ", allow_hyphen_values = true)]
     pub field: Option<String>,
     /// Put values together by stretches of time such as 15m, 1h or 1day; days are those of the zone
-    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
-    pub every: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = every)]
+    pub every: Option<Every>,
     /// What is made of the numbers of a stretch [default: avg of --field, else count]
     #[arg(long, value_name = "HOW", requires = "every", value_parser = words::<Aggregate>(Aggregate::ALL.iter().map(|word| word.as_str())))]
     pub agg: Option<Aggregate>,
@@ -60,6 +63,11 @@ pub struct HistoryArgs {
     pub answer: AnswerArgs,
 }
 
+fn every(text: &str) -> Result<Every, String> {
+    let length = parse_duration(text).ok_or_else(|| "write it like 15m, 1h or 1day".to_owned())?;
+    Every::new(length).map_err(str::to_owned)
+}
+
 /// Reads one of `words`, which help and completion list.
 fn words<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
 where
@@ -78,14 +86,17 @@ struct Question<'a> {
 pub fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     let field = args.field.as_deref().map(Field::parse).transpose();
     let field = field.map_err(|error| usage(format!("--field: {error}")))?;
-    let span = args.span.span(args.answer.utc)?;
+    let span = args.span.span(args.answer.zone())?;
     let reader = args.answer.open()?;
+    if let Some(picture) = &args.svg {
+        source::is_not(picture, &args.answer.reader.source.path()?)?;
+    }
     known_endpoint(&reader, &args.job, &args.endpoint)?;
     let wanted = Selection { job: &args.job, endpoint: Some(&args.endpoint), span, after: None };
     let question = Question { args, field, wanted };
     match (args.plot || args.svg.is_some(), args.every) {
         (true, _) => question.draw(&reader)?,
-        (false, Some(_)) => question.print_buckets(&reader)?,
+        (false, Some(every)) => question.print_buckets(&reader, every)?,
         (false, None) => question.print(&reader)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -103,29 +114,28 @@ impl Question<'_> {
         rows::print_rest(printer.sheet)
     }
 
-    fn print_buckets(&self, reader: &Reader) -> anyhow::Result<()> {
+    fn print_buckets(&self, reader: &Reader, every: Every) -> anyhow::Result<()> {
         let columns = vec!["from", "until", "value", "values", "slots", "failed"];
         let mut sheet = Sheet::new(Vec::new(), self.args.answer.form(), columns)?;
-        let mut written = Ok(());
-        self.buckets(reader, |bucket| {
-            written = sheet.row(&[
-                Cell::Moment(bucket.from),
-                Cell::Moment(bucket.until),
-                Cell::json(bucket.value.as_deref()),
-                Cell::count(bucket.values),
-                Cell::count(bucket.slots),
-                Cell::count(bucket.failed),
-            ]);
-            if written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        written?;
+        let mut walk = self.by_time(every)?;
+        while let Some(turn) = walk.turn(reader)? {
+            for bucket in turn {
+                sheet.row(&[
+                    Cell::Moment(bucket.from),
+                    Cell::Moment(bucket.until),
+                    Cell::json(bucket.value.as_deref()),
+                    Cell::count(bucket.values),
+                    Cell::count(bucket.slots),
+                    Cell::count(bucket.failed),
+                ])?;
+            }
+            rows::print(&mut sheet)?;
+        }
         rows::print_rest(sheet)
     }
 
-    /// Hands out bucket after bucket. Those at the ends of a stretch that was named are there even when nothing ran.
-    fn buckets(&self, reader: &Reader, mut take: impl FnMut(Bucket) -> ControlFlow<()>) -> anyhow::Result<()> {
-        let every = self.args.every.unwrap_or(Duration::from_hours(1));
-        let every = Every::new(every).map_err(|problem| usage(format!("--every: {problem}")))?;
+    /// What is asked, by stretches of time. Those at the ends of a span that was named are there even when nothing ran.
+    fn by_time(&self, every: Every) -> anyhow::Result<Walk<'_>> {
         let aggregate = match (self.args.agg, &self.field) {
             (Some(aggregate), Some(_)) => aggregate,
             (None, Some(_)) => Aggregate::Avg,
@@ -137,58 +147,55 @@ impl Question<'_> {
         if let Some(from) = from {
             buckets = buckets.beginning_at(from);
         }
-        reader.documents(&self.wanted, |document| {
-            let found = document.body.map(|body| self.field.as_ref().map(|field| field.find(body)));
-            let value = match &found {
-                Some(Some(found)) => found.value(),
-                // Without a field it is documents that are counted.
-                Some(None) => Some("1"),
-                None => None,
-            };
-            buckets.add(document.place.due, document.body.is_some(), value, &mut take)
-        })?;
         let now = Utc::now().into();
         // Nothing is missing of what is still to come.
         let end = until.or(from.map(|_| now)).map(|until| until.min(now));
-        let _ = buckets.finish(end, take);
-        Ok(())
+        Ok(Walk { field: self.field.as_ref(), wanted: self.wanted, buckets, end, all_read: false })
     }
 
     fn draw(&self, reader: &Reader) -> anyhow::Result<()> {
-        if self.field.is_none() && self.args.every.is_none() {
-            return Err(usage("a plot wants a --field, or --every for how many documents there are"));
-        }
-        let series = if self.args.every.is_some() { self.series_of_buckets(reader)? } else { self.series(reader)? };
+        let series = match (self.args.every, &self.field) {
+            (Some(every), _) => self.series_of_buckets(reader, every)?,
+            (None, Some(field)) => self.series(reader, field)?,
+            (None, None) => {
+                return Err(usage("a plot wants a --field, or --every for how many documents there are"));
+            }
+        };
         let args = self.args;
         if series.runs.is_empty() {
             let message = format!("no number to draw of {:?} in job {:?}", args.endpoint, args.job);
             return Err(Failure { message, code: NO }.into());
         }
         let title = [Some(args.endpoint.as_str()), args.field.as_deref()];
-        let title = title.into_iter().flatten().collect::<Vec<_>>().join("  ");
+        let title = title.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
         if args.plot {
-            stdout().lock().write_all(plot::in_terminal(&series, &title, args.answer.utc).as_bytes())?;
+            stdout().lock().write_all(plot::in_terminal(&series, &title, args.answer.zone()).as_bytes())?;
         }
         if let Some(path) = &args.svg {
-            plot::into_svg(&series, &title, args.answer.utc, path)?;
+            plot::into_svg(&series, &title, args.answer.zone(), path)?;
             writeln!(stderr(), "{}: {} values", path.display(), series.values())?;
         }
         Ok(())
     }
 
-    fn series_of_buckets(&self, reader: &Reader) -> anyhow::Result<Series> {
+    fn series_of_buckets(&self, reader: &Reader, every: Every) -> anyhow::Result<Series> {
         let mut series = Series::default();
         let mut before = None;
-        self.buckets(reader, |bucket| {
-            if before.replace(bucket.until).is_some_and(|until| until != bucket.from) {
-                series.interrupt();
+        let mut walk = self.by_time(every)?;
+        while let Some(turn) = walk.turn(reader)? {
+            for bucket in turn {
+                if before.replace(bucket.until).is_some_and(|until| until != bucket.from) {
+                    series.interrupt();
+                }
+                if add(&mut series, bucket.from, bucket.value.as_deref()).is_break() {
+                    return self.whole(series);
+                }
             }
-            add(&mut series, bucket.from, bucket.value.as_deref())
-        })?;
-        self.whole(series)
+        }
+        Ok(series)
     }
 
-    fn series(&self, reader: &Reader) -> anyhow::Result<Series> {
+    fn series(&self, reader: &Reader, field: &Field) -> anyhow::Result<Series> {
         let gaps = reader.gaps(self.wanted.job, self.wanted.span, MOST_GAPS)?;
         let mut gaps = gaps.into_iter().peekable();
         let mut series = Series::default();
@@ -197,7 +204,7 @@ impl Question<'_> {
                 while gaps.next_if(|gap| gap.first_due < document.place.due).is_some() {}
                 series.interrupt();
             }
-            let found = document.body.and_then(|body| self.field.as_ref().map(|field| field.find(body)));
+            let found = document.body.map(|body| field.find(body));
             add(&mut series, document.place.due, found.as_ref().and_then(Found::value))
         })?;
         self.whole(series)
@@ -212,12 +219,52 @@ impl Question<'_> {
     }
 }
 
-fn add(series: &mut Series, at: crate::model::Timestamp, value: Option<&str>) -> ControlFlow<()> {
+fn add(series: &mut Series, at: Timestamp, value: Option<&str>) -> ControlFlow<()> {
     match value.and_then(|value| value.parse::<f64>().ok()).filter(|value| value.is_finite()) {
         Some(value) => series.add(at, value),
         None => series.interrupt(),
     }
     if series.values() < MOST_POINTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+/// Buckets by turns, so that whoever takes them slowly holds no read transaction.
+struct Walk<'a> {
+    field: Option<&'a Field>,
+    wanted: Selection<'a>,
+    buckets: Buckets,
+    end: Option<Timestamp>,
+    all_read: bool,
+}
+
+impl Walk<'_> {
+    /// The next ones; `None` when there are no more.
+    fn turn(&mut self, reader: &Reader) -> anyhow::Result<Option<Vec<Bucket>>> {
+        let mut turn = Vec::new();
+        let mut take = |bucket| {
+            turn.push(bucket);
+            if turn.len() < TURN { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        if self.all_read {
+            let _ = self.buckets.finish(self.end, take);
+            return Ok(Some(turn).filter(|turn| !turn.is_empty()));
+        }
+        let mut added = self.wanted.after;
+        let stopped = reader.documents(&self.wanted, |document| {
+            let found = document.body.map(|body| self.field.map(|field| field.find(body)));
+            let value = match &found {
+                Some(Some(found)) => found.value(),
+                // Without a field it is documents that are counted.
+                Some(None) => Some("1"),
+                None => None,
+            };
+            self.buckets.add(document.place.due, document.body.is_some(), value, &mut take)?;
+            added = Some(document.place);
+            ControlFlow::Continue(())
+        })?;
+        self.wanted.after = added;
+        self.all_read = stopped.is_none();
+        Ok(Some(turn))
+    }
 }
 
 /// Prints observations row by row.

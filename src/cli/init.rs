@@ -2,13 +2,21 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write, stderr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::InitArgs;
 use super::exit::{CANNOT_CREATE, Failure};
 
 /// The config at the top of the source tree is the one that is written.
 const CONFIG: &str = include_str!("../../config.toml");
+
+/// `gatherd init`.
+#[derive(Debug, clap::Args)]
+pub struct InitArgs {
+    /// Where to write it
+    #[arg(default_value = "config.toml", value_name = "PATH")]
+    pub path: PathBuf,
+}
 
 pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let path = args.path.display();

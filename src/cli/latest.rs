@@ -3,9 +3,22 @@
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
-use super::args::LatestArgs;
-use super::{source, vectors};
+use clap_complete::engine::ArgValueCandidates;
+
+use super::query::AnswerArgs;
+use super::{names, source, vectors};
 use crate::store::history::Which;
+
+/// `gatherd latest`.
+#[derive(Debug, clap::Args)]
+pub struct LatestArgs {
+    /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
+    pub job: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub answer: AnswerArgs,
+}
 
 pub fn run(args: &LatestArgs) -> anyhow::Result<ExitCode> {
     let reader = args.answer.open()?;

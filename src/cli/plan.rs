@@ -11,6 +11,7 @@ use chrono::{SecondsFormat, Utc};
 
 use super::check::secrets;
 use super::output::moment;
+use super::query::FormArgs;
 use super::sheet::{Cell, Form, Sheet};
 use crate::config::{Job, Settings};
 use crate::model::Timestamp;
@@ -29,15 +30,9 @@ pub struct PlanArgs {
     /// The config file
     #[arg(long, default_value = "config.toml", value_name = "FILE")]
     pub config: PathBuf,
-    /// Print a JSON object a line, with times in UTC
-    #[arg(long)]
-    pub json: bool,
-    /// Print comma-separated values (RFC 4180) with a head, with times in UTC
-    #[arg(long, conflicts_with = "json")]
-    pub csv: bool,
-    /// Show times in UTC instead of local ones
-    #[arg(long)]
-    pub utc: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: FormArgs,
 }
 
 /// What is known of a job.
@@ -72,10 +67,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         .filter_map(|named| named.source.read(settings.folder()).err())
         .map(|error| format!("{:#}", anyhow::Error::from(error)))
         .collect();
-    match (args.json, args.csv) {
-        (true, _) => rows(&jobs, &hosts, &missing, Form::Json)?,
-        (_, true) => rows(&jobs, &hosts, &missing, Form::Csv)?,
-        _ => text(&jobs, &hosts, &missing, args.utc)?,
+    match args.printed.form() {
+        Form::Table { utc } => text(&jobs, &hosts, &missing, utc)?,
+        form => rows(&jobs, &hosts, &missing, form)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,15 +4,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use chrono::{DateTime, Local, Utc};
 use plotters::prelude::{
-    ChartBuilder, Circle, EmptyElement, IntoDrawingArea, IntoFont, LineSeries, PointSeries, RGBColor, SVGBackend,
-    ShapeStyle, WHITE,
+    BindKeyPoints, ChartBuilder, Circle, EmptyElement, IntoDrawingArea, IntoFont, LineSeries, PointSeries, RGBColor,
+    SVGBackend, ShapeStyle, WHITE,
 };
 use textplots::{Chart, Plot, Shape};
 
-use super::output::terminal_width;
+use super::output::{plain_text, terminal_width};
+use super::time_axis::{shown, ticks};
 use crate::model::Timestamp;
+use crate::store::history::Zone;
 
 /// Where nobody sees a terminal, in characters.
 const WIDTH: usize = 80;
@@ -23,6 +24,13 @@ const HEIGHT: u32 = 15;
 /// Dots of a character in Braille.
 const DOTS: (u32, u32) = (2, 4);
 const SVG_SIZE: (u32, u32) = (1_000, 400);
+/// As many times as fit beside each other below it.
+const SVG_TIMES: u32 = 6;
+/// What is left free above and below the values, as a share of their range.
+const SVG_ROOM: f64 = 0.04;
+/// So many microseconds are shown on either side of a moment that is alone.
+const ALONE: i64 = 30_000_000;
+const HOUR: i64 = 3_600_000_000;
 const BLUE: RGBColor = RGBColor(31, 97, 173);
 
 /// Values in the order of time, and where they are interrupted.
@@ -63,8 +71,11 @@ impl Series {
             let room = if low == 0.0 { 1.0 } else { low.abs() * 0.01 };
             (low, high) = (low - room, high + room);
         }
-        let (first, last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-        Bounds { first, last: last.max(first.saturating_add(1)), low, high }
+        let (mut first, mut last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+        if first == last {
+            (first, last) = (first.saturating_sub(ALONE), last.saturating_add(ALONE));
+        }
+        Bounds { first, last, low, high }
     }
 }
 
@@ -114,11 +125,11 @@ impl Scale {
 }
 
 /// The picture in characters, as wide as the terminal.
-pub fn in_terminal(series: &Series, title: &str, utc: bool) -> String {
-    drawn(series, title, utc, terminal_width().unwrap_or(WIDTH))
+pub fn in_terminal(series: &Series, title: &str, zone: Zone) -> String {
+    drawn(series, title, zone, terminal_width().unwrap_or(WIDTH))
 }
 
-fn drawn(series: &Series, title: &str, utc: bool, width: usize) -> String {
+fn drawn(series: &Series, title: &str, zone: Zone, width: usize) -> String {
     let bounds = series.bounds();
     let lines = f64::from(HEIGHT - 1);
     let value = |line: u32| {
@@ -142,12 +153,13 @@ fn drawn(series: &Series, title: &str, utc: bool, width: usize) -> String {
         drawing = drawing.lineplot(shape);
     }
     drawing.figures();
-    let mut text = format!("{:margin$}  {title}\n", "");
+    let mut text = format!("{:margin$}  {}\n", "", plain_text(title));
     for (line, label) in drawing.frame().lines().zip(&labels) {
         let line: String = line.chars().take(columns).collect();
         let _ = writeln!(text, "{label:>margin$} │{}", line.trim_end());
     }
-    let ends = [bounds.first, bounds.last].map(|at| time_label(at, bounds.last - bounds.first, utc));
+    let format = if bounds.last - bounds.first <= HOUR { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+    let ends = [bounds.first, bounds.last].map(|at| shown(Timestamp::from_micros(at), zone, format));
     let between = columns.saturating_sub(ends[0].len() + ends[1].len());
     let _ = writeln!(text, "{:margin$} └{}", "", "─".repeat(columns));
     let _ = writeln!(text, "{:margin$}  {}{:between$}{}", "", ends[0], "", ends[1]);
@@ -155,33 +167,40 @@ fn drawn(series: &Series, title: &str, utc: bool, width: usize) -> String {
 }
 
 /// Draws the picture into the file at `path`.
-pub fn into_svg(series: &Series, title: &str, utc: bool, path: &Path) -> anyhow::Result<()> {
+pub fn into_svg(series: &Series, title: &str, zone: Zone, path: &Path) -> anyhow::Result<()> {
     let mut picture = String::new();
-    draw_svg(series, title, utc, &mut picture).map_err(|error| anyhow!("the picture cannot be drawn: {error}"))?;
+    draw_svg(series, title, zone, &mut picture).map_err(|error| anyhow!("the picture cannot be drawn: {error}"))?;
     std::fs::write(path, picture).with_context(|| format!("{} cannot be written", path.display()))
 }
 
-fn draw_svg(series: &Series, title: &str, utc: bool, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+fn draw_svg(series: &Series, title: &str, zone: Zone, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
     let bounds = series.bounds();
-    let span = bounds.last - bounds.first;
+    let [first, last] = [bounds.first, bounds.last].map(Timestamp::from_micros);
+    let (ticks, format) = ticks(first, last, zone, SVG_TIMES);
+    let times = (bounds.first..bounds.last).with_key_points(ticks.into_iter().map(Timestamp::as_micros).collect());
     let scale = Scale::of(&bounds);
+    let (low, high) = (scale.to(bounds.low), scale.to(bounds.high));
+    let room = (high - low) * SVG_ROOM;
     let root = SVGBackend::with_string(picture, SVG_SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 18).into_font())
+        .caption(plain_text(title), ("sans-serif", 18).into_font())
         .margin(12)
+        // Half of the last time.
+        .margin_right(60)
         .x_label_area_size(32)
         .y_label_area_size(90)
-        .build_cartesian_2d(bounds.first..bounds.last, scale.to(bounds.low)..scale.to(bounds.high))?;
-    let times = |at: &i64| time_label(*at, span, utc);
-    let values = |value: &f64| label(scale.from(*value), (bounds.high / 8.0) - (bounds.low / 8.0));
-    chart.configure_mesh().x_labels(6).y_labels(8).x_label_formatter(&times).y_label_formatter(&values).draw()?;
+        .build_cartesian_2d(times, low - room..high + room)?;
+    let time = |at: &i64| shown(Timestamp::from_micros(*at), zone, format);
+    let value = |value: &f64| label(scale.from(*value), (bounds.high / 8.0) - (bounds.low / 8.0));
+    let mut mesh = chart.configure_mesh();
+    mesh.y_labels(8).max_light_lines(0).x_label_formatter(&time).y_label_formatter(&value).draw()?;
     let style = ShapeStyle { color: BLUE.into(), filled: true, stroke_width: 1 };
     for run in &series.runs {
         let points = run.iter().map(|&(at, value)| (at.as_micros(), scale.to(value)));
         match run.as_slice() {
             // A value alone has no line to be seen by.
-            [_] => chart.draw_series(PointSeries::of_element(points, 2, style, &|at, size, style| {
+            [_] => chart.draw_series(PointSeries::of_element(points, 3, style, &|at, size, style| {
                 EmptyElement::at(at) + Circle::new((0, 0), size, style)
             }))?,
             _ => chart.draw_series(LineSeries::new(points, style))?,
@@ -193,23 +212,18 @@ fn draw_svg(series: &Series, title: &str, utc: bool, picture: &mut String) -> Re
 
 /// A value, with so many digits that those a step away read otherwise.
 fn label(value: f64, step: f64) -> String {
+    // Where an axis crosses zero its labels are off by what a double cannot hold.
+    let value = if value.abs() < step.abs() * 1e-9 { 0.0 } else { value };
     let size = value.abs();
     if size >= 1e15 || (size > 0.0 && size < 1e-4) {
-        return format!("{value:.3e}");
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 2 to 15")]
+        let digits = (size.log10().floor() - step.abs().log10().floor() + 1.0).clamp(2.0, 15.0) as usize;
+        return format!("{value:.digits$e}");
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 8")]
     let digits = (1.0 - step.abs().log10().floor()).clamp(0.0, 8.0) as usize;
     let text = format!("{value:.digits$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-/// A time, as exact as the `span` of the picture makes useful.
-fn time_label(at: i64, span: i64, utc: bool) -> String {
-    const HOUR: i64 = 3_600_000_000;
-    let form = if span <= HOUR { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M" };
-    let Some(at) = Timestamp::from_micros(at).to_utc() else { return String::new() };
-    let at: DateTime<Utc> = at;
-    if utc { at.format(form).to_string() } else { at.with_timezone(&Local).format(form).to_string() }
 }
 
 #[cfg(test)]
@@ -234,7 +248,7 @@ mod tests {
     fn a_gap_in_the_values_is_a_gap_in_the_picture() {
         let series = series();
         assert_eq!(series.runs.iter().map(Vec::len).collect::<Vec<_>>(), [40, 40, 1]);
-        let text = drawn(&series, "users", true, 80);
+        let text = drawn(&series, "users", Zone::Utc, 80);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("990 │") && text.contains("  0 │"), "{text}");
         assert!(text.contains("1970-01-01 00:00") && text.ends_with("1970-01-01 02:00\n"), "{text}");
@@ -245,10 +259,27 @@ mod tests {
             .map(|(_, drawn)| drawn.chars().skip(25).take(7).filter(|&dots| dots != ' ' && dots != '\u{2800}').count());
         assert_eq!(middle.sum::<usize>(), 0, "{text}");
         let mut picture = String::new();
-        draw_svg(&series, "a < b", true, &mut picture).expect("drawn");
+        draw_svg(&series, "a < b\u{1b}", Zone::Utc, &mut picture).expect("drawn");
         let lines = picture.lines().filter(|line| line.starts_with("<polyline") && line.contains("#1F61AD"));
         assert_eq!(lines.count(), 2, "{picture}");
         assert!(picture.contains("a &lt; b") && picture.contains("<circle"), "{picture}");
+        assert!(!picture.contains('\u{1b}') && picture.contains("1970-01-01 01:00"), "{picture}");
+    }
+
+    #[test]
+    fn a_value_that_is_alone_stands_in_the_middle() {
+        let mut series = Series::default();
+        series.add(Timestamp::from_micros(60_000_000), 5.0);
+        let Bounds { first, last, low, high } = series.bounds();
+        assert_eq!((first, last), (30_000_000, 90_000_000));
+        assert!(low < 5.0 && 5.0 < high);
+    }
+
+    #[test]
+    fn labels_that_are_a_step_apart_read_otherwise_and_zero_is_zero() {
+        assert_eq!((label(148_210.5, 0.1).as_str(), label(148_210.4, 0.1).as_str()), ("148210.5", "148210.4"));
+        assert_ne!(label(1.000_01e18, 1e13), label(1.000_02e18, 1e13));
+        assert_eq!((label(-1.4e-17, 0.2).as_str(), label(-0.0, 0.2).as_str()), ("0", "0"));
     }
 
     #[test]
@@ -260,8 +291,8 @@ mod tests {
             for (minute, value) in (0..).zip(values) {
                 series.add(Timestamp::from_micros(minute * 60_000_000), value);
             }
-            assert!(drawn(&series, "x", true, 40).lines().count() > 15);
-            draw_svg(&series, "x", true, &mut String::new()).expect("drawn");
+            assert!(drawn(&series, "x", Zone::Utc, 40).lines().count() > 15);
+            draw_svg(&series, "x", Zone::Utc, &mut String::new()).expect("drawn");
         }
     }
 }

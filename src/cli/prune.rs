@@ -12,8 +12,9 @@ use clap_complete::engine::ArgValueCandidates;
 use super::exit::{Failure, NO};
 use super::names;
 use super::output;
+use super::query::FormArgs;
 use super::sheet::{Cell, Sheet};
-use super::source::{self, FileArgs};
+use super::source::{self, DatabaseArgs};
 use crate::config::parse_duration;
 use crate::model::{JobName, Timestamp};
 use crate::store::read::Reader;
@@ -38,7 +39,10 @@ pub struct PruneArgs {
     pub yes: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub source: FileArgs,
+    pub source: DatabaseArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: FormArgs,
 }
 
 pub fn run(args: &PruneArgs) -> anyhow::Result<ExitCode> {
@@ -71,7 +75,7 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<ExitCode> {
 /// What would be deleted.
 fn show(outdated: &[Outdated], args: &PruneArgs) -> anyhow::Result<()> {
     let columns = vec!["job", "rounds", "slots", "document_bytes", "first_due", "last_due"];
-    let mut sheet = Sheet::new(stdout().lock(), args.source.form(), columns)?;
+    let mut sheet = Sheet::new(stdout().lock(), args.printed.form(), columns)?;
     for Outdated { job, counted, bytes, dues: (first, last) } in outdated {
         sheet.row(&[
             Cell::Text(job),

@@ -1,28 +1,68 @@
 //! What every question about history takes: a stretch of time, the form of the answer, names that are known.
 
-use chrono::Utc;
-
-use super::args::QueryArgs;
 use super::exit::{Failure, NO, usage};
+use super::moment::moment;
 use super::sheet::Form;
-use super::source;
-use super::why::at;
-use crate::model::Timestamp;
+use super::source::{self, ReaderArgs};
 use crate::store::history::{Span, Zone};
 use crate::store::read::Reader;
 
-/// Which database, and in which form its answer is printed.
+/// In which form an answer is printed.
 #[derive(Debug, clap::Args)]
-pub struct AnswerArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub query: QueryArgs,
+pub struct FormArgs {
+    /// Print a JSON object a line, with times in UTC
+    #[arg(long)]
+    pub json: bool,
     /// Print comma-separated values (RFC 4180) with a head, with times in UTC
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
     /// Show times in UTC instead of local ones, and read them so
     #[arg(long)]
     pub utc: bool,
+}
+
+impl FormArgs {
+    /// The form.
+    pub fn form(&self) -> Form {
+        match (self.json, self.csv) {
+            (true, _) => Form::Json,
+            (_, true) => Form::Csv,
+            _ => Form::Table { utc: self.utc },
+        }
+    }
+}
+
+/// Which database, and in which form its answer is printed.
+#[derive(Debug, clap::Args)]
+pub struct AnswerArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reader: ReaderArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: FormArgs,
+}
+
+impl AnswerArgs {
+    /// Opens the database.
+    pub fn open(&self) -> anyhow::Result<Reader> {
+        self.reader.open()
+    }
+
+    /// The form of the answer.
+    pub fn form(&self) -> Form {
+        self.printed.form()
+    }
+
+    /// Whose days and hours are meant.
+    pub fn zone(&self) -> Zone {
+        zone(self.printed.utc)
+    }
+}
+
+/// The zone that times are shown and read in.
+pub fn zone(utc: bool) -> Zone {
+    if utc { Zone::Utc } else { Zone::Local }
 }
 
 /// Which stretch of time, by dues.
@@ -36,31 +76,10 @@ pub struct SpanArgs {
     pub until: Option<String>,
 }
 
-impl AnswerArgs {
-    /// Opens the database.
-    pub fn open(&self) -> anyhow::Result<Reader> {
-        source::open(&self.query)
-    }
-
-    /// The form of the answer.
-    pub fn form(&self) -> Form {
-        match (self.query.json, self.csv) {
-            (true, _) => Form::Json,
-            (_, true) => Form::Csv,
-            _ => Form::Table { utc: self.utc },
-        }
-    }
-
-    /// Whose days and hours are meant.
-    pub fn zone(&self) -> Zone {
-        if self.utc { Zone::Utc } else { Zone::Local }
-    }
-}
-
 impl SpanArgs {
-    /// The stretch that is meant; `utc` says how times without a zone are read.
-    pub fn span(&self, utc: bool) -> anyhow::Result<Span> {
-        let moment = |name, text: &Option<String>| text.as_deref().map(|text| moment(name, text, utc)).transpose();
+    /// The stretch that is meant; `zone` says how times without one are read.
+    pub fn span(&self, zone: Zone) -> anyhow::Result<Span> {
+        let moment = |name, text: &Option<String>| text.as_deref().map(|text| moment(name, text, zone)).transpose();
         let span = Span { from: moment("--since", &self.since)?, until: moment("--until", &self.until)? };
         match (span.from, span.until) {
             (Some(from), Some(until)) if from >= until => {
@@ -69,11 +88,6 @@ impl SpanArgs {
             _ => Ok(span),
         }
     }
-}
-
-/// The moment that the value of an argument means.
-pub fn moment(argument: &str, text: &str, utc: bool) -> anyhow::Result<Timestamp> {
-    at::parse(text, utc, Utc::now()).map_err(|problem| usage(format!("{argument}: {problem}")))
 }
 
 /// Refuses an endpoint that `job` never had, with the nearest name that it had; the job has to be known.

@@ -164,10 +164,13 @@ impl<'a> Rehearsal<'a> {
             ]);
         }
         print_to_width(&table)?;
+        let is_cut_short = longest >= deadline;
         let (longest, deadline) = (longest.as_secs_f64(), deadline.as_secs_f64());
-        let closed = rounds.iter().any(|round| took(round).as_secs_f64() >= deadline);
-        let verdict = if closed { "; its deadline cut it short" } else { "" };
-        println!("a round like this would take {longest:.1} s of the {deadline:.1} s that it has{verdict}");
+        if is_cut_short {
+            println!("a round like this would not end in the {deadline:.1} s that it has: its deadline cut it short");
+        } else {
+            println!("a round like this would take {longest:.1} s of the {deadline:.1} s that it has");
+        }
         Ok(())
     }
 

@@ -2,10 +2,29 @@
 
 use std::process::ExitCode;
 
-use super::args::RoundsArgs;
+use clap_complete::engine::ArgValueCandidates;
+
 use super::output::{self, parse_moment, plain, shown_moment};
+use super::query::AnswerArgs;
 use super::sheet::Form;
-use super::source;
+use super::{names, source};
+
+/// `gatherd rounds`.
+#[derive(Debug, clap::Args)]
+pub struct RoundsArgs {
+    /// Only this job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
+    pub job: Option<String>,
+    /// How many, the newest last
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub last: u32,
+    /// Add each round's vector
+    #[arg(long)]
+    pub vectors: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub answer: AnswerArgs,
+}
 
 pub fn run(args: &RoundsArgs) -> anyhow::Result<ExitCode> {
     let reader = args.answer.open()?;

@@ -1,12 +1,23 @@
 //! `gatherd run`: the daemon.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::RunArgs;
 use super::exit;
 use crate::app::{self, Ended, Reloads};
 use crate::config::Settings;
+
+/// `gatherd run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The config file; SIGHUP has it read again
+    #[arg(long, default_value = "config.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Read the config again also when its file was written or replaced
+    #[arg(long)]
+    pub watch_config: bool,
+}
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;

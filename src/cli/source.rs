@@ -1,67 +1,67 @@
-//! Which database a query is about, and whether it knows the job.
+//! Which database a command is about, and whether it knows the job.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::args::QueryArgs;
-use super::exit::{Failure, NO};
-use super::sheet::Form;
+use super::args::positive_duration;
+use super::exit::{CANNOT_CREATE, Failure, NO, usage};
 use crate::config::Settings;
+use crate::store::overview::identity;
 use crate::store::read::Reader;
 
 /// So many names are listed at most where none is near.
 const MOST_NAMES: usize = 10;
 
-/// Which file a command is about, and in which form it tells what came of it.
+/// Which database.
 #[derive(Debug, clap::Args)]
-pub struct FileArgs {
+pub struct DatabaseArgs {
     /// The database [default: the one that the config names]
     #[arg(long, value_name = "PATH")]
     pub database: Option<PathBuf>,
     /// The config that names the database
     #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with = "database")]
     pub config: PathBuf,
-    /// Print a JSON object a line, with times in UTC
-    #[arg(long)]
-    pub json: bool,
-    /// Print comma-separated values (RFC 4180) with a head, with times in UTC
-    #[arg(long, conflicts_with = "json")]
-    pub csv: bool,
-    /// Show times in UTC instead of local ones
-    #[arg(long)]
-    pub utc: bool,
 }
 
-impl FileArgs {
-    /// The database.
+impl DatabaseArgs {
+    /// Where it is.
     pub fn path(&self) -> anyhow::Result<PathBuf> {
-        path(self.database.as_deref(), &self.config)
-    }
-
-    /// The form of what is told.
-    pub fn form(&self) -> Form {
-        match (self.json, self.csv) {
-            (true, _) => Form::Json,
-            (_, true) => Form::Csv,
-            _ => Form::Table { utc: self.utc },
+        match &self.database {
+            Some(path) => Ok(path.clone()),
+            None if self.config.exists() => Ok(Settings::load(&self.config)?.database),
+            None => {
+                let config = self.config.display();
+                Err(usage(format!("which database? There is no {config} here: name one with --database or --config")))
+            }
         }
     }
 }
 
-/// Opens the database of `--database`, or of the config.
-pub fn open(args: &QueryArgs) -> anyhow::Result<Reader> {
-    Ok(Reader::open(&path(args.database.as_deref(), &args.config)?, args.deadline)?)
+/// Which database is asked, and for how long.
+#[derive(Debug, clap::Args)]
+pub struct ReaderArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub source: DatabaseArgs,
+    /// Stop when the database has not answered for this time
+    #[arg(long, default_value = "30s", value_parser = positive_duration, value_name = "TIME")]
+    pub deadline: Duration,
 }
 
-fn path(database: Option<&Path>, config: &Path) -> anyhow::Result<PathBuf> {
-    match database {
-        Some(path) => Ok(path.to_owned()),
-        None if config.exists() => Ok(Settings::load(config)?.database),
-        None => {
-            let config = config.display();
-            let message = format!("which database? There is no {config} here: name one with --database or --config");
-            Err(super::exit::usage(message))
-        }
+impl ReaderArgs {
+    /// Opens the database.
+    pub fn open(&self) -> anyhow::Result<Reader> {
+        Ok(Reader::open(&self.source.path()?, self.deadline)?)
     }
+}
+
+/// Refuses to write to `file` when it is the database itself, by whatever name.
+pub fn is_not(file: &Path, database: &Path) -> anyhow::Result<()> {
+    if identity(file).is_none_or(|file| identity(database) != Some(file)) {
+        return Ok(());
+    }
+    let message = format!("{}: this is the database itself; name another file", file.display());
+    Err(Failure { message, code: CANNOT_CREATE }.into())
 }
 
 /// Refuses a job that never ran, with the nearest name that did.

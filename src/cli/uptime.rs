@@ -54,7 +54,7 @@ pub struct UptimeArgs {
 pub fn run(args: &UptimeArgs) -> anyhow::Result<ExitCode> {
     let reader = args.answer.open()?;
     source::known_job(&reader, args.job.as_deref())?;
-    let span = args.span.span(args.answer.utc)?;
+    let span = args.span.span(args.answer.zone())?;
     let until = span.until.unwrap_or_else(|| Timestamp::from(Utc::now()).plus(Duration::from_micros(1)));
     let from = span.from.unwrap_or_else(|| until.minus(USUAL));
     let found = reader.uptime(args.job.as_deref(), &(from..until))?;
@@ -70,8 +70,10 @@ fn table(found: &[Uptime], utc: bool) -> anyhow::Result<()> {
         vec!["job", "endpoint", "ok %", "slots", "p50 ms", "p95 ms", "p99 ms", "longest outage", "from", "outcomes"];
     let mut sheet = Sheet::new(stdout().lock(), Form::Table { utc }, columns)?;
     for uptime in found {
-        // Cut, not rounded: 100 is all of them.
-        let share = uptime.share_ok().map_or(Cell::Null, |share| Cell::Real((share * 100_000.0).floor() / 1_000.0));
+        // Cut, not rounded: 100 is all of them. In whole numbers: as a float 29 of 100 are a little less than 29 %.
+        let share = (uptime.ok * 100_000).checked_div(uptime.ok + uptime.failed);
+        let share = share.and_then(|share| u32::try_from(share).ok());
+        let share = share.map_or(Cell::Null, |share| Cell::Real(f64::from(share) / 1_000.0));
         let outage = uptime.longest_outage.map(|outage| {
             let length = humantime::format_duration(Duration::from_secs(outage.len().as_secs()));
             let open = if outage.goes_on { ", goes on" } else { "" };

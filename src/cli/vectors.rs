@@ -2,33 +2,18 @@
 
 use std::io::{Write, stdout};
 
+use super::observation::{COLUMNS, cells};
 use super::output::{self, moment, plain_text};
 use super::rows;
-use super::sheet::{Cell, Form, Sheet, milliseconds};
-use crate::store::history::{Vector, VectorSlot};
-
-/// The columns of the view `observations`.
-const COLUMNS: [&str; 12] = [
-    "job",
-    "endpoint",
-    "position",
-    "round_id",
-    "due_at",
-    "fetched_at",
-    "outcome",
-    "http_status",
-    "attempts",
-    "elapsed_ms",
-    "body",
-    "detail",
-];
+use super::sheet::{Form, Sheet, milliseconds};
+use crate::store::history::{Observation, Place, Vector, VectorSlot};
 
 /// Prints `vectors`: as tables with a line about each round, or with the columns of the view `observations`.
 pub fn print(vectors: &[Vector], form: Form) -> anyhow::Result<()> {
     let Form::Table { utc } = form else {
         let mut sheet = Sheet::new(Vec::new(), form, COLUMNS.to_vec())?;
         for (vector, slot) in vectors.iter().flat_map(|vector| vector.slots.iter().map(move |slot| (vector, slot))) {
-            sheet.row(&cells(vector, slot))?;
+            sheet.row(&cells(&vector.round.job, &observation(vector, slot)))?;
         }
         return rows::print_rest(sheet);
     };
@@ -51,19 +36,16 @@ pub fn print(vectors: &[Vector], form: Form) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cells<'v>(vector: &'v Vector, slot: &'v VectorSlot) -> [Cell<'v>; 12] {
-    [
-        Cell::Text(&vector.round.job),
-        Cell::Text(&slot.endpoint),
-        Cell::count(slot.position),
-        Cell::Integer(vector.round.id.0),
-        Cell::Moment(vector.round.due),
-        Cell::Moment(slot.fetched_at),
-        Cell::Text(&slot.outcome),
-        slot.http_status.map_or(Cell::Null, Cell::count),
-        Cell::count(slot.attempts),
-        Cell::milliseconds(slot.elapsed),
-        Cell::json(slot.body.as_deref()),
-        Cell::text(slot.detail.as_deref()),
-    ]
+fn observation<'v>(vector: &'v Vector, slot: &'v VectorSlot) -> Observation<'v> {
+    Observation {
+        place: Place { due: vector.round.due, round: vector.round.id, position: slot.position },
+        endpoint: &slot.endpoint,
+        fetched_at: slot.fetched_at,
+        outcome: &slot.outcome,
+        http_status: slot.http_status,
+        attempts: slot.attempts,
+        elapsed: slot.elapsed,
+        body: slot.body.as_deref(),
+        detail: slot.detail.as_deref(),
+    }
 }

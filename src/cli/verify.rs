@@ -4,8 +4,9 @@ use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use super::exit::NO;
+use super::query::FormArgs;
 use super::sheet::{Cell, Form, Sheet};
-use super::source::FileArgs;
+use super::source::DatabaseArgs;
 use crate::config::{Job, Settings};
 use crate::model::Timestamp;
 use crate::store::read::Reader;
@@ -16,7 +17,10 @@ use crate::store::verify::{DEADLINE, Handled, MOST_TOLD, Problem, Verified};
 pub struct VerifyArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub source: FileArgs,
+    pub source: DatabaseArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: FormArgs,
 }
 
 pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
@@ -35,7 +39,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let Verified { rounds, slots, hours, problems } = &verified;
-    let form = args.source.form();
+    let form = args.printed.form();
     if problems.is_empty() && matches!(form, Form::Table { .. }) {
         writeln!(stdout(), "right: {rounds} rounds and ledger entries, {slots} slots, {hours} hours of rollups")?;
         return Ok(ExitCode::SUCCESS);

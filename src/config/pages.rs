@@ -70,10 +70,13 @@ pub fn read(section: &Section<'_, '_>) -> Option<Located<Pages>> {
     let cursor = cursor
         .zip(parameter)
         .map(|(pointer, parameter)| Next::Cursor { pointer: pointer.value, parameter: parameter.value });
+    if let Some(key) = step.as_ref().filter(|key: &&Located<u64>| key.value == 0) {
+        section.mistake_at(&key.place, "at least 1: with 0 each page would be the first");
+    }
     let counter = counter.map(|parameter| Next::Counter {
         parameter: parameter.value,
         first: first.map_or(1, |key| key.value),
-        step: step.map_or(1, |key: Located<u64>| key.value.max(1)),
+        step: step.map_or(1, |key| key.value),
     });
     let keys = [("link", link.is_some()), ("url", url.is_some()), ("cursor", by_cursor), ("counter", by_counter)];
     let keys: Vec<String> = keys.iter().filter(|(_, given)| *given).map(|(key, _)| format!("`{key}`")).collect();

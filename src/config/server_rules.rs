@@ -33,20 +33,21 @@ impl Rules<'_, '_> {
         Listen::At(listen)
     }
 
-    /// Names as they stand in a `Host` header, in lower case and without the port, which may be any.
+    /// Names as they stand in a `Host` header, in lower case, without a dot at the end and the port, which may be any.
     fn hosts(&self, keys: Option<Located<Vec<String>>>) -> Vec<String> {
         let Some(Located { value, place }) = keys else { return Vec::new() };
         for host in value.iter().filter(|host| !is_host(host)) {
             self.text.mistake(
                 &place,
-                format!("{host:?} is not the name or address of a host, without scheme and port, such as \"gatherd.example.com\""),
+                format!("{host:?} is not the name or address of a host, without scheme, port and *, such as \"gatherd.example.com\""),
             );
         }
-        value.into_iter().map(|host| host.to_ascii_lowercase()).collect()
+        value.into_iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect()
     }
 }
 
+/// Names are compared as they stand: a pattern would match nothing.
 fn is_host(host: &str) -> bool {
     let authority = host.parse::<http::uri::Authority>();
-    authority.is_ok_and(|authority| authority.host() == host && authority.port().is_none())
+    authority.is_ok_and(|authority| authority.host() == host && authority.port().is_none()) && !host.contains('*')
 }

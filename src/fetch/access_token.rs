@@ -18,6 +18,7 @@ use super::body::{self, End};
 use super::coding::Coding;
 use super::deadline::Deadline;
 use super::live_secret::LiveSecret;
+use super::tree::tree;
 use super::{fault, redirect, retry};
 use crate::config::{OAuth2, Secret};
 use crate::model::{Detail, Outcome};
@@ -30,6 +31,9 @@ const DEEPEST_ANSWER: usize = 16;
 const AHEAD: Duration = Duration::from_mins(1);
 /// After a renewal ahead of time that failed, the next one is tried after so long.
 const PAUSE: Duration = Duration::from_secs(10);
+/// So long a token that took the place of a refused one is not replaced itself: an API that refuses every token would
+/// otherwise cost one in each round.
+const NOT_REPLACED: Duration = Duration::from_mins(1);
 
 /// The access tokens for one set of credentials.
 pub struct AccessTokens {
@@ -82,6 +86,8 @@ pub struct AccessToken {
     issued: Instant,
     renew_from: Option<Instant>,
     expires: Option<Instant>,
+    /// Whether it was asked for because another was refused.
+    is_replacement: bool,
 }
 
 impl AccessToken {
@@ -89,7 +95,7 @@ impl AccessToken {
         let issued = Instant::now();
         let expires = life.map(|life| issued + life.min(Duration::from_hours(24 * 366)));
         let renew_from = life.and_then(|life| expires?.checked_sub(AHEAD.min(life / 10)));
-        Self { value, issued, renew_from, expires }
+        Self { value, issued, renew_from, expires, is_replacement: false }
     }
 
     /// As `Authorization: Bearer`.
@@ -97,9 +103,9 @@ impl AccessToken {
         self.value.header(&HeaderValue::from_static("Bearer"))
     }
 
-    /// Whether it was issued after `moment`.
-    pub fn is_newer_than(&self, moment: Instant) -> bool {
-        self.issued > moment
+    /// Whether another in its place would be refused as well, by all that is known to an attempt that began at `began`.
+    pub fn is_replaced_in_vain(&self, began: Instant) -> bool {
+        self.issued > began || (self.is_replacement && self.issued.elapsed() < NOT_REPLACED)
     }
 
     fn is_to_be_renewed(&self) -> bool {
@@ -153,8 +159,8 @@ impl AccessTokens {
                 drop(state);
                 return match token {
                     // It is not needed yet, so the request keeps time for itself.
-                    Some(token) => Ok(self.renew(Deadline::after(deadline.left() / 2)).unwrap_or(token)),
-                    None => self.renew(deadline),
+                    Some(token) => Ok(self.renew(false, Deadline::after(deadline.left() / 2)).unwrap_or(token)),
+                    None => self.renew(refused.is_some(), deadline),
                 };
             }
             let left = deadline.left();
@@ -192,9 +198,10 @@ impl AccessTokens {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn renew(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+    fn renew(&self, is_replacement: bool, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         let renewal = Renewal(self);
-        let result = self.fetch(deadline).map(Arc::new).map_err(Failure::new);
+        let token = self.fetch(deadline).map(|token| Arc::new(AccessToken { is_replacement, ..token }));
+        let result = token.map_err(Failure::new);
         let mut state = self.lock();
         state.renewals += 1;
         let result = match result {
@@ -302,7 +309,7 @@ fn tolerated(mut body: Vec<u8>) -> Vec<u8> {
     if body.starts_with(b"\xEF\xBB\xBF") {
         body.drain(..3);
     }
-    let Ok(Value::Object(mut members)) = serde_json::from_slice(&body) else { return body };
+    let Some(Value::Object(mut members)) = str::from_utf8(&body).ok().and_then(tree) else { return body };
     if !members.contains_key("access_token") {
         return body;
     }
@@ -362,9 +369,7 @@ fn failure(error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>,
     if status.is_success() {
         return failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)");
     }
-    let word = word.map(|word| format!(", {word}")).unwrap_or_default();
-    let reason = status.canonical_reason().unwrap_or_default();
-    let detail = format!("{} {reason}{word}", status.as_u16());
+    let detail = fault::named(status) + &word.map(|word| format!(", {word}")).unwrap_or_default();
     Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
 }
 

@@ -3,11 +3,21 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Metadata services outside of the link-local ranges: AWS over IPv6, Alibaba, Azure.
-const METADATA: [IpAddr; 3] = [
-    IpAddr::V6(Ipv6Addr::new(0xFD00, 0xEC2, 0, 0, 0, 0, 0, 0x254)),
+/// Metadata services outside of the link-local ranges.
+const METADATA: [IpAddr; 10] = [
+    // Alibaba, Azure, Oracle's first cloud
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    // AWS, and what its pods are identified by
+    IpAddr::V6(Ipv6Addr::new(0xFD00, 0xEC2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xFD00, 0xEC2, 0, 0, 0, 0, 0, 0x23)),
+    // Google, Oracle, Scaleway, Akamai, Alibaba
+    IpAddr::V6(Ipv6Addr::new(0xFD20, 0xCE, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xFD00, 0xC1, 0, 0, 0, 0, 0xA9FE, 0xA9FE)),
+    IpAddr::V6(Ipv6Addr::new(0xFD00, 0x42, 0, 0, 0, 0, 0, 0x42)),
+    IpAddr::V6(Ipv6Addr::new(0xFD00, 0xA9FE, 0xA9FE, 0, 0, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0xFD00, 0x100, 0, 0, 0, 0, 0x100, 0x200)),
 ];
 
 /// Whether `address` is link-local or a cloud's metadata service, also where IPv6 wraps an IPv4 address.
@@ -26,8 +36,9 @@ pub fn is_public(address: IpAddr) -> bool {
             let [first, second, ..] = address.octets();
             let shared = first == 100 && (64..128).contains(&second);
             let benchmark = first == 198 && (18..20).contains(&second);
+            let assignments = address.octets()[..3] == [192, 0, 0];
             !(address.is_private() || address.is_loopback() || address.is_link_local() || address.is_documentation())
-                && !(shared || benchmark || first == 0 || first >= 224)
+                && !(shared || benchmark || assignments || first == 0 || first >= 224)
         }
         IpAddr::V6(address) => {
             let documentation = address.segments()[..2] == [0x2001, 0xDB8];
@@ -81,7 +92,14 @@ mod tests {
             "168.63.129.16",
             "fe80::1",
             "febf::1",
+            "192.0.0.192",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
+            "fd00:a9fe:a9fe::1",
+            "fd00:100::100:200",
             "::ffff:169.254.169.254",
             "::169.254.169.254",
             "64:ff9b::a9fe:a9fe",
@@ -129,6 +147,7 @@ mod tests {
             "fd00::1",
             "::ffff:10.0.0.1",
             "240.0.0.1",
+            "192.0.0.1",
         ] {
             assert!(!is_public(address(private)), "{private}");
         }

@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TR
 
 use super::body::{self, End};
 use super::coding::Coding;
-use super::connection::since_connected;
+use super::connection::Connecting;
 use super::deadline::Deadline;
 use super::evidence::{self, Seen};
 use super::pages::{self, Gathered, Turned};
@@ -164,14 +164,20 @@ fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadlin
         (_, Some(connecting)) if connecting.ended.is_none() => connecting.phases.reached,
         _ => Phase::Headers,
     };
-    let mut phases = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
-    if reached == Phase::Headers {
-        phases.headers = Some(since_connected(connecting.as_ref(), deadline.began()));
-    }
+    let phases = phases(connecting, reached, deadline.began(), Instant::now());
     let redactor = request.redactor(call);
     let evidence = evidence::evidence(call, &redactor, None);
     let detail = failed.detail.map(|detail| Detail::new(redactor.redact(detail.as_str().as_bytes())));
     Attempt { phases: Some(Box::new(phases)), evidence: Some(evidence), detail, ..failed }
+}
+
+/// The phases of an attempt that began at `began` and came to `reached`. That of the headers, if it came so far, is from
+/// the end of connecting, or from the beginning where a connection stood already, until `answered`.
+fn phases(connecting: Option<Connecting>, reached: Phase, began: Instant, answered: Instant) -> Phases {
+    let before = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
+    let connected = connecting.and_then(|connecting| connecting.ended).unwrap_or(began);
+    let headers = (reached >= Phase::Headers).then(|| answered.saturating_duration_since(connected));
+    Phases { headers, ..before }
 }
 
 type Refusal = (Outcome, Detail);
@@ -207,10 +213,7 @@ fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadl
     };
     let connecting = request.common.connections.newest(&call.url, deadline.began());
     let reached = if reading.begun { Phase::Body } else { Phase::Headers };
-    let mut phases = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
-    let headers =
-        answered - connecting.and_then(|connecting| connecting.ended).unwrap_or(deadline.began()).min(answered);
-    phases.headers = Some(headers);
+    let mut phases = phases(connecting, reached, deadline.began(), answered);
     phases.body = reading.begun.then(|| answered.elapsed());
     let retry_after = retry::asked_pause(status, response.headers());
     let head = response.headers().clone();
@@ -253,21 +256,23 @@ impl Reading<'_> {
             return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
         }
         if status == StatusCode::NOT_MODIFIED
-            && let Some(remembered) = self.ask.remembered.as_ref().filter(|_| self.call.is_conditional)
+            && let Some(remembered) = self.ask.remembered.as_ref()
+            && self.call.is_conditional
+            && *response.url() == self.call.url
         {
             return Ok(Found::Document(self.checked(remembered.document.clone())?, false, None));
         }
         if !self.request.common.is_success(status) {
             let redirect = redirect::is_redirect(status) && response.headers().contains_key(LOCATION);
             let outcome = if redirect { Outcome::Redirect } else { Outcome::HttpStatus };
-            return Err((outcome, Detail::new(named(status))));
+            return Err((outcome, Detail::new(fault::named(status))));
         }
         if status == StatusCode::PARTIAL_CONTENT && self.is_an_unwanted_part(response.headers()) {
-            let detail = format!("{}: a part of the document, which was not asked for", named(status));
+            let detail = format!("{}: a part of the document, which was not asked for", fault::named(status));
             return Err((Outcome::HttpStatus, Detail::new(detail)));
         }
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
-            return Err((Outcome::EmptyBody, Detail::new(named(status))));
+            return Err((Outcome::EmptyBody, Detail::new(fault::named(status))));
         }
         let document = self.document(response)?;
         let document = self.checked(document)?;
@@ -369,8 +374,4 @@ fn is_whole(range: &HeaderValue) -> bool {
 /// The bytes of the header lines, each with its colon, space and line end.
 fn head_size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
-fn named(status: StatusCode) -> String {
-    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! A response's body, read up to a bound.
 
-use std::io;
+use std::io::{self, Read};
 
 use reqwest::blocking::Response;
 
@@ -23,15 +23,39 @@ pub enum End {
 /// Reads `response` into `bytes` to its end or to `max_body` + 1 decoded bytes. The announced length, which is the coded
 /// one, spares the reading of what is too large anyway.
 pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut Vec<u8>) -> End {
-    let announced = response.content_length().filter(|_| coding == Coding::Identity);
+    let mut source = Announced { left: response.content_length(), response };
+    let announced = source.left.filter(|_| coding == Coding::Identity);
     if announced.is_some_and(|length| length > max_body) {
         return End::TooLarge;
     }
     let first = announced.and_then(|length| usize::try_from(length).ok()).map_or(FIRST_BUFFER, |length| length + 1);
     bytes.reserve_exact(first.min(LARGEST_FIRST_BUFFER));
-    match coding.read(response, max_body.saturating_add(1), bytes) {
+    match coding.read(&mut source, max_body.saturating_add(1), bytes) {
         Err(error) => End::Broken(error),
         Ok(()) if bytes.len() as u64 > max_body => End::TooLarge,
         Ok(()) => End::Whole,
+    }
+}
+
+/// A body whose end has to be where its head said. The library sees to that, but for a stream of HTTP/2 that its server
+/// resets without an error: it takes what came until then for the whole. Where no length was announced, nobody can tell.
+struct Announced<'r> {
+    response: &'r mut Response,
+    left: Option<u64>,
+}
+
+/// A body ended before its announced end.
+#[derive(Debug, thiserror::Error)]
+#[error("not as long as Content-Length says")]
+pub struct CutShort;
+
+impl Read for Announced<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.response.read(buffer)?;
+        if count == 0 && !buffer.is_empty() && self.left.is_some_and(|left| left > 0) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, CutShort));
+        }
+        self.left = self.left.map(|left| left.saturating_sub(count as u64));
+        Ok(count)
     }
 }

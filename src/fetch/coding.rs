@@ -78,16 +78,19 @@ impl Coding {
 
     /// Apart, because the decoders take 50 KiB of each worker's stack, which most never need.
     #[inline(never)]
-    fn decode(self, source: impl Read, limit: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let mut source = BufReader::with_capacity(BUFFER, source);
-        if source.fill_buf()?.is_empty() {
+    fn decode(self, mut source: impl Read, limit: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+        // However few bytes come at once.
+        let mut start = Vec::with_capacity(2);
+        source.by_ref().take(2).read_to_end(&mut start)?;
+        if start.is_empty() {
             // Nothing is nothing, whatever it is said to be coded in.
             return Ok(());
         }
+        let mut source = BufReader::with_capacity(BUFFER, start.as_slice().chain(source));
         let decoder: &mut dyn Read = match self {
             Self::Identity => &mut source,
             Self::Gzip => &mut MultiGzDecoder::new(&mut source),
-            Self::Deflate if is_zlib(source.fill_buf()?) => &mut ZlibDecoder::new(&mut source),
+            Self::Deflate if is_zlib(&start) => &mut ZlibDecoder::new(&mut source),
             Self::Deflate => &mut DeflateDecoder::new(&mut source),
             Self::Brotli => &mut brotli_decompressor::Decompressor::new(&mut source, BUFFER),
             Self::Zstd => {
@@ -108,4 +111,38 @@ impl Coding {
 /// Whether deflated data has zlib's header, as it should.
 fn is_zlib(start: &[u8]) -> bool {
     matches!(start, [method, flags, ..] if method & 0x0F == 8 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, ZlibEncoder};
+
+    use super::*;
+
+    /// Gives one byte at a time, as a slow server does.
+    struct Drip<'b>(&'b [u8]);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = buffer.len().min(1);
+            self.0.read(&mut buffer[..most])
+        }
+    }
+
+    #[test]
+    fn deflate_is_known_by_its_header_however_few_bytes_come_at_once() {
+        let text = b"{\"a\": [1, 2, 3]}";
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(text).expect("memory");
+        let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());
+        raw.write_all(text).expect("memory");
+        for coded in [zlib.finish().expect("memory"), raw.finish().expect("memory")] {
+            let mut bytes = Vec::new();
+            Coding::Deflate.read(Drip(&coded), 100, &mut bytes).expect("decoded");
+            assert_eq!(bytes, text);
+        }
+    }
 }

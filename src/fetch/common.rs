@@ -125,11 +125,16 @@ fn proxy_secrets(proxy: &Proxy) -> Vec<String> {
         Proxy::Through(url) => vec![url.clone()],
         Proxy::Environment => ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
             .iter()
-            .filter_map(|name| Url::parse(&std::env::var(name).ok()?).ok())
+            .filter_map(|name| proxy_url(&std::env::var(name).ok()?))
             .collect(),
     };
     let userinfo = proxies.iter().filter_map(|url| without_userinfo(url).1);
     userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
+}
+
+/// A proxy as the environment names it, which may be without a scheme: `me:password@proxy.example:3128`.
+fn proxy_url(text: &str) -> Option<Url> {
+    if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
 }
 
 /// The headers that are the same each time; those that are named like a secret are marked as sensitive.
@@ -149,4 +154,17 @@ fn headers(settings: &RequestSettings) -> HeaderMap {
         }
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_a_proxy_is_known_with_and_without_a_scheme_before_it() {
+        for text in ["http://me:s3cret%2F@proxy.example:3128", "me:s3cret%2F@proxy.example:3128"] {
+            let userinfo = proxy_url(text).and_then(|url| without_userinfo(&url).1);
+            assert_eq!(userinfo, Some(("me".to_owned(), "s3cret/".to_owned())), "{text}");
+        }
+    }
 }

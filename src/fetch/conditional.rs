@@ -3,7 +3,9 @@
 
 use std::hash::Hasher;
 
-use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use httpdate::parse_http_date;
+use reqwest::header::{DATE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use siphasher::sip::SipHasher13;
 
 use crate::config::Auth;
@@ -52,6 +54,42 @@ pub fn validators(request: u64, headers: &HeaderMap) -> Option<Validators> {
         let value = headers.get(name)?.to_str().ok()?.trim();
         (!value.is_empty() && value.len() <= LONGEST).then(|| value.to_owned())
     };
-    let (etag, last_modified) = (text(ETAG), text(LAST_MODIFIED));
+    let date = text(DATE);
+    let last_modified = text(LAST_MODIFIED).filter(|modified| is_over(modified, date.as_deref()));
+    let etag = text(ETAG);
     (etag.is_some() || last_modified.is_some()).then_some(Validators { request, etag, last_modified })
+}
+
+/// Whether the second in which a document was modified was over at the `date` of the answer, as far as that is known:
+/// a change later in the same second would never be seen (RFC 9110, section 8.8.2.2).
+fn is_over(modified: &str, date: Option<&str>) -> bool {
+    match (parse_http_date(modified), date.map(parse_http_date)) {
+        (Ok(modified), Some(Ok(date))) => modified < date,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_names_a_version_only_when_its_second_was_over() {
+        const MODIFIED: &str = "Thu, 15 Jan 2026 09:30:00 GMT";
+        let of = |date: Option<&'static str>, etag: bool| {
+            let mut headers = HeaderMap::from_iter([(LAST_MODIFIED, HeaderValue::from_static(MODIFIED))]);
+            headers.extend(date.map(|date| (DATE, HeaderValue::from_static(date))));
+            headers.extend(etag.then_some((ETAG, HeaderValue::from_static("\"v1\""))));
+            validators(7, &headers)
+        };
+        for date in [None, Some("Thu, 15 Jan 2026 09:30:01 GMT"), Some("now")] {
+            let found = of(date, false).and_then(|validators| validators.last_modified);
+            assert_eq!(found.as_deref(), Some(MODIFIED), "{date:?}");
+        }
+        for date in [Some(MODIFIED), Some("Thu, 15 Jan 2026 09:29:00 GMT")] {
+            assert_eq!(of(date, false), None, "{date:?}");
+            let found = of(date, true).expect("the ETag");
+            assert_eq!((found.etag.as_deref(), found.last_modified), (Some("\"v1\""), None), "{date:?}");
+        }
+    }
 }

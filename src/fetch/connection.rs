@@ -149,7 +149,7 @@ fn entry(servers: &mut HashMap<String, Server>, name: String) -> &mut Server {
 /// What is known of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Connecting {
-    /// When it began, and when it stood or failed.
+    /// When it stood or failed.
     pub ended: Option<Instant>,
     /// The phase that it is in or ended in, and the times of those before.
     pub phases: Phases,
@@ -242,9 +242,4 @@ where
             connected
         }))
     }
-}
-
-/// The time from the end of connecting, or from `began` where a connection stood already, until now.
-pub fn since_connected(connecting: Option<&Connecting>, began: Instant) -> Duration {
-    connecting.and_then(|connecting| connecting.ended).unwrap_or(began).elapsed()
 }

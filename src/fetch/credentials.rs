@@ -70,10 +70,10 @@ impl Credentials {
     }
 
     /// Puts a new access token in the place of `refused`, and answers whether there was one to be had: not when
-    /// `refused` is so new that another would be refused as well.
+    /// another would be refused as well.
     pub fn renew(&self, refused: &AccessToken, headers: &mut HeaderMap, deadline: Deadline) -> Result<bool, Attempt> {
         let Kind::OAuth2(tokens) = &self.0 else { return Ok(false) };
-        if refused.is_newer_than(deadline.began()) {
+        if refused.is_replaced_in_vain(deadline.began()) {
             return Ok(false);
         }
         headers.insert(AUTHORIZATION, tokens.instead_of(refused, deadline)?.header());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use reqwest::blocking::Response;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::coding::Coding;
+use super::deadline::Deadline;
 use super::guess::guess;
 use super::redact::Redactor;
 use super::request::Call;
@@ -49,13 +50,13 @@ pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Ar
     // Writing to a String cannot fail.
     let mut sent = format!("{} {}\n", call.method, shown_url(&call.url));
     for (name, value) in &call.headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let value = if call.headers[name].is_sensitive() || names_a_secret(name.as_str()) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let value = if value.is_sensitive() || names_a_secret(name.as_str()) {
             // The scheme is worth seeing, where the header has one.
-            let scheme = value.split_once(' ').filter(|_| *name == AUTHORIZATION).map(|(scheme, _)| scheme);
+            let scheme = text.split_once(' ').filter(|_| *name == AUTHORIZATION).map(|(scheme, _)| scheme);
             scheme.map_or_else(|| "***".to_owned(), |scheme| format!("{scheme} ***"))
         } else {
-            value.into_owned()
+            text.into_owned()
         };
         let _ = writeln!(sent, "{name}: {value}");
     }
@@ -166,25 +167,27 @@ enum Piece {
     End(Vec<u8>, bool),
 }
 
-/// Shows what is read to whoever waits for it: of a body that stalls, what came before is kept.
+/// Shows what is read to whoever waits for it: of a body that stalls, what came before is kept. Ends when nobody waits.
 struct Pieces<'a> {
     response: &'a mut Response,
     sender: &'a mpsc::Sender<Piece>,
 }
 
 impl Read for Pieces<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.response.read(buffer)?;
-        let _ = self.sender.send(Piece::Read(buffer[..count].to_vec()));
-        Ok(count)
+        match self.sender.send(Piece::Read(buffer[..count].to_vec())) {
+            Ok(()) => Ok(count),
+            Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 }
 
 fn collect(receiver: &mpsc::Receiver<Piece>, coding: Coding, patience: Duration) -> (Vec<u8>, bool) {
-    let deadline = std::time::Instant::now() + patience;
+    let deadline = Deadline::after(patience);
     let mut raw = Vec::new();
     loop {
-        match receiver.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now())) {
+        match receiver.recv_timeout(deadline.left()) {
             Ok(Piece::End(bytes, cut)) => return (bytes, cut),
             Ok(Piece::Read(bytes)) if coding == Coding::Identity => raw.extend_from_slice(&bytes),
             Ok(Piece::Read(_)) => {}

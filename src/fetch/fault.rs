@@ -2,10 +2,13 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use h2::Reason;
+use reqwest::StatusCode;
 
 use super::attempt::Attempt;
+use super::body::CutShort;
 use super::connection::Connecting;
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome, Phase};
@@ -13,6 +16,11 @@ use crate::model::{Detail, Outcome, Phase};
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left), `EAGAIN` (no thread): Linux's numbers
 /// for what is short on our side.
 const OUR_SIDE: [i32; 6] = [24, 23, 12, 105, 99, 11];
+
+/// A status with the reason that belongs to it, not the one that was sent.
+pub fn named(status: StatusCode) -> String {
+    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+}
 
 /// A request that got no answer; `connecting` is how far its connection came, if it needed a new one.
 pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Attempt {
@@ -82,15 +90,14 @@ pub fn of_body(error: &io::Error, alone: bool) -> (Outcome, Detail) {
     if error.kind() == ErrorKind::TimedOut || find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_timeout) {
         return (Outcome::Timeout, Detail::new("reading the body"));
     }
-    if let Some(http2) = find::<h2::Error>(error) {
-        if http2.is_go_away() && !alone {
-            // Whose fault it was is not known to those who share a connection.
-            return (Outcome::Reset, innermost(error));
-        }
-        if http2.is_library() && http2.is_reset() {
-            // More or less than Content-Length has said (RFC 9113, section 8.1.1).
-            return (Outcome::Truncated, Detail::new("not as long as Content-Length says"));
-        }
+    let http2 = find::<h2::Error>(error);
+    if http2.is_some_and(|http2| http2.is_go_away() && !alone) {
+        // Whose fault it was is not known to those who share a connection.
+        return (Outcome::Reset, innermost(error));
+    }
+    // The library's own reset says the same, also of too much (RFC 9113, section 8.1.1).
+    if http2.is_some_and(|http2| http2.is_library() && http2.is_reset()) || find::<CutShort>(error).is_some() {
+        return (Outcome::Truncated, Detail::new(CutShort.to_string()));
     }
     // What does not come from the connection comes from the decoder behind it.
     let outcome = if find::<hyper::Error>(error).is_some() { of_exchange(error) } else { Outcome::Encoding };
@@ -136,7 +143,7 @@ fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
     }
 }
 
-fn is_our_side(error: &reqwest::Error) -> bool {
+fn is_our_side(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|cause| {
         let number = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         number.is_some_and(|number| OUR_SIDE.contains(&number))
@@ -170,10 +177,30 @@ pub fn innermost(error: &(dyn Error + 'static)) -> Detail {
 }
 
 /// The error and its causes, outermost first. An `io::Error` hides the error it was made from behind that one's own
-/// cause; here it is a link of its own.
+/// cause, and so does an `Arc`, in which the resolver shares its errors; here it is a link of its own.
 fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner as &(dyn Error + 'static)),
-        None => error.source(),
+    std::iter::successors(Some(error), |&error| {
+        if let Some(shared) = error.downcast_ref::<Arc<io::Error>>() {
+            return Some(&**shared);
+        }
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_short_on_our_side_is_known_behind_an_error_that_several_share() {
+        const NO_THREAD: i32 = 11;
+        const REFUSED: i32 = 111;
+        let shared = |number| io::Error::other(Arc::new(io::Error::from_raw_os_error(number)));
+        assert!(is_our_side(&shared(NO_THREAD)));
+        assert!(!is_our_side(&shared(REFUSED)));
+        assert_eq!(io_kind(&shared(REFUSED)), Some(ErrorKind::ConnectionRefused));
+    }
 }

@@ -10,7 +10,7 @@ use crate::model::{Detail, Document, Outcome};
 /// The pages of one slot so far, and which one is to be asked for now.
 #[derive(Clone, Debug)]
 pub struct Gathered {
-    /// Documents, or the texts of the items in them.
+    /// Each page as it came.
     parts: Vec<Document>,
     bytes: u64,
     asked: Vec<Target>,

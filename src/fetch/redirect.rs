@@ -14,7 +14,7 @@ use super::address::{is_blocked, is_public};
 use super::attempt::Attempt;
 use super::deadline::Deadline;
 use super::fault;
-use super::request::{Call, Request};
+use super::request::{Call, Request, without_userinfo};
 use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
@@ -23,7 +23,7 @@ const MOST_AGAIN: u32 = 3;
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
 /// answer like any other when none are wanted, and a failure when they are.
-/// Where it says so, what was sent as POST is followed by GET (see [`Call::redirected`]).
+/// What is sent there is said by [`Call::redirected`].
 pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -> Result<Response, Attempt> {
     let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
     let mut hops = 0;
@@ -45,10 +45,9 @@ pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -
             return Err(refused("to another origin".to_owned()));
         }
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
-        if let Some(redirected) = call.redirected(response.status()) {
-            call = Cow::Owned(redirected);
-        }
-        url = next;
+        call = Cow::Owned(call.redirected(response.status()));
+        // Credentials are ours, whatever the server would like to put there.
+        url = without_userinfo(&next).0;
         hops += 1;
     }
 }

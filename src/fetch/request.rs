@@ -37,7 +37,7 @@ pub struct Request {
     changing_url: Option<Template>,
     /// The URL's userinfo, as HTTP Basic.
     userinfo: Option<HeaderValue>,
-    /// What is secret in the URL.
+    /// What is secret in the URL and in parameters that are the same each time.
     secrets: Vec<String>,
     /// Whether it asks for the due of the last success.
     pub asks_for_last_ok: bool,
@@ -59,22 +59,24 @@ pub struct Call {
 }
 
 impl Call {
-    /// What is sent instead where an answer with this status leads, if not the same: after 303 a GET, unless it is one
-    /// or HEAD; after 301 and 302 a GET in the place of a POST only, as curl and browsers have it (RFC 9110, section
-    /// 15.4). Without a body, and without the headers that describe one.
-    pub(super) fn redirected(&self, status: StatusCode) -> Option<Self> {
+    /// What is sent where an answer with this status leads (RFC 9110, section 15.4): the same without the condition,
+    /// which is about another document. After 303 it is a GET; after 301 and 302 so is what was a POST, as curl and
+    /// browsers have it: without a body, and without the headers that describe one.
+    pub(super) fn redirected(&self, status: StatusCode) -> Self {
+        let mut call = self.clone();
+        call.ask_for_the_whole();
         let by_get = match status {
-            StatusCode::SEE_OTHER => ![Method::GET, Method::HEAD].contains(&self.method),
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
+            StatusCode::SEE_OTHER => true,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => call.method == Method::POST,
             _ => false,
         };
-        by_get.then(|| {
-            let mut call = Self { method: Method::GET, json: None, ..self.clone() };
+        if by_get && call.method != Method::GET {
+            (call.method, call.json) = (Method::GET, None);
             for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
                 call.headers.remove(name);
             }
-            call
-        })
+        }
+        call
     }
 
     /// The same without the condition; answers whether there was one.
@@ -133,7 +135,11 @@ impl Request {
     pub fn new(endpoint: &Endpoint, folder: &Path, clients: &mut Clients) -> Result<Self, CredentialsError> {
         let common = clients.common(endpoint, folder)?;
         let (url, userinfo) = without_userinfo(&endpoint.url);
-        let secrets = userinfo.as_ref().map(|(user, password)| basic_secrets(user, password)).unwrap_or_default();
+        let mut secrets = userinfo.as_ref().map(|(user, password)| basic_secrets(user, password)).unwrap_or_default();
+        secrets.extend(secret_parameters(&url));
+        // What a later page shows of the first need not be in its own URL.
+        let fixed = endpoint.request.query.iter().filter(|(name, _)| names_a_secret(name));
+        secrets.extend(fixed.filter_map(|(_, value)| value.fixed().map(str::to_owned)));
         let changing_url = endpoint.changing_url.clone();
         Ok(Self {
             asks_for_last_ok: common.asks_for_last_ok || changing_url.as_ref().is_some_and(Template::asks_for_last_ok),
@@ -223,8 +229,7 @@ impl Request {
     pub(super) fn redactor(&self, call: &Call) -> Redactor {
         let mut secrets = self.common.secrets();
         secrets.extend(self.secrets.iter().cloned());
-        let parameters = call.url.query_pairs().filter(|(name, _)| names_a_secret(name));
-        secrets.extend(parameters.map(|(_, value)| value.into_owned()));
+        secrets.extend(secret_parameters(&call.url));
         for value in call.headers.values().filter(|value| value.is_sensitive()) {
             header_secrets(&String::from_utf8_lossy(value.as_bytes()), &mut secrets);
         }
@@ -233,6 +238,11 @@ impl Request {
         }
         Redactor::new(secrets)
     }
+}
+
+/// The values of parameters that are named like a secret.
+fn secret_parameters(url: &Url) -> impl Iterator<Item = String> {
+    url.query_pairs().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value.into_owned())
 }
 
 /// What of the value of a secret header is to be hidden: all of it, what stands behind a scheme, and each longer part,

@@ -84,6 +84,10 @@ impl Resolver {
             return (old, None);
         }
         let (answer, wait) = oneshot::channel();
+        if known.waiting.len() == known.waiting.capacity() {
+            // A lookup may hang for ever; those who asked do not.
+            known.waiting.retain(|waiting| !waiting.is_closed());
+        }
         known.waiting.push(answer);
         if !std::mem::replace(&mut known.asked, true) {
             lookups.queue.push_back(name.to_owned());
@@ -209,6 +213,22 @@ mod tests {
             assert!(is_localhost(name), "{name}");
         }
         assert!(!is_localhost("localhost.example.com") && !is_localhost("notlocalhost"));
+    }
+
+    #[test]
+    fn a_lookup_that_never_ends_keeps_nobody_in_mind_who_has_gone() {
+        let resolver = Resolver::default();
+        resolver.lock().names.entry("api.example".to_owned()).or_default().asked = true;
+        let (_, patient) = resolver.ask("api.example");
+        for _ in 0..10_000 {
+            drop(resolver.ask("api.example"));
+        }
+        let waiting = resolver.lock().names["api.example"].waiting.len();
+        assert!((1..100).contains(&waiting), "{waiting}");
+        let found: Arc<[SocketAddr]> = addresses(&["8.8.8.8"]).into();
+        resolver.lock().answered("api.example", &Ok(Arc::clone(&found)));
+        let answer = patient.expect("a place for the answer").blocking_recv().expect("sent");
+        assert_eq!(answer.expect("found"), found);
     }
 
     #[test]

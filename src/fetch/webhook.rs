@@ -102,8 +102,7 @@ impl Webhook {
             return Ok(());
         }
         let retry_after = retry::asked_pause(status, response.headers());
-        let detail = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
-        let detail = Some(Detail::new(detail));
+        let detail = Some(Detail::new(fault::named(status)));
         Err(Undelivered { outcome: Outcome::HttpStatus, http_status: Some(status.as_u16()), detail, retry_after })
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment: microseconds since the Unix epoch, UTC. Its text form is ISO 8601 with milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,20 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// From RFC 3339.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let moment = DateTime::parse_from_rfc3339(&String::deserialize(deserializer)?);
+        moment.map(|moment| moment.to_utc().into()).map_err(serde::de::Error::custom)
+    }
+}
+
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
@@ -74,6 +89,8 @@ mod tests {
     fn the_text_form_is_iso_8601_in_utc_with_milliseconds() {
         let moment = Timestamp::from_micros(1_767_225_599_999_999);
         assert_eq!(moment.to_string(), "2025-12-31T23:59:59.999Z");
+        let read: Timestamp = serde_json::from_str("\"2026-01-01T00:59:59.999+01:00\"").expect("a moment");
+        assert_eq!(serde_json::to_string(&read).expect("text"), "\"2025-12-31T23:59:59.999Z\"");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Endpoints that answer a whole, honest HTTP response: figures, echoes, statuses, sizes, depths.
 
-use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
 
 use super::modes::Call;
 use super::respond::{After, HTML, JSON, answer, answer_with, json, put};
@@ -34,14 +35,13 @@ pub(super) fn delay(call: &Call<'_>, _: &mut Vec<u8>) -> After {
 }
 
 pub(super) fn figures(call: &Call<'_>, out: &mut Vec<u8>) -> After {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    json(out, figures_at(now, call.request.argument()).as_bytes())
+    json(out, figures_at(SystemTime::now().into(), call.request.argument()).as_bytes())
 }
 
 /// Figures of an imagined business at a second: the same for the same name and second. They grow
 /// slowly, swing with the day and with each five minutes, and tremble a little.
-pub(super) fn figures_at(now: u64, name: &str) -> String {
-    let seed = hash(name.as_bytes());
+pub(super) fn figures_at(at: DateTime<Utc>, name: &str) -> String {
+    let (seed, now) = (hash(name.as_bytes()), at.timestamp().unsigned_abs());
     let size = 1_000 + seed % 50_000;
     let users = size + now / DAY % 4_096 + hash(&((now / 60) ^ seed).to_le_bytes()) % 7;
     let day = swing(now + seed % DAY, DAY, size / 10);
@@ -53,7 +53,7 @@ pub(super) fn figures_at(now: u64, name: &str) -> String {
         escaped(name),
         cents / 100,
         cents % 100,
-        timestamp(now),
+        at.format("%FT%TZ"),
     )
 }
 
@@ -71,21 +71,6 @@ fn hash(bytes: &[u8]) -> u64 {
     }
     hash ^= hash >> 33;
     hash.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 16
-}
-
-/// Seconds since the epoch as ISO 8601 in UTC.
-pub(super) fn timestamp(now: u64) -> String {
-    // Counted in years that begin in March, so that a leap day is the last of its year.
-    let days = now / DAY + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (now % DAY / 3_600, now % 3_600 / 60, now % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 pub(super) fn guarded(call: &Call<'_>, out: &mut Vec<u8>) -> After {
@@ -214,17 +199,6 @@ pub(super) fn not_found(_: &Call<'_>, out: &mut Vec<u8>) -> After {
 
 /// `text` as it stands between the quotes of a JSON string.
 pub(super) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' => safe.push_str("\\\""),
-            '\\' => safe.push_str("\\\\"),
-            c if c.is_control() => {
-                // Writing to a String cannot fail.
-                let _ = write!(safe, "\\u{:04x}", u32::from(c));
-            }
-            c => safe.push(c),
-        }
-    }
-    safe
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }

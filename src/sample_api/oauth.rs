@@ -5,10 +5,11 @@ use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 
 use super::documents as doc;
 use super::modes::Call;
-use super::request::{Request, decode};
+use super::request::Request;
 use super::respond::{After, JSON, answer_with, json};
 use super::stats::lock;
 use super::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET};
@@ -117,9 +118,10 @@ fn granted(request: &Request<'_>) -> Result<(), Refusal> {
 /// The client's id and secret, each coded as in a form (RFC 6749, section 2.3.1).
 fn basic(header: &str) -> Option<(String, String)> {
     let bytes = STANDARD.decode(credentials(header, "Basic")?).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
+    let text = String::from_utf8(bytes).ok()?.replace('+', " ");
     let (id, secret) = text.split_once(':')?;
-    Some((decode(id), decode(secret)))
+    let decoded = |part| Some(percent_decode_str(part).decode_utf8().ok()?.into_owned());
+    Some((decoded(id)?, decoded(secret)?))
 }
 
 /// What follows the scheme, which may be written in whatever case.

@@ -4,7 +4,6 @@
 
 use std::fmt::Write;
 
-use super::documents::escaped;
 use super::modes::Call;
 use super::respond::{After, JSON, answer, answer_with, json};
 
@@ -210,7 +209,7 @@ fn in_every_style(page: &Page<'_>, url: Option<&str>, cursor: Option<&str>, out:
 
 /// A JSON string, or null.
 fn quoted(text: Option<&str>) -> String {
-    text.map_or_else(|| "null".to_owned(), |text| format!("\"{}\"", escaped(text)))
+    serde_json::Value::from(text).to_string()
 }
 
 fn unknown(out: &mut Vec<u8>) -> After {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use url::form_urlencoded;
+
 /// A longer head is refused.
 const MAX_HEAD: usize = 64 * 1024;
 /// A longer request body is refused.
@@ -85,17 +87,18 @@ impl<'b> Request<'b> {
 
     /// The value of a query parameter, percent-decoded and without control characters.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
-        value(self.query?, name)
+        value(self.query?.as_bytes(), name)
     }
 
     /// As [`Request::parameter`], out of a form in the body.
     pub(super) fn form(&self, name: &str) -> Option<String> {
-        value(std::str::from_utf8(self.body).ok()?, name)
+        value(self.body, name)
     }
 
     /// The values of all query parameters, percent-decoded.
     pub(super) fn values(&self) -> Vec<String> {
-        pairs(self.query.unwrap_or_default()).map(|(_, value)| decode(value)).collect()
+        let pairs = form_urlencoded::parse(self.query.unwrap_or_default().as_bytes());
+        pairs.map(|(_, value)| value.into_owned()).collect()
     }
 
     /// Every header in the order it was sent.
@@ -130,31 +133,8 @@ fn framing(headers: &[httparse::Header<'_>], old: bool) -> Result<(usize, bool),
     if length > MAX_BODY { Err(Refusal::BodyTooLarge) } else { Ok((length, last)) }
 }
 
-fn pairs(coded: &str) -> impl Iterator<Item = (&str, &str)> {
-    coded.split('&').filter_map(|pair| pair.split_once('='))
-}
-
-fn value(coded: &str, name: &str) -> Option<String> {
-    let (_, value) = pairs(coded).find(|(key, _)| *key == name)?;
-    Some(decode(value).chars().filter(|c| !c.is_control()).collect())
-}
-
-/// Undoes the coding of queries and forms.
-pub(super) fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        rest = tail;
-        match (*first, escaped) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            (b'+', _) => bytes.push(b' '),
-            (byte, _) => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+/// The value of `name` in a query or form, without control characters.
+fn value(coded: &[u8], name: &str) -> Option<String> {
+    let (_, value) = form_urlencoded::parse(coded).find(|(key, _)| key == name)?;
+    Some(value.chars().filter(|c| !c.is_control()).collect())
 }

@@ -36,7 +36,7 @@ impl Entry {
     /// How long a round may take that starts on time for `due`.
     #[must_use]
     pub fn longest_round(&self, due: Timestamp) -> Duration {
-        self.deadline.unwrap_or_else(|| time_between(due, self.cadence.next_after(due)))
+        self.deadline.unwrap_or_else(|| time_until(self.cadence.next_after(due), due, due))
     }
 }
 
@@ -145,10 +145,11 @@ impl Timetable {
         actions
     }
 
-    /// The round of `job` is closed; a due that waited for it starts.
+    /// The round of `job` is closed; a due that waited for it starts, unless storing took so long that the next is near.
     pub fn closed(&mut self, job: usize, now: Moment) -> Option<Action> {
         let row = self.rows.get_mut(job)?;
         match std::mem::replace(&mut row.state, State::Idle) {
+            State::Closing { waiting } if row.too_late_for(waiting, now.wall) => Some(overlap(job, waiting)),
             State::Closing { waiting } => Some(row.start(job, waiting, now)),
             State::Running { .. } | State::Idle => None,
         }
@@ -207,12 +208,6 @@ impl Timetable {
     pub fn next_dues(&self) -> impl Iterator<Item = (&JobName, Option<Timestamp>)> {
         self.rows.iter().map(|row| (&row.entry.job, row.next))
     }
-
-    /// The name of the job at a position.
-    #[must_use]
-    pub fn job(&self, job: usize) -> Option<&JobName> {
-        self.rows.get(job).map(|row| &row.entry.job)
-    }
 }
 
 impl Row {
@@ -224,10 +219,9 @@ impl Row {
         };
         let newest = dues.last;
         self.handle(newest);
-        let only = |due| Dues { first: due, last: due, count: 1 };
         if let State::Closing { waiting } = self.state {
             // First, and not the newest: what is told is numbered in order, and a restart goes by the last number.
-            actions.push(ledger(job, only(waiting), RoundStatus::Skipped, Cause::Overlap));
+            actions.push(overlap(job, waiting));
         }
         let late = self.too_late_for(newest, now.wall) && matches!(self.state, State::Idle);
         let slept = if late { Some(dues) } else { all_but_last(&self.entry.cadence, dues) };
@@ -236,20 +230,20 @@ impl Row {
             State::Idle if late => {}
             State::Idle => actions.push(self.start(job, newest, now)),
             State::Running { closes } if closes > now.monotonic + CLOSING_SOON => {
-                actions.push(ledger(job, only(newest), RoundStatus::Skipped, Cause::Overlap));
+                actions.push(overlap(job, newest));
             }
             State::Running { .. } | State::Closing { .. } => self.state = State::Closing { waiting: newest },
         }
     }
 
-    /// After a sleep the newest due still runs, once, unless the next one is so near that its round would have
-    /// hardly a tenth of its time.
+    /// A due that comes late (after a sleep, or because it waited) still runs, unless the next one is so near that its
+    /// round would have hardly a tenth of its time.
     fn too_late_for(&self, due: Timestamp, now: Timestamp) -> bool {
         self.next.is_some_and(|next| next.since(now) < next.since(due) / 10)
     }
 
     fn start(&mut self, job: usize, due: Timestamp, now: Moment) -> Action {
-        let deadline = self.entry.deadline.unwrap_or_else(|| self.time_to_next(due, now.wall));
+        let deadline = self.entry.deadline.unwrap_or_else(|| time_until(self.next, due, now.wall));
         self.state = State::Running { closes: now.monotonic + deadline };
         Action::Start { job, due, deadline }
     }
@@ -257,15 +251,9 @@ impl Row {
     /// A round that no due asked for gets as long as one that starts at the next due: it may well start just before
     /// that one, which is then skipped if need be.
     fn start_at_once(&mut self, job: usize, now: Moment) -> Action {
-        let from_next = self.next.map(|next| time_between(next, self.entry.cadence.next_after(next)));
-        let deadline = self.entry.deadline.or(from_next).unwrap_or(LONGEST_ROUND);
+        let deadline = self.entry.longest_round(self.next.unwrap_or(now.wall));
         self.state = State::Running { closes: now.monotonic + deadline };
         Action::Start { job, due: now.wall, deadline }
-    }
-
-    /// Until the next due, less a margin of a twentieth of the time between the two.
-    fn time_to_next(&self, due: Timestamp, now: Timestamp) -> Duration {
-        time_between(due, self.next).saturating_sub(now.since(due))
     }
 
     /// The row of `entry` after a reload: `known` is the one before, and whether its job was present.
@@ -286,8 +274,7 @@ impl Row {
     fn leave(&mut self, job: usize, now: Moment) -> Option<Action> {
         let State::Closing { waiting } = self.state else { return None };
         self.state = State::Running { closes: now.monotonic };
-        let only = Dues { first: waiting, last: waiting, count: 1 };
-        Some(ledger(job, only, RoundStatus::Skipped, Cause::Overlap))
+        Some(overlap(job, waiting))
     }
 
     fn handle(&mut self, due: Timestamp) {
@@ -308,11 +295,13 @@ impl Row {
     }
 }
 
-/// From a due to the next, less the margin, at most 10 minutes.
-fn time_between(due: Timestamp, next: Option<Timestamp>) -> Duration {
+/// How long a round of `due` that starts at `now` may take when nobody says: until the `next` due less a margin, at most
+/// 10 minutes.
+fn time_until(next: Option<Timestamp>, due: Timestamp, now: Timestamp) -> Duration {
     next.map_or(LONGEST_ROUND, |next| {
-        let period = next.since(due);
-        period.saturating_sub((period / 20).min(LARGEST_MARGIN)).min(LONGEST_ROUND)
+        let margin = (next.since(due) / 20).min(LARGEST_MARGIN);
+        // A clock that was set back since the due makes the round no longer.
+        next.since(now.max(due)).saturating_sub(margin).min(LONGEST_ROUND)
     })
 }
 
@@ -325,4 +314,9 @@ fn all_but_last(cadence: &Cadence, dues: Dues) -> Option<Dues> {
 
 fn ledger(job: usize, dues: Dues, status: RoundStatus, cause: Cause) -> Action {
     Action::Ledger { job, dues, status, cause }
+}
+
+/// The last round runs still, or did for too long.
+fn overlap(job: usize, due: Timestamp) -> Action {
+    ledger(job, Dues { first: due, last: due, count: 1 }, RoundStatus::Skipped, Cause::Overlap)
 }

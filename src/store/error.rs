@@ -1,6 +1,7 @@
 //! What can go wrong with the file, and what is to be done about it.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
@@ -50,7 +51,7 @@ pub enum StoreError {
         /// What was tried.
         what: &'static str,
         /// The reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The path does not lead to the file any more that was opened.
     #[error("{path} was deleted or replaced while it was in use; what is written now would be lost")]
@@ -123,6 +124,12 @@ impl Trouble {
 }
 
 impl StoreError {
+    /// Makes the error of what was tried with the file or folder at `path`.
+    pub(super) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, what, source }
+    }
+
     /// Whether a failed write may be tried again. A failed fsync never: the kernel may have dropped the pages, so that
     /// a second try succeeds without the data (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
     #[must_use]

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::rollup::HOUR_MICROS;
 use crate::model::{Evidence, Guess, Timestamp};
 
 /// The most rows that each table keeps. With at most a few KiB each they stay below a few dozen MiB.
 const MOST_ROWS: i64 = 10_000;
 /// A row says to so much when it was last used: a failure that goes on does not write it each time.
-const LAST_USED_GRAIN: i64 = 3_600_000_000;
+const LAST_USED_GRAIN: i64 = HOUR_MICROS;
 
 /// The evidence of one transaction.
 pub struct KeptEvidence<'t> {

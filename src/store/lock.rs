@@ -28,9 +28,8 @@ impl Lock {
     /// when the process closes the file anywhere: on the database itself it is taken once SQLite has it, and kept
     /// longer than SQLite does.
     pub fn take_file(path: &Path, lock: &Path) -> Result<Self, StoreError> {
-        let failed = |what, source| StoreError::Io { path: lock.to_owned(), what, source };
         let opened = OpenOptions::new().create(true).append(true).open(lock);
-        let file = opened.map_err(|source| failed("cannot open the lock file", source))?;
+        let file = opened.map_err(StoreError::io(lock, "cannot open the lock file"))?;
         let begun = Instant::now();
         loop {
             match file.try_lock() {
@@ -39,7 +38,9 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => {
                     return Err(StoreError::InUse { path: path.to_owned(), lock: lock.to_owned() });
                 }
-                Err(TryLockError::Error(source)) => return Err(failed("cannot lock the lock file", source)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(StoreError::io(lock, "cannot lock the lock file")(error));
+                }
             }
         }
     }

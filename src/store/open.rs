@@ -24,6 +24,11 @@ const MIGRATIONS: [M<'_>; 5] = [
     M::up(include_str!("../../migrations/0005_notify.sql")),
 ];
 
+/// The version that brought phases and evidence. A file that is only read stays at its own.
+pub(super) const EVIDENCE: i64 = 2;
+/// The version that brought rollups, and what was pruned.
+pub(super) const ROLLUPS: i64 = 4;
+
 /// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x6774_6864;
 
@@ -60,7 +65,8 @@ pub fn open(path: &Path) -> Result<Writer, StoreError> {
 
 /// Opens the database at `path` for reading only, beside a daemon or without one.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
-    if !path.exists() {
+    // Where a folder may not be read, the header says so.
+    if matches!(path.try_exists(), Ok(false)) {
         return Err(StoreError::Absent { path: path.to_owned() });
     }
     check_header(path)?;
@@ -89,15 +95,23 @@ fn connect_read_only(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
+/// Whether the schema has what `version` brought.
+pub(super) fn has(connection: &Connection, version: i64) -> rusqlite::Result<bool> {
+    connection.pragma_query_value(None, "user_version", |row| Ok(row.get::<_, i64>(0)? >= version))
+}
+
 pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
     StoreError::Sqlite { path: path.to_owned(), source }
 }
 
 /// The path without links, so that two names of one database have one lock file.
 fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
-    let failed = |path: &Path, source| StoreError::Io { path: path.to_owned(), what: "cannot use this folder", source };
-    if let Ok(found) = path.canonicalize() {
-        return Ok(found);
+    let failed = |path: &Path| StoreError::io(path, "cannot use this folder");
+    match path.canonicalize() {
+        Ok(found) => return Ok(found),
+        // Only what is not made yet is looked for further: links in a circle have no end.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(StoreError::io(path, "cannot use this path")(error)),
     }
     // A link to a file that is not made yet.
     if let Ok(target) = path.read_link() {
@@ -105,9 +119,9 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     }
     let (folder, name) = match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) => (if folder.as_os_str().is_empty() { Path::new(".") } else { folder }, name),
-        _ => return Err(failed(path, ErrorKind::InvalidFilename.into())),
+        _ => return Err(failed(path)(ErrorKind::InvalidFilename.into())),
     };
-    folder.canonicalize().map(|folder| folder.join(name)).map_err(|source| failed(folder, source))
+    folder.canonicalize().map(|folder| folder.join(name)).map_err(failed(folder))
 }
 
 /// Refuses a file that is not ours or too new by its first bytes, before SQLite touches it
@@ -118,7 +132,7 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
         Ok(0) => return Ok(()),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(StoreError::Io { path: path.to_owned(), what: "cannot read it", source }),
+        Err(error) => return Err(StoreError::io(path, "cannot read it")(error)),
     }
     if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
         return Err(StoreError::Foreign { path: path.to_owned(), why: "it is not a SQLite database" });

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::error::StoreError;
-use super::history::StoredRound;
-use super::history::{COLUMNS, stored_round};
+use super::history::{COLUMNS, StoredRound, stored_round};
 use super::lock::beside;
 use super::read::Reader;
 use super::sizes::{ROUND_BYTES, SLOT_BYTES};
@@ -124,13 +123,11 @@ fn job_overview(
         _ => Vec::new(),
     };
     let last_round = newest("r.status <> 'running'")?;
-    let (from, bytes_a_day) = (
-        now.minus(DAY),
-        match &complete {
-            Some(round) => bytes_a_day(connection, job_id, round.id, now.minus(DAY))?,
-            None => None,
-        },
-    );
+    let from = now.minus(DAY);
+    let bytes_a_day = match &complete {
+        Some(round) => bytes_a_day(connection, job_id, round.id, from)?,
+        None => None,
+    };
     Ok(JobOverview { job, last_round, last_day: last_day(connection, job_id, from)?, failing, bytes_a_day })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::evidence;
-use crate::model::{Cause, ClosedRound, JobName, LedgerRow, RoundStatus, Slot};
+use crate::model::{Cause, ClosedRound, JobName, LedgerRow, RoundBegin, RoundStatus, Slot};
 
 /// The most entries that wait.
 const MOST_ENTRIES: usize = 10_000;
@@ -22,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Something that has to be written.
 #[derive(Clone, Debug)]
 pub enum Entry {
+    /// The beginning of a round that runs.
+    Begin(RoundBegin),
     /// A round.
     Round(Arc<ClosedRound>),
     /// A run of dues without a round.
@@ -35,13 +37,14 @@ impl Entry {
                 let evidence = round.slots.iter().filter_map(|slot| slot.evidence.as_deref());
                 round.body_bytes() + evidence.map(evidence::bytes).sum::<usize>() + round.slots.len() * SLOT_BYTES
             }
-            Self::Ledger(_) => SLOT_BYTES,
+            Self::Begin(_) | Self::Ledger(_) => SLOT_BYTES,
         }
     }
 
-    /// The entry of the ledger that says that this one was dropped.
-    fn dropped(&self) -> LedgerRow {
-        match self {
+    /// The entry of the ledger that says that this one was dropped. A round whose beginning was may still come.
+    fn dropped(&self) -> Option<LedgerRow> {
+        Some(match self {
+            Self::Begin(_) => return None,
             Self::Round(round) => LedgerRow {
                 id: round.begin.id,
                 job: round.begin.layout.job.clone(),
@@ -52,7 +55,7 @@ impl Entry {
                 cause: Cause::Storage,
             },
             Self::Ledger(row) => LedgerRow { status: RoundStatus::Missed, cause: Cause::Storage, ..row.clone() },
-        }
+        })
     }
 }
 
@@ -60,6 +63,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Queue {
     entries: VecDeque<Entry>,
+    /// How many of them are beginnings.
+    begins: usize,
     bytes: usize,
     /// For each job the run of dues that was dropped since the disk refused, to be written when it no longer does.
     dropped: BTreeMap<JobName, LedgerRow>,
@@ -74,24 +79,47 @@ impl Queue {
         self.entries.is_empty() && self.dropped.is_empty()
     }
 
-    /// How many entries wait to be written.
+    /// How many rounds and entries of the ledger wait to be written.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len() + self.dropped.len()
+        self.entries.len() - self.begins + self.dropped.len()
     }
 
-    /// Adds the newest entry, and drops the oldest until the bounds hold. Answers how many were dropped.
+    /// Adds the newest entry, and drops the oldest until the bounds hold. Answers how many were dropped, beginnings not
+    /// counted. A round takes the place of its beginning: a restart goes by the last number that a job has in the file, so
+    /// what comes first has to be there first.
     pub fn push(&mut self, entry: Entry) -> usize {
         self.bytes += entry.bytes();
-        self.entries.push_back(entry);
+        self.begins += usize::from(matches!(entry, Entry::Begin(_)));
+        match self.place_of_beginning(&entry) {
+            Some(place) => {
+                let beginning = std::mem::replace(&mut self.entries[place], entry);
+                self.forget(&beginning);
+            }
+            None => self.entries.push_back(entry),
+        }
         let mut dropped = 0;
         while self.entries.len() > MOST_ENTRIES || (self.bytes > MOST_BYTES && self.entries.len() > 1) {
             let Some(oldest) = self.entries.pop_front() else { break };
-            self.bytes -= oldest.bytes();
-            self.note_dropped(oldest.dropped());
-            dropped += 1;
+            if let Some(row) = oldest.dropped() {
+                self.note_dropped(row);
+                dropped += 1;
+            }
+            self.forget(&oldest);
         }
         dropped
+    }
+
+    fn place_of_beginning(&self, entry: &Entry) -> Option<usize> {
+        let Entry::Round(round) = entry else { return None };
+        let is_its = |waiting: &Entry| matches!(waiting, Entry::Begin(begin) if begin.id == round.begin.id);
+        if self.begins > 0 { self.entries.iter().position(is_its) } else { None }
+    }
+
+    /// `entry` does not wait any more.
+    fn forget(&mut self, entry: &Entry) {
+        self.bytes -= entry.bytes();
+        self.begins -= usize::from(matches!(entry, Entry::Begin(_)));
     }
 
     fn note_dropped(&mut self, row: LedgerRow) {
@@ -119,8 +147,14 @@ impl Queue {
         if self.dropped.pop_first().is_none()
             && let Some(entry) = self.entries.pop_front()
         {
-            self.bytes -= entry.bytes();
+            self.forget(&entry);
         }
+    }
+
+    /// Whether the last try failed.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.retry.is_some()
     }
 
     /// Whether the pause is over.
@@ -176,6 +210,25 @@ mod tests {
         let mut queue = Queue::default();
         let dropped: Vec<usize> = (0..5).map(|_| queue.push(Entry::Round(Arc::clone(&round)))).collect();
         assert_eq!(dropped, [0, 0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_round_waits_in_the_place_of_its_beginning_and_before_what_came_after_that() {
+        let now = Timestamp::default();
+        let layout = Layout { job: JobName::new("job"), endpoints: Vec::new() }.into();
+        let begin = RoundBegin { id: RoundId(1), due: now, started: now, layout };
+        let mut queue = Queue::default();
+        queue.push(Entry::Begin(begin.clone()));
+        assert!(queue.len() == 0 && !queue.is_empty(), "no round waits yet");
+        queue.push(entry(2));
+        let (status, cause) = (RoundStatus::Complete, None);
+        queue.push(Entry::Round(ClosedRound { begin, finished: now, status, cause, slots: Vec::new() }.into()));
+        assert_eq!(queue.len(), 2);
+        assert!(matches!(queue.front(), Some(Entry::Round(round)) if round.begin.id.0 == 1));
+        queue.written();
+        assert!(matches!(queue.front(), Some(Entry::Ledger(row)) if row.id.0 == 2));
+        queue.written();
+        assert!(queue.is_empty() && queue.bytes == 0);
     }
 
     #[test]

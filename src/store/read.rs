@@ -1,8 +1,8 @@
 //! Questions to the file. Each opens it read-only, needs no daemon, disturbs none, and has a deadline.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
@@ -14,8 +14,8 @@ use super::open::{open_read_only, sqlite};
 /// The largest answer in bytes: it is held in memory to be laid out.
 const LARGEST_ANSWER: usize = 256 * 1024 * 1024;
 
-/// How often a question that is over its deadline is interrupted.
-const INTERRUPT_AGAIN: Duration = Duration::from_millis(50);
+/// Steps of SQLite's machine between two looks at the time: some dozen microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// One value of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,8 @@ pub struct Reader {
     pub(super) connection: Connection,
     path: PathBuf,
     deadline: Duration,
+    /// When the questions that are asked together have to be answered.
+    until: Cell<Option<Instant>>,
     largest: usize,
 }
 
@@ -92,7 +94,7 @@ impl Reader {
     /// When it is not there, not ours, or of a newer version.
     pub fn open(path: &Path, deadline: Duration) -> Result<Self, StoreError> {
         let (connection, path) = (open_read_only(path)?, path.to_owned());
-        Ok(Self { connection, path, deadline, largest: LARGEST_ANSWER })
+        Ok(Self { connection, path, deadline, until: Cell::default(), largest: LARGEST_ANSWER })
     }
 
     /// Where the file is.
@@ -105,6 +107,20 @@ impl Reader {
     pub fn answering_at_most(mut self, bytes: usize) -> Self {
         self.largest = bytes;
         self
+    }
+
+    /// Asks several questions of one moment of the file: what is committed meanwhile is not seen. The deadline is for all
+    /// of them together.
+    ///
+    /// # Errors
+    /// When the file cannot be read in time, and what `questions` answers.
+    pub fn at_one_moment<T, E: From<StoreError>>(&self, questions: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        // Rolled back at the end: nothing was written.
+        let _moment = self.connection.unchecked_transaction().map_err(|error| self.failed(error))?;
+        self.until.set(Instant::now().checked_add(self.deadline));
+        let answer = questions(self);
+        self.until.set(None);
+        answer
     }
 
     /// The names of all jobs that ever ran.
@@ -206,22 +222,13 @@ impl Reader {
 
     /// Does `work`, whose statements are interrupted once the deadline is over.
     pub(super) fn in_time<T>(&self, work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let interrupt = self.connection.get_interrupt_handle();
-        let (finished, wait) = mpsc::channel::<()>();
-        let deadline = self.deadline;
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let mut patience = deadline;
-                // Between two statements it interrupts nothing, so once is not enough.
-                while wait.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    interrupt.interrupt();
-                    patience = INTERRUPT_AGAIN;
-                }
-            });
-            let result = work();
-            drop(finished);
-            result.map_err(|error| self.failed(error))
-        })
+        // Beyond the end of time there is none.
+        let until = self.until.get().or_else(|| Instant::now().checked_add(self.deadline));
+        let is_over = move || until.is_some_and(|until| Instant::now() > until);
+        let no_more: Option<fn() -> bool> = None;
+        let set = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over));
+        let result = set.and_then(|()| work());
+        self.connection.progress_handler(0, no_more).and(result).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {

@@ -66,10 +66,10 @@ impl Reader {
             for job in jobs {
                 let (job_id, job): (i64, String) = job?;
                 let mut statement = self.connection.prepare_cached(&format!(
-                    "SELECT count(*), coalesce(sum(s.slots), 0), coalesce(sum(s.bytes), 0), min(r.due_at), max(r.due_at)
-                     FROM round r LEFT JOIN (SELECT round_id, count(*) AS slots, sum(octet_length(body)) AS bytes
-                                             FROM slot GROUP BY round_id) s ON s.round_id = r.round_id
-                     WHERE {OUTDATED}"
+                    "SELECT count(*), coalesce(sum(r.ok + r.failed), 0),
+                         coalesce(sum((SELECT sum(octet_length(body)) FROM slot s WHERE s.round_id = r.round_id)), 0),
+                         min(r.due_at), max(r.due_at)
+                     FROM round r WHERE {OUTDATED}"
                 ))?;
                 found.extend(statement.query_row(params![job_id, border(before).as_micros()], |row| {
                     let dues = row.get::<_, Option<i64>>(3)?.zip(row.get::<_, Option<i64>>(4)?);

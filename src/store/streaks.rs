@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rollup::{hour_of, pruned_before, stale_hours, start_of};
-use super::uptime::HAS_ROLLUPS;
+use super::open::{ROLLUPS, has};
+use super::rollup::{dues_of, hour_of, pruned_before, stale_hours};
 use crate::model::{RoundId, Timestamp};
 
 /// An endpoint that failed in the newest complete round of its job.
@@ -107,19 +107,24 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// From `due` back until no streak is open. Answers whether time sufficed.
     fn go_back(&mut self, due: Timestamp) -> rusqlite::Result<bool> {
-        let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let end = Timestamp::from_micros(due.as_micros().saturating_add(1));
-        if version < HAS_ROLLUPS {
+        if !has(self.connection, ROLLUPS)? {
             return self.slots(Timestamp::from_micros(i64::MIN)..end);
         }
         let mut above = hour_of(due) + 1;
         for stale in stale_hours(self.connection, self.job_id, &(i64::MIN..above))?.into_iter().rev() {
-            if !self.rollups(stale + 1..above, end)? || !self.slots(start_of(stale)..start_of(stale + 1).min(end))? {
+            if !self.rollups(stale + 1..above, end)? || !self.slots_of(stale, end)? {
                 return Ok(false);
             }
             above = stale;
         }
         self.rollups(i64::MIN..above, end)
+    }
+
+    /// An hour before `end`, slot by slot.
+    fn slots_of(&mut self, hour: i64, end: Timestamp) -> rusqlite::Result<bool> {
+        let dues = dues_of(hour);
+        self.slots(dues.start..dues.end.min(end))
     }
 
     /// Slot by slot.
@@ -183,7 +188,7 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Hour by hour; where one has a success, by its slots before `end`.
+    /// Hour by hour; where one has a success, or goes on behind `end`, by its slots before that.
     fn rollups(&mut self, hours: Range<i64>, end: Timestamp) -> rusqlite::Result<bool> {
         let pruned = pruned_before(self.connection, self.job_id)?.unwrap_or(i64::MIN);
         let mut before = hours.end;
@@ -195,9 +200,8 @@ impl Walk<'_> {
             let mut statement = self.connection.prepare_cached(sql)?;
             let next: Option<i64> = statement.query_row([self.job_id, hours.start, before], |row| row.get(0))?;
             let Some(hour) = next else { break };
-            if self.hour(hour)? && hour >= pruned {
-                let dues = start_of(hour)..start_of(hour + 1).min(end);
-                if !self.slots(dues)? {
+            if hour >= pruned && (dues_of(hour).end > end || self.has_ok(hour)?) {
+                if !self.slots_of(hour, end)? {
                     return Ok(false);
                 }
             } else {
@@ -209,7 +213,7 @@ impl Walk<'_> {
     }
 
     /// Whether an endpoint whose streak is open succeeded in this hour.
-    fn hour(&self, hour: i64) -> rusqlite::Result<bool> {
+    fn has_ok(&self, hour: i64) -> rusqlite::Result<bool> {
         let sql = "SELECT last_ok IS NOT NULL FROM rollup WHERE job_id = ?1 AND hour = ?2 AND endpoint_id = ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
         for endpoint in self.open.keys() {

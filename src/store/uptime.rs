@@ -7,12 +7,14 @@ use std::ops::Range;
 use rusqlite::{Connection, params};
 
 use super::error::StoreError;
+use super::open::{ROLLUPS, has};
 use super::read::Reader;
-use super::rollup::{Outage, Percentiles, Slots, Summary, hour_of, read_rows, rounds_between, stale_hours, start_of};
+use super::rollup::{
+    Outage, Percentiles, Slots, Summary, dues_of, hour_of, pruned_before, read_rows, rounds_between, stale_hours,
+    start_of,
+};
 use crate::model::Timestamp;
 
-/// The first version of the schema that has rollups. A file that is only read stays at its own.
-pub(super) const HAS_ROLLUPS: i64 = 4;
 /// All at once: nobody waits for a part of an answer.
 const WHOLE_ROUND: usize = usize::MAX;
 
@@ -105,13 +107,12 @@ fn endpoints(connection: &Connection, job_id: i64) -> rusqlite::Result<Vec<(i64,
 
 /// The endpoints' summaries of what was due in `dues`.
 fn summaries(connection: &Connection, job_id: i64, dues: &Range<Timestamp>) -> rusqlite::Result<HashMap<i64, Summary>> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut parts = Parts { connection, job_id, dues, slots: Slots::default() };
-    if version < HAS_ROLLUPS {
+    if !has(connection, ROLLUPS)? {
         parts.add_slots(dues.clone())?;
         return Ok(parts.slots.summaries);
     }
-    let pruned: i64 = super::rollup::pruned_before(connection, job_id)?.unwrap_or(i64::MIN);
+    let pruned = pruned_before(connection, job_id)?.unwrap_or(i64::MIN);
     let Some(hours) = hours_with_anything(connection, job_id, dues)? else { return Ok(HashMap::new()) };
     let mut from_slots = stale_hours(connection, job_id, &hours)?;
     // The hours that are asked for in part.
@@ -126,7 +127,7 @@ fn summaries(connection: &Connection, job_id: i64, dues: &Range<Timestamp>) -> r
     let mut next = hours.start;
     for hour in from_slots {
         parts.add_rollups(next..hour)?;
-        parts.add_slots(start_of(hour)..start_of(hour + 1))?;
+        parts.add_slots(dues_of(hour))?;
         next = hour + 1;
     }
     parts.add_rollups(next..hours.end)?;

@@ -5,12 +5,16 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::StoreError;
+use super::open::{ROLLUPS, has};
 use super::read::Reader;
-use super::rollup::{Slots, Summary, dues_of, pruned_before, read_rows, rounds_between};
+use super::rollup::{HOUR_MICROS, Slots, dues_of, figures_of, pruned_before, read_figures, read_rows, rounds_between};
+use super::uptime::jobs;
 use crate::model::Timestamp;
 
 /// Of each kind so many are told one by one.
 pub const MOST_TOLD: usize = 20;
+/// How long a verification may take: it reads all of the file.
+pub const DEADLINE: Duration = Duration::from_hours(24);
 
 /// What was looked at, and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,12 +93,20 @@ impl Reader {
                 })
             };
             let mut verified = Verified { rounds: count("round")?, slots: count("slot")?, ..Verified::default() };
-            verified.told(connection, "vector", LONG_OR_SHORT, |row| {
-                let (slots, endpoints): (i64, i64) = (row.get(2)?, row.get(3)?);
+            verified.told(connection, "vector", VECTORS, |row| {
+                let (slots, endpoints, last): (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(5)?);
+                let counted: Option<i64> = row.get(6)?;
                 Ok(match row.get::<_, Option<i64>>(4)? {
+                    None if slots == 0 => "it is complete, though it has no slots".to_owned(),
                     None => format!("its vector has {slots} slots, though it never closed"),
-                    Some(ok) if slots == endpoints => format!("its {slots} slots are not the {ok} ok ones it counts"),
-                    Some(_) => format!("its vector has {slots} slots, its layout {endpoints} endpoints"),
+                    Some(_) if slots != endpoints => {
+                        format!("its vector has {slots} slots, its layout {endpoints} endpoints")
+                    }
+                    Some(_) if last >= endpoints => format!("its slot {last} is beyond its {endpoints} endpoints"),
+                    Some(_) if counted != Some(endpoints) => {
+                        format!("it counts {} endpoints, its layout has {endpoints}", counted.unwrap_or_default())
+                    }
+                    Some(ok) => format!("its {slots} slots are not the {ok} ok ones it counts"),
                 })
             })?;
             verified.told(connection, "body", BODIES, |row| {
@@ -114,11 +126,10 @@ impl Reader {
         self.in_time(|| {
             let view = self.connection.unchecked_transaction()?;
             let mut verified = Verified::default();
-            let version: i64 = view.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            if version < super::uptime::HAS_ROLLUPS {
+            if !has(&view, ROLLUPS)? {
                 return Ok(verified);
             }
-            for (job_id, job) in super::uptime::jobs(&view, None)? {
+            for (job_id, job) in jobs(&view, None)? {
                 let pruned = pruned_before(&view, job_id)?.unwrap_or(i64::MIN);
                 for hour in hours(&view, job_id, pruned)? {
                     verified.hours += 1;
@@ -144,9 +155,7 @@ impl Reader {
             let find = "SELECT job_id FROM job WHERE name = ?1";
             let job_id: Option<i64> = self.connection.query_row(find, [job], |row| row.get(0)).optional()?;
             let Some(job_id) = job_id else { return Ok(Vec::new()) };
-            let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            let pruned =
-                if version < super::uptime::HAS_ROLLUPS { None } else { pruned_before(&self.connection, job_id)? };
+            let pruned = if has(&self.connection, ROLLUPS)? { pruned_before(&self.connection, job_id)? } else { None };
             let kept = pruned.map_or(i64::MIN, |hour| dues_of(hour).start.as_micros());
             let mut statement = self.connection.prepare(
                 "SELECT round_id, due_at, CASE status WHEN 'missed' THEN finished_at ELSE due_at END FROM round
@@ -161,16 +170,20 @@ impl Reader {
     }
 }
 
-const LONG_OR_SHORT: &str = "
-    SELECT j.name, r.round_id, r.slots, coalesce(r.endpoints, 0), r.ok FROM (
-        SELECT r.job_id, r.round_id, r.ok, r.failed,
-               (SELECT count(*) FROM layout_slot l WHERE l.layout_id = r.layout_id) AS endpoints,
-               (SELECT count(*) FROM slot s WHERE s.round_id = r.round_id) AS slots,
-               (SELECT count(*) FROM slot s WHERE s.round_id = r.round_id AND s.outcome = 'ok') AS found
-        FROM round r) r
-    JOIN job j ON j.job_id = r.job_id
-    WHERE CASE WHEN r.ok IS NULL THEN r.slots <> 0
-               ELSE r.slots <> r.endpoints OR r.ok <> r.found OR r.ok + r.failed <> r.slots END";
+/// Each round's slots are read once; positions are a key, so as many as the layout has and none beyond it are all of it.
+const VECTORS: &str = "
+    SELECT j.name, v.round_id, v.slots, v.layout, v.ok, v.last, v.endpoints FROM (
+        SELECT r.job_id, r.round_id, r.status, r.endpoints, r.ok, r.failed, coalesce(l.endpoints, 0) AS layout,
+               count(s.position) AS slots, coalesce(max(s.position), -1) AS last,
+               coalesce(sum(s.outcome = 'ok'), 0) AS found
+        FROM round r
+        LEFT JOIN (SELECT layout_id, count(*) AS endpoints FROM layout_slot GROUP BY layout_id) l USING (layout_id)
+        LEFT JOIN slot s ON s.round_id = r.round_id
+        GROUP BY r.round_id) v
+    JOIN job j ON j.job_id = v.job_id
+    WHERE CASE WHEN v.ok IS NULL THEN v.slots <> 0 OR v.status = 'complete'
+               ELSE v.slots <> v.layout OR v.last >= v.layout OR v.endpoints IS NOT v.layout
+                    OR v.ok <> v.found OR v.ok + v.failed <> v.slots END";
 
 const BODIES: &str = "
     SELECT j.name, s.round_id, s.position, s.outcome, s.body IS NOT NULL FROM slot s
@@ -206,11 +219,11 @@ impl Verified {
 
 /// The hours that have slots or rollups, are not pruned and not stale.
 fn hours(connection: &Connection, job_id: i64, pruned: i64) -> rusqlite::Result<Vec<i64>> {
-    let mut statement = connection.prepare(
+    let mut statement = connection.prepare(&format!(
         "SELECT hour FROM (SELECT DISTINCT hour FROM rollup WHERE job_id = ?1
-                           UNION SELECT DISTINCT due_at / 3600000000 FROM round WHERE job_id = ?1 AND ok IS NOT NULL)
-         WHERE hour >= ?2 AND hour NOT IN (SELECT hour FROM rollup_stale WHERE job_id = ?1) ORDER BY hour",
-    )?;
+                           UNION SELECT DISTINCT due_at / {HOUR_MICROS} FROM round WHERE job_id = ?1 AND ok IS NOT NULL)
+         WHERE hour >= ?2 AND hour NOT IN (SELECT hour FROM rollup_stale WHERE job_id = ?1) ORDER BY hour"
+    ))?;
     statement.query_map(params![job_id, pruned], |row| row.get(0))?.collect()
 }
 
@@ -219,14 +232,15 @@ fn compare(connection: &Connection, job_id: i64, hour: i64) -> rusqlite::Result<
     for round in rounds_between(connection, job_id, &dues_of(hour))? {
         slots.add(connection, round, 0, usize::MAX)?;
     }
+    let figures = read_figures(connection, job_id, hour)?;
     let mut wrong: Option<(i64, u64, u64)> = None;
     read_rows(connection, job_id, &(hour..hour + 1), |endpoint, kept| {
         let made = slots.summaries.remove(&endpoint).unwrap_or_default();
-        if made != kept {
+        if made != kept || figures.get(&endpoint) != Some(&figures_of(&made)) {
             wrong.get_or_insert((endpoint, kept.slots(), made.slots()));
         }
     })?;
-    let missing = slots.summaries.iter().next().map(|(&endpoint, made)| (endpoint, 0, Summary::slots(made)));
+    let missing = slots.summaries.iter().next().map(|(&endpoint, made)| (endpoint, 0, made.slots()));
     let Some((endpoint, kept, made)) = wrong.or(missing) else { return Ok(None) };
     let mut statement = connection.prepare_cached("SELECT name FROM endpoint WHERE endpoint_id = ?1")?;
     let name: Option<String> = statement.query_row([endpoint], |row| row.get(0)).optional()?;
@@ -238,6 +252,3 @@ fn compare(connection: &Connection, job_id: i64, hour: i64) -> rusqlite::Result<
     };
     Ok(Some(format!("the rollup of endpoint {name:?} {what}")))
 }
-
-/// How long a verification may take: it reads all of the file.
-pub const DEADLINE: Duration = Duration::from_hours(24);

@@ -5,11 +5,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::error::StoreError;
+use super::open::{EVIDENCE, has};
 use super::read::{Reader, is_interrupt};
 use crate::model::{Answer, Evidence, HostPause, Phases, RoundId, Timestamp};
-
-/// The first version of the schema that keeps phases and evidence. A file that is only read stays at its own.
-const KEEPS_EVIDENCE: i64 = 2;
 
 /// A round, as people look for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +136,7 @@ impl Reader {
     /// When the file cannot be read in time.
     pub fn pause_of(&self, host: &str) -> Result<Option<HostPause>, StoreError> {
         self.in_time(|| {
-            if !keeps_evidence(&self.connection)? {
+            if !has(&self.connection, EVIDENCE)? {
                 return Ok(None);
             }
             let until = self.connection.query_row("SELECT until FROM host_pause WHERE host = ?1", [host], |row| {
@@ -204,7 +202,7 @@ impl Keys {
         at: i64,
         failed: bool,
     ) -> rusqlite::Result<Option<StoredSlot>> {
-        let (columns, join) = if keeps_evidence(connection)? {
+        let (columns, join) = if has(connection, EVIDENCE)? {
             (
                 "s.phases, s.sent_id, s.evidence_id, q.request, v.status, v.headers, v.body, v.cut, v.guess,
                  coalesce(v.first_seen, q.first_seen) AS first_seen",
@@ -270,11 +268,6 @@ impl Keys {
             }
         }
     }
-}
-
-fn keeps_evidence(connection: &Connection) -> rusqlite::Result<bool> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(version >= KEEPS_EVIDENCE)
 }
 
 fn round_at(row: &Row<'_>) -> rusqlite::Result<RoundAt> {

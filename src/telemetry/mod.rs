@@ -4,8 +4,10 @@ mod journal;
 
 use std::io::IsTerminal;
 
+use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -25,26 +27,34 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries that name URLs, and so their secrets, or headers when they are asked for more than warnings.
+const KEPT_QUIET: [&str; 8] =
+    ["hyper", "hyper_util", "reqwest", "rustls", "h2", "actix", "tokio_cron_scheduler", "rusqlite_migration"];
+
 /// Sends the log to standard error; `RUST_LOG` overrides `level`. A reader that stalls costs log lines, never time:
 /// lines go through a thread of their own. What is logged reaches the terminal before the answered guard is dropped.
 /// Where standard error is systemd's journal, entries with fields go there directly, unless JSON is asked for.
 pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
-    // The HTTP library names URLs, and so their secrets, at debug level.
-    let quiet = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,actix=warn,tokio_cron_scheduler=warn,rusqlite_migration=warn";
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
-    let directives = |level: &str| EnvFilter::builder().parse(format!("{level},{quiet}"));
-    let chosen = wanted.as_deref().map(directives);
-    let (filter, mistaken) = match chosen {
+    let (filter, mistaken) = match wanted.map(|wanted| EnvFilter::builder().parse(wanted)) {
         Some(Ok(filter)) => (filter, None),
-        Some(Err(error)) => (EnvFilter::new(format!("{level},{quiet}")), Some(error)),
-        None => (EnvFilter::new(format!("{level},{quiet}")), None),
+        Some(Err(error)) => (EnvFilter::new(level), Some(error)),
+        None => (EnvFilter::new(level), None),
     };
+    let registry = tracing_subscriber::registry().with(filter).with(quiet());
     let journal = if format == LogFormat::Pretty { Journal::of_stderr() } else { None };
     let guard = if let Some(journal) = journal {
-        tracing_subscriber::registry().with(filter).with(journal).init();
+        registry.with(journal).init();
         None
     } else {
-        Some(to_stderr(format, filter))
+        let (writer, guard) =
+            NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(std::io::stderr());
+        let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
+        match format {
+            LogFormat::Pretty => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
+            LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
+        }
+        Some(guard)
     };
     if let Some(error) = mistaken {
         tracing::warn!(%error, "RUST_LOG is not understood, the usual level stays");
@@ -56,12 +66,27 @@ pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
     guard
 }
 
-fn to_stderr(format: LogFormat, filter: EnvFilter) -> WorkerGuard {
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
-    match format {
-        LogFormat::Pretty => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+/// Beside what is asked for, so that no directive, however fine, gets around it.
+fn quiet() -> Targets {
+    let quiet = KEPT_QUIET.into_iter().map(|library| (library, Level::WARN));
+    // It calls it an error when what a client sends is no HTTP: whoever finds the port could fill the log.
+    Targets::new().with_default(Level::TRACE).with_targets(quiet).with_target("actix_http", LevelFilter::OFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_directive_makes_a_library_tell_what_it_asks() {
+        let filter = EnvFilter::new("trace,reqwest::connect=trace,hyper_util::client=debug,actix_http::h1=trace");
+        let subscriber = tracing_subscriber::registry().with(filter).with(quiet());
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(!tracing::enabled!(target: "reqwest::connect", Level::DEBUG));
+            assert!(!tracing::enabled!(target: "hyper_util::client", Level::DEBUG));
+            assert!(!tracing::enabled!(target: "actix_http::h1", Level::ERROR));
+            assert!(tracing::enabled!(target: "reqwest::connect", Level::WARN));
+            assert!(tracing::enabled!(target: "gatherd::fetch", Level::TRACE));
+        });
     }
-    guard
 }

@@ -4,15 +4,20 @@ use std::hash::Hasher as _;
 
 use actix_web::http::header::{CONTENT_TYPE, ETAG, EntityTag, HeaderValue, IF_NONE_MATCH, IfNoneMatch, LINK};
 use actix_web::web::Bytes;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
 use serde::Serialize;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::api::Api;
+use super::document::Document;
 use super::problem::Problem;
+use crate::store::read::Reader;
 
 /// The largest answer in bytes, before compression.
 pub const LARGEST: usize = 16 * 1024 * 1024;
+
+/// The media type of nearly all answers.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The JSON text of `value`, unless it is larger than an answer may be; then `advice` says what to ask instead.
 ///
@@ -25,37 +30,34 @@ pub fn json(value: &impl Serialize, advice: &str) -> Result<Vec<u8>, Problem> {
 
 /// Answers a JSON text, named by its content.
 pub fn ok(request: &HttpRequest, text: Vec<u8>) -> HttpResponse {
-    content(request, "application/json", text)
+    content(request, JSON, text)
 }
 
 /// Answers `content`, named by itself.
-pub fn content(request: &HttpRequest, media_type: &'static str, content: impl Into<Bytes>) -> HttpResponse {
+pub fn content(request: &HttpRequest, media_type: HeaderValue, content: impl Into<Bytes>) -> HttpResponse {
     let content = content.into();
     tagged(request, media_type, &format!("{:x}", hash(&content)), content)
 }
 
-/// The version of an answer that only depends on the file: known before the file is asked.
-pub struct Version(String);
-
-impl Version {
-    /// That of the answer to `request`.
-    pub fn of(request: &HttpRequest, api: &Api) -> Self {
-        Self(format!("{}-{:x}", api.version(), hash(request.uri().to_string().as_bytes())))
+/// Answers what `question` finds of rounds: a JSON text, and where its next page is. It is named by what was written to
+/// the file so far, so whoever has it already is told so before the file is asked.
+///
+/// # Errors
+/// What `question` answers, and those of [`Api::ask`].
+pub async fn of_rounds(
+    request: &HttpRequest,
+    api: &Api,
+    question: impl FnOnce(&Reader) -> Result<(Vec<u8>, Option<String>), Problem> + Send + 'static,
+) -> Result<HttpResponse, Problem> {
+    let version = format!("{}-{:x}", api.version(), hash(request.uri().to_string().as_bytes()));
+    if matches!(none_match(request), Some(IfNoneMatch::Items(tags)) if has(&tags, &version)) {
+        return Ok(not_modified(&version));
     }
-
-    /// 304 if who asks has this version already.
-    pub fn known(&self, request: &HttpRequest) -> Option<HttpResponse> {
-        let known = matches!(none_match(request), Some(IfNoneMatch::Items(tags)) if has(&tags, &self.0));
-        known.then(|| not_modified(&self.0))
-    }
-
-    /// Answers a JSON text of this version.
-    pub fn ok(&self, request: &HttpRequest, text: Vec<u8>) -> HttpResponse {
-        tagged(request, "application/json", &self.0, text.into())
-    }
+    let (text, next) = api.ask(|reader| reader.at_one_moment(question)).await?;
+    Ok(with_next(tagged(request, JSON, &version, text.into()), next.as_deref()))
 }
 
-fn tagged(request: &HttpRequest, media_type: &'static str, version: &str, content: Bytes) -> HttpResponse {
+fn tagged(request: &HttpRequest, media_type: HeaderValue, version: &str, content: Bytes) -> HttpResponse {
     let known = match none_match(request) {
         Some(IfNoneMatch::Any) => true,
         Some(IfNoneMatch::Items(tags)) => has(&tags, version),
@@ -64,9 +66,13 @@ fn tagged(request: &HttpRequest, media_type: &'static str, version: &str, conten
     if known {
         return not_modified(version);
     }
-    let mut response = HttpResponse::Ok();
-    response.insert_header((CONTENT_TYPE, HeaderValue::from_static(media_type)));
-    response.insert_header((ETAG, tag(version))).body(content)
+    match Document::new(content) {
+        Ok(document) => {
+            let mut response = HttpResponse::Ok();
+            response.insert_header((CONTENT_TYPE, media_type)).insert_header((ETAG, tag(version))).body(document)
+        }
+        Err(problem) => problem.error_response(),
+    }
 }
 
 /// RFC 9110, section 13.1.2. The library takes a header that is not there for an empty list.

@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix::Recipient;
+use actix::{MailboxError, Recipient};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::events::Feed;
 use super::hosts::Hosts;
 use super::problem::Problem;
 use super::status::LastLoad;
-use crate::actors::messages::{AskBusy, AskJobs, AskStorage, JobState, Question, StartNow, StorageState};
+use crate::actors::messages::{
+    AskBusy, AskJobs, AskStorage, JobState, NotStarted, Question, StartNow, StartedNow, StorageState,
+};
 use crate::config::{Secret, Settings};
-use crate::model::{Layout, Timestamp};
+use crate::model::{JobName, Layout, Timestamp};
 use crate::store::read::Reader;
 
 /// The most questions that are asked or wait at the same time.
@@ -66,7 +68,7 @@ pub struct Sources {
     pub fetcher: Recipient<AskBusy>,
     /// Whether rounds are written.
     pub storage: Recipient<AskStorage>,
-    /// Grows with each write to the file.
+    /// Grows with each write of rounds to the file.
     pub writes: Arc<AtomicU64>,
     /// How many worker threads are there.
     pub alive: Box<dyn Fn() -> usize + Send + Sync>,
@@ -123,7 +125,7 @@ impl Api {
         self.jobs.all().into_iter().find(|job| job.layout.job.as_str() == name)
     }
 
-    /// A text that stays the same as long as the file does.
+    /// A text that stays the same as long as all rounds in the file do.
     #[must_use]
     pub fn version(&self) -> String {
         format!("{:x}-{:x}", self.start, self.sources.writes.load(Ordering::Acquire))
@@ -162,23 +164,23 @@ impl Api {
     /// # Errors
     /// 503 when the Scheduler does not answer.
     pub async fn states(&self) -> Result<Vec<JobState>, Problem> {
-        let asked = tokio::time::timeout(ACTORS_PATIENCE, self.sources.jobs.send(AskJobs)).await;
-        asked.ok().and_then(Result::ok).ok_or_else(|| not_there("scheduler"))
+        answered(self.sources.jobs.send(AskJobs)).await.ok_or_else(scheduler_is_silent)
+    }
+
+    /// Starts a round of `job` now.
+    ///
+    /// # Errors
+    /// 503 when the Scheduler does not answer.
+    pub async fn start(&self, job: JobName) -> Result<Result<StartedNow, NotStarted>, Problem> {
+        answered(self.sources.start.send(StartNow(job))).await.ok_or_else(scheduler_is_silent)
     }
 
     /// What the actors answer, each within its patience.
     pub async fn signs(&self) -> Signs {
         let Sources { jobs, fetcher, storage, .. } = &self.sources;
-        let (jobs, busy, storage) = tokio::join!(
-            tokio::time::timeout(ACTORS_PATIENCE, jobs.send(AskJobs)),
-            tokio::time::timeout(ACTORS_PATIENCE, fetcher.send(AskBusy)),
-            tokio::time::timeout(ACTORS_PATIENCE, storage.send(AskStorage)),
-        );
-        Signs {
-            jobs: jobs.ok().and_then(Result::ok),
-            busy: busy.ok().and_then(Result::ok),
-            storage: storage.ok().and_then(Result::ok),
-        }
+        let asked = (jobs.send(AskJobs), fetcher.send(AskBusy), storage.send(AskStorage));
+        let (jobs, busy, storage) = tokio::join!(answered(asked.0), answered(asked.1), answered(asked.2));
+        Signs { jobs, busy, storage }
     }
 
     /// Why rounds are not stored at this moment: nothing when they are.
@@ -226,8 +228,11 @@ impl Signs {
     }
 }
 
-/// An actor that does not answer.
-#[must_use]
-pub fn not_there(actor: &str) -> Problem {
-    Problem::unavailable(format!("the {actor} does not answer"), Duration::from_secs(1))
+/// What an actor answers within its patience.
+async fn answered<T>(asked: impl Future<Output = Result<T, MailboxError>>) -> Option<T> {
+    tokio::time::timeout(ACTORS_PATIENCE, asked).await.ok()?.ok()
+}
+
+fn scheduler_is_silent() -> Problem {
+    Problem::unavailable("the scheduler does not answer", Duration::from_secs(1))
 }

@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_ENCODING, HeaderValue};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 use utoipa::IntoParams;
 
 use super::api::Api;
+use super::connection::Connection;
 use super::parameters::Query;
 use super::problem::Problem;
 use super::rows::Round;
@@ -105,12 +108,19 @@ pub async fn events(request: HttpRequest, api: Data<Api>, query: Query<OfJob>) -
         None => Vec::new(),
     };
     let (sender, events) = mpsc::channel(WAITING);
-    actix_web::rt::spawn(pump(Stream { job, past, live, sender, _place: place }));
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    // To HEAD the library sends no body, and would wait for the end of this one.
+    if request.method() == Method::GET {
+        actix_web::rt::spawn(pump(Stream { job, past, live, sender, _place: place }));
+        if let Some(connection) = &connection {
+            connection.forget_time();
+        }
+    }
     let mut response = HttpResponse::Ok();
     // Held back in an encoder, events would come late. Proxies are told not to hold them back either.
     response.insert_header((CONTENT_ENCODING, HeaderValue::from_static("identity")));
     response.insert_header(("X-Accel-Buffering", "no"));
-    Ok(response.content_type("text/event-stream").body(Events(events)))
+    Ok(response.content_type("text/event-stream").body(Events { events, connection }))
 }
 
 fn last_event(id: &HeaderValue) -> Result<i64, Problem> {
@@ -118,10 +128,10 @@ fn last_event(id: &HeaderValue) -> Result<i64, Problem> {
     id.ok_or_else(|| Problem::bad_request("Last-Event-ID is the number of a round"))
 }
 
-/// What closed after the round `seen`, in that order.
+/// What closed after the round `seen`, in that order; one more than a stream begins with when there was more.
 async fn past(api: &Api, seen: i64) -> Result<Vec<Round>, Problem> {
     api.ask(move |reader| {
-        let rounds = reader.closed_after(RoundId(seen), MOST_OF_THE_PAST)?;
+        let rounds = reader.closed_after(RoundId(seen), MOST_OF_THE_PAST + 1)?;
         Ok(rounds.into_iter().map(Round::stored).collect())
     })
     .await
@@ -144,8 +154,9 @@ impl Stream {
 
 /// Feeds a stream until its client is gone or too slow, or the daemon ends.
 async fn pump(mut stream: Stream) {
-    let past = std::mem::take(&mut stream.past);
-    let gap = past.len() >= MOST_OF_THE_PAST as usize;
+    let mut past = std::mem::take(&mut stream.past);
+    let gap = past.len() > MOST_OF_THE_PAST as usize;
+    past.drain(..usize::from(gap));
     let first = if gap { "event: gap\ndata: {}\n\n" } else { ": gatherd\n\n" };
     if stream.sender.send(Bytes::from_static(first.as_bytes())).await.is_err() {
         return;
@@ -180,8 +191,19 @@ fn event(round: &Round) -> Bytes {
     format!("id: {}\nevent: round\ndata: {data}\n\n", round.round_id).into()
 }
 
-/// The body of a stream.
-struct Events(mpsc::Receiver<Bytes>);
+/// The body of a stream. While it lasts, its connection has no time.
+struct Events {
+    events: mpsc::Receiver<Bytes>,
+    connection: Option<Rc<Connection>>,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.exchange();
+        }
+    }
+}
 
 impl MessageBody for Events {
     type Error = std::convert::Infallible;
@@ -191,6 +213,6 @@ impl MessageBody for Events {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(Ok))
+        self.events.poll_recv(context).map(|bytes| bytes.map(Ok))
     }
 }

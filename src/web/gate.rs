@@ -1,13 +1,15 @@
 //! What every request passes first: is it short enough, for us, and from somebody who may ask? And the headers that every
 //! answer has.
 
+use std::rc::Rc;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
     HeaderValue, REFERRER_POLICY, TRANSFER_ENCODING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{Method, StatusCode, Version};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
 use base64::Engine as _;
@@ -15,13 +17,14 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
 
 use super::api::Api;
+use super::connection::Connection;
 use super::problem::Problem;
 use crate::config::Secret;
 
 /// The longest request target in bytes.
 const LONGEST_TARGET: usize = 8 * 1024;
 /// The largest request body in bytes: no request needs one.
-pub const LARGEST_BODY: usize = 4 * 1024;
+const LARGEST_BODY: usize = 4 * 1024;
 
 /// For answers that no browser has to show as a page.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -31,6 +34,9 @@ pub async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+        connection.exchange();
+    }
     let refused = match request.app_data::<web::Data<Api>>() {
         Some(api) => check(&request, api).err(),
         None => Some(Problem::internal(&"no state")),
@@ -81,9 +87,6 @@ fn check_host(request: &ServiceRequest, api: &Api) -> Result<(), Problem> {
     let mut named = request.headers().get_all(HOST);
     let host = match (named.next(), named.next()) {
         (Some(host), None) => host.to_str().unwrap_or_default(),
-        (None, _) if request.version() < Version::HTTP_11 => {
-            return Err(Problem::bad_request("a Host header is needed"));
-        }
         (None, _) => return Err(Problem::bad_request("a Host header is needed (RFC 9112, section 3.2)")),
         (Some(_), Some(_)) => return Err(Problem::bad_request("there are several Host headers")),
     };
@@ -100,7 +103,7 @@ fn check_host(request: &ServiceRequest, api: &Api) -> Result<(), Problem> {
 fn check_token(request: &ServiceRequest, api: &Api) -> Result<(), Problem> {
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     let Some(token) = &api.token else {
-        if reads || request.method() != Method::POST {
+        if request.method() != Method::POST {
             return Ok(());
         }
         let detail = "without a token the API only reads: set `token` under [server], such as \

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{self, json};
-use super::api::{Api, ConfiguredJob, not_there};
+use super::api::{Api, ConfiguredJob};
 use super::parameters::{Nothing, Query};
 use super::problem::Problem;
 use super::rows::Round;
-use crate::actors::messages::{JobState, NotStarted, Phase, StartNow};
+use crate::actors::messages::{JobState, NotStarted, Phase};
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -167,17 +167,15 @@ pub struct Started {
         (status = 403, description = "The config has no token, so nobody may", content_type = "application/problem+json", body = Problem),
         (status = 404, description = "There is no such job", content_type = "application/problem+json", body = Problem),
         (status = 409, description = "A round of the job runs already", content_type = "application/problem+json", body = Problem),
-        (status = 413, description = "There is a body", content_type = "application/problem+json", body = Problem),
+        (status = 413, description = "There is a large body, or one without a Content-Length", content_type = "application/problem+json", body = Problem),
     )
 )]
-pub async fn run(api: Data<Api>, name: Path<String>, _: Query<Nothing>, _: Bytes) -> Result<HttpResponse, Problem> {
+pub async fn run(api: Data<Api>, name: Path<String>, _: Query<Nothing>) -> Result<HttpResponse, Problem> {
     let name = name.into_inner();
     let Some(job) = api.configured(&name) else {
         return Err(Problem::not_found(format!("no job {name:?} in the config; /api/v1/jobs lists them")));
     };
-    let asked = api.sources.start.send(StartNow(job.layout.job.clone()));
-    let asked = tokio::time::timeout(Duration::from_secs(2), asked).await;
-    let started = match asked.ok().and_then(Result::ok).ok_or_else(|| not_there("scheduler"))? {
+    let started = match api.start(job.layout.job.clone()).await? {
         Ok(started) => started,
         Err(NotStarted::Unknown) => return Err(Problem::not_found(format!("no job {name:?}"))),
         Err(NotStarted::Overlap) => {

@@ -3,6 +3,8 @@
 
 mod answer;
 pub mod api;
+mod connection;
+mod document;
 mod events;
 mod gate;
 mod health;
@@ -13,22 +15,19 @@ mod openapi;
 mod parameters;
 mod paths;
 mod problem;
+pub mod report;
 mod rounds;
 mod rows;
 pub mod status;
 mod uptime;
 
-use std::any::Any;
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::dev::Extensions;
 pub use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_user_timeout};
 
 use self::api::Api;
 pub use self::events::Feed;
@@ -40,12 +39,10 @@ pub const LARGEST_ANSWER: usize = 2 * answer::LARGEST;
 const THREADS: usize = 2;
 /// The most connections.
 const MOST_CONNECTIONS: usize = 256;
-/// How long a client may take for the head of a request.
+/// How long a client may take for the head of the first request, and to let go of a connection.
 const HEAD: Duration = Duration::from_secs(5);
 /// How long a connection stays open without a request.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long a client may leave what was sent to it lying.
-const UNREAD: Duration = Duration::from_secs(30);
 /// What answers get at the end.
 const SHUTDOWN_SECONDS: u64 = 1;
 
@@ -73,7 +70,7 @@ pub fn serve(listener: TcpListener, api: Api) -> io::Result<ServerHandle> {
         .h1_allow_half_closed(false)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
-        .on_connect(limit_silence)
+        .on_connect(connection::opened)
         .listen(listener)?
         .run();
     let handle = server.handle();
@@ -83,14 +80,4 @@ pub fn serve(listener: TcpListener, api: Api) -> io::Result<ServerHandle> {
         }
     });
     Ok(handle)
-}
-
-/// A client that is gone, or reads nothing of what it asked for, loses its connection: the system sees that, also while
-/// nothing here looks at the connection (RFC 5482).
-fn limit_silence(connection: &dyn Any, _: &mut Extensions) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
-    let milliseconds = u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX);
-    if let Err(error) = set_tcp_user_timeout(stream, milliseconds).and_then(|()| set_socket_keepalive(stream, true)) {
-        tracing::debug!(%error, "a connection has no limit for what lies unread");
-    }
 }

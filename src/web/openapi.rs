@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use actix_web::web::{Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::openapi::path::Operation;
@@ -79,7 +79,7 @@ static TEXT: LazyLock<Option<Bytes>> = LazyLock::new(|| Some(Description::openap
 /// The description.
 pub async fn document(request: HttpRequest, _: Query<Nothing>) -> Result<HttpResponse, Problem> {
     let text = TEXT.clone().ok_or_else(|| Problem::internal(&"no description of the API"))?;
-    Ok(answer::content(&request, "application/json", text))
+    Ok(answer::content(&request, answer::JSON, text))
 }
 
 /// A file of the page.
@@ -88,14 +88,7 @@ pub async fn page(request: HttpRequest, file: Path<String>) -> Result<HttpRespon
     let found = utoipa_swagger_ui::serve(&file, Arc::new(config)).map_err(|error| Problem::internal(&error))?;
     let found = found.ok_or_else(|| Problem::not_found("the page has no such file"))?;
     let media_type = HeaderValue::from_str(&found.content_type).map_err(|error| Problem::internal(&error))?;
-    let mut response = answer::content(&request, "text/html", found.bytes.into_owned());
-    let headers = response.headers_mut();
-    if headers.contains_key(actix_web::http::header::CONTENT_TYPE) {
-        headers.insert(actix_web::http::header::CONTENT_TYPE, media_type);
-    }
-    if found.gzpipped {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    let mut response = answer::content(&request, media_type, found.bytes.into_owned());
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     Ok(response)
 }

@@ -3,7 +3,8 @@
 use actix_web::web;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::problem::Problem;
 use crate::config::parse_duration;
@@ -93,6 +94,18 @@ impl TryFrom<String> for Moment {
     }
 }
 
+/// The description is narrower than what is understood: whoever makes requests from it gets only right ones.
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        let day = "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])";
+        let time = "T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z";
+        let pattern = format!("^([1-9][0-9]{{0,3}}(s|m|h|d)|{day}({time})?)$");
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).into()
+    }
+}
+
+impl ToSchema for Moment {}
+
 /// No parameter at all.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,6 +125,5 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .app_data(
             web::PathConfig::default()
                 .error_handler(|error, _| Problem::not_found(format!("nothing has this address: {error}")).into()),
-        )
-        .app_data(web::PayloadConfig::new(super::gate::LARGEST_BODY));
+        );
 }

@@ -99,7 +99,6 @@ impl From<StoreError> for Problem {
                 Duration::from_secs(1),
             ),
             StoreError::LargeAnswer(_) => Self::too_large("ask for less, by `limit` or a shorter time"),
-            StoreError::Sql(detail) => Self::bad_request(detail),
             other => Self::internal(&other.with_cause()),
         }
     }

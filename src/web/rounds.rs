@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{self, Version, json};
+use super::answer::{self, json};
 use super::api::Api;
 use super::parameters::{Before, Limit, Nothing, PageOf, Query};
 use super::paths::encoded;
@@ -47,24 +47,17 @@ pub async fn rounds(
     job: Path<String>,
     page: Query<PageOf>,
 ) -> Result<HttpResponse, Problem> {
-    let version = Version::of(&request, &api);
-    if let Some(known) = version.known(&request) {
-        return Ok(known);
-    }
     let (job, path) = (job.into_inner(), request.path().to_owned());
-    let is_configured = api.configured(&job).is_some();
-    let (text, next) = api
-        .ask(move |reader| {
-            let (before, limit) = (Page::Before(RoundId(page.before.0)), page.limit.0);
-            let rounds = reader.rounds_page(Some(&job), before, limit.saturating_add(1))?;
-            let page = page_of(rounds, limit, &path);
-            if page.rounds.is_empty() && !is_configured {
-                known_job(reader, &job)?;
-            }
-            Ok((json(&page, "ask for fewer rounds, with `limit`")?, page.next))
-        })
-        .await?;
-    Ok(answer::with_next(version.ok(&request, text), next.as_deref()))
+    let question = move |reader: &Reader| {
+        let (before, limit) = (Page::Before(RoundId(page.before.0)), page.limit.0);
+        let rounds = reader.rounds_page(Some(&job), before, limit.saturating_add(1))?;
+        let page = page_of(rounds, limit, &path);
+        if page.rounds.is_empty() {
+            known_job(reader, &job)?;
+        }
+        Ok((json(&page, "ask for fewer rounds, with `limit`")?, page.next))
+    };
+    answer::of_rounds(&request, &api, question).await
 }
 
 /// Which part of the ledger.
@@ -93,27 +86,20 @@ pub struct LedgerPage {
     )
 )]
 pub async fn ledger(request: HttpRequest, api: Data<Api>, page: Query<LedgerPage>) -> Result<HttpResponse, Problem> {
-    let version = Version::of(&request, &api);
-    if let Some(known) = version.known(&request) {
-        return Ok(known);
-    }
-    let is_configured = page.job.as_ref().is_none_or(|job| api.configured(job).is_some());
-    let (text, next) = api
-        .ask(move |reader| {
-            let LedgerPage { job, limit, before } = page.into_inner();
-            let path = match &job {
-                Some(job) => format!("/api/v1/ledger?job={}", encoded(job)),
-                None => "/api/v1/ledger".to_owned(),
-            };
-            let entries = reader.ledger_page(job.as_deref(), RoundId(before.0), limit.0.saturating_add(1))?;
-            let page = page_of(entries, limit.0, &path);
-            if let Some(job) = job.filter(|_| page.rounds.is_empty() && !is_configured) {
-                known_job(reader, &job)?;
-            }
-            Ok((json(&page, "ask for fewer entries, with `limit`")?, page.next))
-        })
-        .await?;
-    Ok(answer::with_next(version.ok(&request, text), next.as_deref()))
+    let question = move |reader: &Reader| {
+        let LedgerPage { job, limit, before } = page.into_inner();
+        let path = match &job {
+            Some(job) => format!("/api/v1/ledger?job={}", encoded(job)),
+            None => "/api/v1/ledger".to_owned(),
+        };
+        let entries = reader.ledger_page(job.as_deref(), RoundId(before.0), limit.0.saturating_add(1))?;
+        let page = page_of(entries, limit.0, &path);
+        if let Some(job) = job.filter(|_| page.rounds.is_empty()) {
+            known_job(reader, &job)?;
+        }
+        Ok((json(&page, "ask for fewer entries, with `limit`")?, page.next))
+    };
+    answer::of_rounds(&request, &api, question).await
 }
 
 /// At most `limit` of the rows, which are one more where there is a next page.
@@ -127,8 +113,10 @@ fn page_of(rounds: Vec<StoredRound>, limit: u32, path: &str) -> Rounds {
     Rounds { rounds, next }
 }
 
+/// The file has the jobs of the config from the start on.
+///
 /// # Errors
-/// 404 when no job of this name ever ran.
+/// 404 when the file knows no job of this name.
 pub fn known_job(reader: &Reader, job: &str) -> Result<(), Problem> {
     let jobs = reader.jobs()?;
     if jobs.iter().any(|known| known == job) {
@@ -138,7 +126,7 @@ pub fn known_job(reader: &Reader, job: &str) -> Result<(), Problem> {
 }
 
 /// Which slots of a round.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Slots {
@@ -183,19 +171,13 @@ pub async fn round(
     round: Path<i64>,
     slots: Query<Slots>,
 ) -> Result<HttpResponse, Problem> {
-    let version = Version::of(&request, &api);
-    if let Some(known) = version.known(&request) {
-        return Ok(known);
-    }
     let id = round.into_inner();
-    let text = api
-        .ask(move |reader| {
-            let (first, limit) = (slots.position.0, slots.limit.map(|limit| limit.0));
-            let round = reader.round(RoundId(id))?.ok_or_else(|| Problem::not_found(format!("no round {id}")))?;
-            json(&with_vector(reader, round, first, limit)?, FEWER)
-        })
-        .await?;
-    Ok(version.ok(&request, text))
+    let question = move |reader: &Reader| {
+        let round = reader.round(RoundId(id))?.ok_or_else(|| Problem::not_found(format!("no round {id}")))?;
+        let round = with_vector(reader, round, &slots)?;
+        Ok((json(&round, FEWER)?, round.next))
+    };
+    answer::of_rounds(&request, &api, question).await
 }
 
 /// The last complete rounds.
@@ -214,27 +196,21 @@ pub struct Latest {
     )
 )]
 pub async fn latest(request: HttpRequest, api: Data<Api>, _: Query<Nothing>) -> Result<HttpResponse, Problem> {
-    let version = Version::of(&request, &api);
-    if let Some(known) = version.known(&request) {
-        return Ok(known);
-    }
-    let text = api
-        .ask(|reader| {
-            let (mut rounds, mut bytes) = (Vec::new(), 0);
-            for job in reader.jobs()? {
-                let Some(round) = reader.last_complete(&job)? else { continue };
-                let round = with_vector(reader, round, 0, None)?;
-                // What is held is bounded before it is laid out.
-                bytes += round.vector.iter().flatten().map(|body| body.get().len()).sum::<usize>();
-                if bytes > answer::LARGEST {
-                    return Err(Problem::too_large(JOB_BY_JOB));
-                }
-                rounds.push(round);
+    let question = |reader: &Reader| {
+        let (mut rounds, mut bytes) = (Vec::new(), 0);
+        for job in reader.jobs()? {
+            let Some(round) = reader.last_complete(&job)? else { continue };
+            let round = with_vector(reader, round, &Slots::default())?;
+            // What is held is bounded before it is laid out.
+            bytes += round.vector.iter().flatten().map(|body| body.get().len()).sum::<usize>();
+            if bytes > answer::LARGEST {
+                return Err(Problem::too_large(JOB_BY_JOB));
             }
-            json(&Latest { rounds }, JOB_BY_JOB)
-        })
-        .await?;
-    Ok(version.ok(&request, text))
+            rounds.push(round);
+        }
+        Ok((json(&Latest { rounds }, JOB_BY_JOB)?, None))
+    };
+    answer::of_rounds(&request, &api, question).await
 }
 
 /// The last complete round of a job, with its vector.
@@ -253,34 +229,22 @@ pub async fn latest_of_job(
     job: Path<String>,
     slots: Query<Slots>,
 ) -> Result<HttpResponse, Problem> {
-    let version = Version::of(&request, &api);
-    if let Some(known) = version.known(&request) {
-        return Ok(known);
-    }
     let job = job.into_inner();
-    let is_configured = api.configured(&job).is_some();
-    let text = api
-        .ask(move |reader| {
-            let Some(round) = reader.last_complete(&job)? else {
-                if !is_configured {
-                    known_job(reader, &job)?;
-                }
-                return Err(Problem::not_found(format!("no complete round of {job:?} yet")));
-            };
-            json(&with_vector(reader, round, slots.position.0, slots.limit.map(|limit| limit.0))?, FEWER)
-        })
-        .await?;
-    Ok(version.ok(&request, text))
+    let question = move |reader: &Reader| {
+        let Some(round) = reader.last_complete(&job)? else {
+            known_job(reader, &job)?;
+            return Err(Problem::not_found(format!("no complete round of {job:?} yet")));
+        };
+        let round = with_vector(reader, round, &slots)?;
+        Ok((json(&round, FEWER)?, round.next))
+    };
+    answer::of_rounds(&request, &api, question).await
 }
 
-/// A round with at most `limit` of its slots from position `first` on.
-fn with_vector(
-    reader: &Reader,
-    round: StoredRound,
-    first: u32,
-    limit: Option<u32>,
-) -> Result<RoundWithVector, Problem> {
-    let answer = reader.slots(round.id, first, limit.unwrap_or(u32::MAX))?;
+/// A round with those of its slots that are wanted.
+fn with_vector(reader: &Reader, round: StoredRound, wanted: &Slots) -> Result<RoundWithVector, Problem> {
+    let limit = wanted.limit.map(|limit| limit.0);
+    let answer = reader.slots(round.id, wanted.position.0, limit.unwrap_or(u32::MAX))?;
     let slots = answer.named_rows().map(|row| slot(&row)).collect::<Result<Vec<_>, _>>()?;
     let (slots, vector): (Vec<_>, Vec<_>) = slots.into_iter().unzip();
     let round = Round::stored(round);

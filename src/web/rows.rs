@@ -1,6 +1,6 @@
 //! Rows of the views as JSON, under the names of their columns.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use crate::store::history::StoredRound;
 use crate::store::read::{NamedRow, Value};
 
 /// A round, or an entry of the ledger: a due that did not become a complete round.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are those of the view")]
 pub struct Round {
     /// Its number: unique, and growing with time.
@@ -18,14 +18,14 @@ pub struct Round {
     /// The job.
     pub job: String,
     /// The instant that the cadence asked for; the first of a run of misses.
-    #[schema(format = DateTime)]
-    pub due_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub due_at: Timestamp,
     /// When it really started.
-    #[schema(format = DateTime)]
-    pub started_at: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
     /// When it really ended; the last due of a run of misses.
-    #[schema(format = DateTime)]
-    pub finished_at: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
     /// `running`, `complete`, `interrupted`, `skipped` or `missed`.
     #[schema(example = "complete")]
     pub status: String,
@@ -44,13 +44,12 @@ pub struct Round {
 impl Round {
     /// As it is stored.
     pub fn stored(round: StoredRound) -> Self {
-        let moment = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
         Self {
             round_id: round.id.0,
             job: round.job,
-            due_at: round.due.to_string(),
-            started_at: moment(round.started),
-            finished_at: moment(round.finished),
+            due_at: round.due,
+            started_at: round.started,
+            finished_at: round.finished,
             status: round.status,
             cause: round.cause,
             covers: round.covers,
@@ -67,9 +66,9 @@ impl Round {
         Self {
             round_id: begin.id.0,
             job: begin.layout.job.to_string(),
-            due_at: begin.due.to_string(),
-            started_at: Some(begin.started.to_string()),
-            finished_at: Some(round.finished.to_string()),
+            due_at: begin.due,
+            started_at: Some(begin.started),
+            finished_at: Some(round.finished),
             status: round.status.as_str().to_owned(),
             cause: round.cause.map(|cause| cause.as_str().to_owned()),
             covers: 1,

@@ -28,10 +28,10 @@ pub struct During {
     /// Only the endpoints of this job.
     job: Option<String>,
     /// The first due: a moment in RFC 3339, a day, or how long ago; 30 days before the end when it is not there.
-    #[param(value_type = Option<String>, example = "30d", pattern = "^([1-9][0-9]{0,3}(s|m|h|d)|(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?)$")]
+    #[param(inline, example = "30d")]
     since: Option<Moment>,
     /// The due before which it ends, likewise; now when it is not there.
-    #[param(value_type = Option<String>, pattern = "^([1-9][0-9]{0,3}(s|m|h|d)|(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?)$")]
+    #[param(inline)]
     until: Option<Moment>,
 }
 

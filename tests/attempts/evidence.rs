@@ -99,6 +99,25 @@ fn a_refusal_whose_body_stalls_keeps_what_came_and_no_worker() {
 }
 
 #[test]
+fn bodies_that_drip_give_their_places_back_when_nobody_waits_for_them_any_more() {
+    // More time than a test has, in which each of them would hold a place.
+    let keys = "retries = 0\ntimeout = \"30s\"";
+    let url = server(|_, mut stream| {
+        request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 9000\r\n\r\n");
+        while stream.write_all(b".").is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    let urls: Vec<String> = (0..64).map(|number| format!("{url}{number}")).collect();
+    assert!(round(keys, &urls).iter().all(|slot| came_back(slot).1));
+    let begun = std::time::Instant::now();
+    while came_back(&slot(keys, &url)).0.is_empty() {
+        assert!(begun.elapsed().as_secs() < 5, "no place is free");
+    }
+}
+
+#[test]
 fn a_secret_that_goes_over_the_end_of_what_is_kept_is_hidden_whole() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let secret = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -168,6 +187,24 @@ fn a_key_in_the_place_of_a_users_name_is_hidden() {
     });
     let slot = slot("retries = 0", &url.replace("http://", "http://sk_live_USERSECRET123:@"));
     assert_eq!(came_back(&slot), ("No such API key: ***", false));
+}
+
+#[test]
+fn a_key_among_the_parameters_of_the_first_page_is_hidden_in_what_a_later_one_shows() {
+    let url = server(|_, mut stream| {
+        let answer = if request(&mut stream).starts_with("GET /?") {
+            answer("200 OK", "Link: </2>; rel=next\r\nConnection: close\r\n", b"[]")
+        } else {
+            answer("500 No", "Link: </?api_key=k3y-in-url&token=t0ken-in-query>; rel=first\r\n", b"k3y-in-url")
+        };
+        let _ = stream.write_all(&answer);
+    });
+    let keys = "retries = 0\npages = { link = true }\nquery = { token = \"t0ken-in-query\" }";
+    let slot = slot(keys, &format!("{url}?api_key=k3y-in-url"));
+    assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(500)));
+    assert_eq!(came_back(&slot), ("***", false));
+    let headers = &evidence(&slot).answer.as_ref().expect("an answer").headers;
+    assert!(headers.contains("link: </?api_key=***&token=***>; rel=first"), "{headers}");
 }
 
 #[test]

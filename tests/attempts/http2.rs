@@ -27,6 +27,12 @@ const LEFT_AFTER: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
 /// The head of a 200, and data that are not the last.
 const CUT: [u8; 20] = [0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88, 0, 0, 1, 0, 0, 0, 0, 0, 1, b'1'];
 
+/// The head of a 200 with the length of its body, a part of that, and the end of the stream without an error.
+const CUT_WITHOUT_AN_ERROR: [u8; 36] = [
+    0, 0, 4, 1, 4, 0, 0, 0, 1, 0x88, 0x5C, 1, b'9', 0, 0, 1, 0, 0, 0, 0, 0, 1, b'1', 0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0,
+    0, 0,
+];
+
 /// GOAWAY with an error, before any request was processed, and with a token in what it says of it.
 const TELLS: &[u8] = b"\0\0\x1c\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0bbad token s3cret-and-more";
 
@@ -133,7 +139,8 @@ async fn leave(stream: &mut TlsStream<TcpStream>, frames: &[u8]) -> std::io::Res
     tokio::io::copy(stream, &mut tokio::io::sink()).await.map(drop)
 }
 
-/// `/refused/N` refuses the first N requests, `/broken` resets each with an error, `/abrupt` the whole connection.
+/// `/refused/N` refuses the first N requests, `/broken` resets each with an error, `/abrupt` the whole connection,
+/// `/redirect` leads to `/some`.
 async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: &Counts, most: usize) {
     let mut served = 0;
     while let Some(Ok((request, mut respond))) = connection.accept().await {
@@ -155,9 +162,21 @@ async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: 
             }
             "broken" => respond.send_reset(Reason::INTERNAL_ERROR),
             "abrupt" => connection.abrupt_shutdown(Reason::INTERNAL_ERROR),
+            "redirect" => redirect(&mut respond, request.uri()),
+            // Forbidden by RFC 9113, section 8.3.1.
+            _ if request.uri().authority().is_none_or(|authority| authority.as_str().contains('@')) => {
+                answer(&mut respond, 400);
+            }
             _ => answer(&mut respond, if mode == "missing" { 404 } else { 200 }),
         }
     }
+}
+
+/// To `/some` of the same server, with a name and a password.
+fn redirect(respond: &mut SendResponse<Bytes>, from: &http::Uri) {
+    let authority = from.authority().map_or("", |authority| authority.as_str());
+    let answer = http::Response::builder().status(302).header("location", format!("https://me:pw@{authority}/some"));
+    let _ = respond.send_response(answer.body(()).expect("an answer"), true);
 }
 
 fn answer(respond: &mut SendResponse<Bytes>, status: u16) {
@@ -229,6 +248,22 @@ fn a_body_that_is_cut_off_with_its_connection_is_a_reset() {
     let server = Server::leaving(1, &CUT);
     let slot = slot(&server.keys(""), &server.url("/some"));
     assert_eq!((slot.outcome, slot.http_status), (Outcome::Reset, Some(200)), "{slot:?}");
+}
+
+#[test]
+fn a_body_whose_stream_ends_without_an_error_before_its_length_is_truncated() {
+    let server = Server::leaving(1, &CUT_WITHOUT_AN_ERROR);
+    let slot = slot(&server.keys(""), &server.url("/some"));
+    assert_eq!((slot.outcome, slot.http_status), (Outcome::Truncated, Some(200)), "{slot:?}");
+    assert_eq!(detail(&slot), "not as long as Content-Length says");
+}
+
+#[test]
+fn userinfo_that_a_redirect_brings_along_is_not_sent() {
+    let server = Server::start();
+    let slot = slot(&server.keys("redirects = 1"), &server.url("/redirect"));
+    assert_eq!(slot.outcome, Outcome::Ok, "{slot:?}");
+    assert_eq!(server.count("/some"), 1);
 }
 
 #[test]

@@ -100,6 +100,19 @@ fn a_401_to_a_new_token_is_an_answer() {
 }
 
 #[test]
+fn an_api_that_refuses_every_token_does_not_cost_one_each_round() {
+    let api = sample_api();
+    let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
+    let url = api.url("/status/401");
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"));
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 6);
+    daemon.stop();
+    assert_eq!(home.number("SELECT count(*) FROM observations WHERE http_status IS NOT 401"), 0);
+    assert_eq!(api.requests_to("/oauth-token"), 2, "the first, and one in its place");
+}
+
+#[test]
 fn a_token_that_is_about_to_expire_is_renewed_before_it_is_used_again() {
     let api = sample_api();
     // A tenth of its life before its end is now.
@@ -160,6 +173,7 @@ fn answers_of_token_endpoints_that_differ_a_little_from_the_rfc_are_understood()
         r#"{"access_token":"t","token_type":"Bearer","expires_in":null,"scope":"a b","further":{"x":[1]}}"#,
         r#"{"access_token":"t","token_type":"Bearer","expires_in":-1}"#,
         r#"{"access_token":"t","token_type":null,"scope":["read","write"],"refresh_token":null}"#,
+        r#"{"access_token":"t","scope":["read"],"further":{"$serde_json::private::RawValue":"{"}}"#,
         "\u{feff}{\"access_token\":\"t\",\"token_type\":\"BEARER\"}",
     ] {
         for (status, content_type) in

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatherd::config::Settings;
 use gatherd::fetch::{Ask, Attempt, Clients, PreparedJob, attempt};
-use gatherd::model::{Outcome, Timestamp};
+use gatherd::model::{Outcome, Remembered, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::{canned, sample_api};
@@ -189,6 +189,31 @@ fn a_redirect_is_followed_with_the_method_that_it_asks_for() {
         let has_body = requests[1].ends_with("{\"range\":\"1d\"}");
         assert_eq!((has_body, described), (followed != "GET", followed != "GET"), "{status} to {method}: {requests:?}");
     }
+}
+
+#[test]
+fn a_redirect_takes_no_condition_along_because_the_version_is_that_of_another_document() {
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    let server = canned::canned(move |request| match request.split(' ').nth(1) {
+        Some("/") if turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 => {
+            canned::answer("200 OK", "ETag: \"v1\"\r\n", "{\"a\":1}")
+        }
+        Some("/") => canned::answer("302 Found", "Location: /there\r\n", ""),
+        _ if request.to_ascii_lowercase().contains("if-none-match: ") => {
+            canned::answer("304 Not Modified", "ETag: \"v1\"\r\n", "")
+        }
+        _ => canned::answer("200 OK", "ETag: \"v1\"\r\n", "{\"b\":2}"),
+    });
+    let text = format!("[[job]]\nname = \"j\"\nevery = \"1m\"\nredirects = 1\nendpoints = [{:?}]\n", server.url("/"));
+    let settings = Settings::parse(Path::new("config.toml"), &text).expect("a valid config");
+    let job = PreparedJob::new(&settings.jobs[0], Path::new("."), &mut Clients::default()).expect("requests");
+    let ask = |remembered| Ask { remembered, ..Ask::once(Duration::from_secs(5)) };
+    let first = attempt(&job.requests[0], ask(None));
+    let remembered =
+        Remembered { validators: first.validators.expect("the ETag"), document: first.body.expect("a document") };
+    let second = attempt(&job.requests[0], ask(Some(remembered)));
+    assert_eq!(second.body.as_ref().map(|body| body.text()), Some("{\"b\":2}"), "{second:?}");
+    assert!(server.requests()[1].to_ascii_lowercase().contains("if-none-match: \"v1\""), "it is asked where it was");
 }
 
 #[test]

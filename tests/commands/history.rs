@@ -144,6 +144,19 @@ fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
         let ran = ask(&path, wrong);
         assert_eq!(ran.code, Some(64), "{wrong:?}: {}", ran.stderr);
     }
+    let none = ask(&path, &["history", "job", "a", "--every", "0s"]);
+    assert!(none.code == Some(64) && none.stderr.contains("at least 1s"), "{}", none.stderr);
+}
+
+#[test]
+fn stretches_of_time_come_in_several_turns_and_each_once() {
+    let (_folder, path) = small();
+    let span = ["--since", "2026-01-31 11:00", "--until", "2026-01-31 19:00"];
+    let rows = lines(&path, &[&["history", "job", "b", "--every", "1s"][..], &span].concat());
+    assert_eq!(rows.len(), 8 * 3_600);
+    assert!(rows.windows(2).all(|pair| pair[0]["until"] == pair[1]["from"]));
+    let sum = |column: &str| rows.iter().filter_map(|row| row[column].as_i64()).sum::<i64>();
+    assert_eq!((sum("slots"), sum("failed"), sum("value")), (4, 1, 3));
 }
 
 /// A round each ten minutes over four days, with failures and a stretch of nothing.
@@ -193,6 +206,34 @@ fn figures_by_hour_and_day_are_those_that_are_counted_by_hand() {
             }
         }
     }
+}
+
+#[test]
+fn a_day_of_this_machine_begins_with_the_first_of_two_midnights() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let (mut writer, layout) = (open(&path).expect("opened"), layout(&["a"]));
+    let start: Timestamp = "2026-10-24T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a moment").into();
+    for id in 1..=48_i64 {
+        let due = start.plus(Duration::from_hours(id.unsigned_abs()));
+        writer
+            .close(&ClosedRound {
+                begin: RoundBegin { due, ..begin(id, &layout) },
+                ..closed(id, &layout, vec![ok(id)])
+            })
+            .expect("stored");
+    }
+    // The Azores, whose clock is set back from one to midnight.
+    let mut command = gatherd(["history", "job", "a", "--every", "1day", "--csv", "--database"]);
+    command.arg(&path).env("TZ", "<-01>1<+00>,M3.5.0/0,M10.5.0/1");
+    let ran = run(command);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(ran.stdout.replace('\r', ""), @"
+    from,until,value,values,slots,failed
+    2026-10-24T00:00:00.000Z,2026-10-25T00:00:00.000Z,11,11,11,0
+    2026-10-25T00:00:00.000Z,2026-10-26T01:00:00.000Z,25,25,25,0
+    2026-10-26T01:00:00.000Z,2026-10-27T01:00:00.000Z,12,12,12,0
+    ");
 }
 
 #[allow(
@@ -316,6 +357,79 @@ fn an_export_has_every_slot_in_each_format() {
     assert_eq!((&rows[1]["users"], &rows[1]["endpoint"]), (&Value::Null, &"b".into()));
     let left = std::fs::read_dir(folder.path()).expect("a folder").filter_map(Result::ok);
     assert!(left.map(|entry| entry.file_name()).all(|name| !name.to_string_lossy().starts_with(".gatherd-export")));
+}
+
+#[test]
+fn a_parquet_column_is_of_numbers_only_where_no_digit_is_lost() {
+    let (folder, path) = small();
+    let to = folder.path().join("x.parquet");
+    let fields = ["--field", "users=/users", "--field", "big=/big", "--field", "k=/k"];
+    asked(&path, &[&["export", "-o", &to.display().to_string()][..], &fields].concat());
+    let rows = parquet(&to);
+    assert_eq!((&rows[0]["users"], &rows[0]["big"]), (&1.0.into(), &"9007199254740993".into()));
+    assert_eq!(rows[7]["k"], Value::from("1e400"), "a double has no such number");
+}
+
+#[test]
+fn an_export_is_written_into_a_pipe_and_through_a_link_and_replaces_neither() {
+    use std::os::unix::fs::FileTypeExt;
+    let (folder, path) = small();
+    let file = |name: &str| folder.path().join(name);
+    let pipe = file("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a pipe");
+    let reading = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).expect("read")
+    });
+    asked(&path, &["export", "--format", "parquet", "-o", &pipe.display().to_string()]);
+    assert_eq!(&reading.join().expect("read")[..4], b"PAR1");
+    assert!(std::fs::metadata(&pipe).expect("there").file_type().is_fifo());
+    std::fs::write(file("target.csv"), "old").expect("written");
+    std::os::unix::fs::symlink(file("target.csv"), file("link.csv")).expect("a link");
+    asked(&path, &["export", "-o", &file("link.csv").display().to_string()]);
+    assert!(std::fs::symlink_metadata(file("link.csv")).expect("there").is_symlink());
+    assert!(std::fs::read_to_string(file("target.csv")).expect("read").starts_with("job,endpoint"));
+}
+
+#[test]
+fn nothing_is_written_over_the_database_by_whatever_name() {
+    let (folder, path) = small();
+    let before = std::fs::read(&path).expect("read");
+    let link = folder.path().join("another.svg");
+    std::fs::hard_link(&path, &link).expect("a link");
+    for name in [&path, &link].map(|path| path.display().to_string()) {
+        let picture = ["history", "job", "a", "--field", "/users", "--svg", &name];
+        for arguments in [&["export", "--format", "csv", "-o", &name][..], &picture] {
+            let ran = ask(&path, arguments);
+            assert_eq!(ran.code, Some(73), "{arguments:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains("the database itself"), "{}", ran.stderr);
+        }
+    }
+    assert_eq!(std::fs::read(&path).expect("read"), before);
+}
+
+/// Whether a thread of the process has this name.
+fn has_thread(process: u32, name: &str) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    tasks
+        .map(|task| task.path().join("comm"))
+        .any(|comm| std::fs::read_to_string(comm).is_ok_and(|comm| comm.trim() == name))
+}
+
+#[test]
+fn an_export_that_is_interrupted_leaves_nothing_behind() {
+    let (folder, path) = small();
+    let to = folder.path().join("new/x.csv").display().to_string();
+    std::fs::create_dir(folder.path().join("new")).expect("a folder");
+    // It takes half a second a document, which is as long as an expression may take.
+    let slow = "x=[limit(900000; repeat(1))] | length";
+    let database = path.display().to_string();
+    let mut export = gatherd(["export", "-o", &to, "--field", slow, "--database", &database]).spawn().expect("started");
+    support::until("it listens", || has_thread(export.id(), "interrupt"));
+    let id = rustix::process::Pid::from_child(&export);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("sent");
+    assert_eq!(export.wait().expect("ended").code(), Some(130));
+    assert_eq!(std::fs::read_dir(folder.path().join("new")).expect("a folder").count(), 0);
 }
 
 fn parquet(path: &Path) -> Vec<Value> {

@@ -94,6 +94,17 @@ fn a_rehearsal_reads_no_secret_writes_no_database_and_asks_no_real_host() {
 }
 
 #[test]
+fn a_round_that_its_deadline_cuts_short_is_said_not_to_end_in_time() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = "[[job]]\nname = \"a\"\nevery = \"2s\"\ndeadline = \"300ms\"\ntimeout = \"10s\"\nendpoints = [\"https://a.example/\"]\n";
+    write(folder.path(), "config.toml", config);
+    let ran = rehearse(&folder, &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told = "a round like this would not end in the 0.3 s that it has: its deadline cut it short";
+    assert_eq!(ran.stdout.lines().last(), Some(told), "{}", ran.stdout);
+}
+
+#[test]
 fn a_config_that_is_wrong_is_not_rehearsed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(folder.path(), "config.toml", "[[job]]\nname = \"a\"\nevery = \"2s\"\nendpoints = [\"ftp://x/\"]\n");

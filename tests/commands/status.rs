@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gatherd::model::{Outcome, Slot, Timestamp};
+use gatherd::model::{ClosedRound, Outcome, RoundStatus, Slot, Timestamp};
 use gatherd::sample_api::SampleApi;
 use gatherd::store::{Writer, open};
 use serde_json::Value;
@@ -218,6 +218,11 @@ fn a_streak_is_followed_through_rollups_to_its_first_failure() {
     assert!(by_slots.whole && by_slots.endpoint == "broken");
     while writer.roll_up(due(10_000), Duration::from_millis(10)).expect("rolled up").more {}
     assert_eq!(look(now), by_slots, "by rollups it is the same");
+    let stopped = closed(401, &layout(&["steady", "broken"]), slots(401));
+    writer.close(&ClosedRound { status: RoundStatus::Interrupted, ..stopped }).expect("stored");
+    assert_eq!(look(now), by_slots, "what was stopped after the newest complete round does not count");
+    while writer.roll_up(due(10_000), Duration::from_millis(10)).expect("rolled up").more {}
+    assert_eq!(look(now), by_slots, "nor does it by rollups");
     while writer.prune(&gatherd::model::JobName::new("job"), due(300)).expect("pruned").rounds > 0 {}
     let pruned = look(now);
     assert_eq!((pruned.since, pruned.last_ok), (due(70), Some(due(69))), "rollups outlive the slots");

@@ -91,6 +91,24 @@ fn uptime_shows_the_share_that_is_ok_the_longest_outage_and_latencies() {
     assert!(unknown.stderr.contains("the nearest is \"job\""), "{}", unknown.stderr);
 }
 
+#[test]
+fn a_share_in_per_cent_is_cut_and_never_less_than_it_is() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut writer = open(&database(&folder)).expect("opened");
+    let names = layout(&["a", "b", "c"]);
+    for round in 0..100 {
+        let slot = |is_ok: bool| if is_ok { ok(round) } else { failed(round, Outcome::Dns, "") };
+        writer
+            .close(&closed(round, &names, vec![slot(round < 29), slot(round % 3 < 2), slot(round > 0)]))
+            .expect("stored");
+    }
+    drop(writer);
+    let since = ["--since", "2026-01-31 12:00", "--utc", "--database", "gatherd.db"];
+    let table = answer(&folder, &[&["uptime"][..], &since].concat());
+    let shares: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2)).collect();
+    assert_eq!(shares, ["29", "67", "99"], "{table}");
+}
+
 // --- plan ---
 
 #[test]
@@ -219,6 +237,29 @@ fn verify_says_what_is_wrong_and_where() {
     rollup  job "job", hour of 2026-01-31T13:00:00.000Z  the rollup of endpoint "b" tells of 60 slots, 59 are there
     rollup  job "job", hour of 2026-01-31T14:00:00.000Z  the rollup of endpoint "a" tells of 60 slots, 55 are there
     ledger  job "job", before round 105                  5 dues from 2026-01-31T14:40:00.000Z to 2026-01-31T14:44:00.000Z are neither in a round nor in the ledger, if the cadence was `every 1m` then
+    "#);
+}
+
+#[test]
+fn verify_finds_what_only_the_counts_of_a_round_or_the_columns_of_a_rollup_show() {
+    let folder = home();
+    change(
+        &folder,
+        "UPDATE slot SET position = 7 WHERE round_id = 10 AND position = 1;
+         UPDATE round SET endpoints = 3 WHERE round_id = 20;
+         DELETE FROM slot WHERE round_id = 30;
+         UPDATE round SET ok = NULL, failed = NULL WHERE round_id = 30;
+         UPDATE rollup SET p95_us = 1 WHERE hour = (SELECT max(hour) FROM rollup) AND endpoint_id = 1;",
+    );
+    let ran = gatherd(&folder, &["verify"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""));
+    insta::assert_snapshot!(ran.stdout, @r#"
+    kind    place                                        problem
+    vector  job "job", round 10                          its slot 7 is beyond its 2 endpoints
+    vector  job "job", round 20                          it counts 3 endpoints, its layout has 2
+    vector  job "job", round 30                          it is complete, though it has no slots
+    rollup  job "job", hour of 2026-01-31T13:00:00.000Z  the rollup of endpoint "a" tells of 60 slots, 59 are there
+    rollup  job "job", hour of 2026-01-31T14:00:00.000Z  the rollup of endpoint "a" says otherwise than its slots
     "#);
 }
 

@@ -249,7 +249,7 @@ fn the_api_is_turned_off_by_false_and_called_by_names_without_a_port() {
         let told = mistakes(with(&format!("listen = {listen}")));
         assert!(told.contains("`false` turns it off"), "{told}");
     }
-    for host in ["gatherd.example.com:443", "https://gatherd.example.com", "a b", "a@b", ""] {
+    for host in ["gatherd.example.com:443", "https://gatherd.example.com", "*.example.com", "a b", "a@b", ""] {
         let told = mistakes(with(&format!("hosts = [{host:?}]")));
         assert!(told.starts_with("config.toml:2: server.hosts: "), "{told}");
     }
@@ -291,6 +291,7 @@ fn two_ways_to_the_next_page_and_names_of_other_programs_are_told_apart() {
     let told = [
         with("pages = { link = true, url = \"/next\" }"),
         with("pages = { link = true, cursor = \"/c\", parameter = \"c\", counter = \"page\", items = \"\" }"),
+        with("pages = { counter = \"page\", items = \"\", step = 0 }"),
         with("token = { enf = \"X\" }"),
         with("token = { vault = \"X\" }"),
         with("retry = 3"),
@@ -300,6 +301,7 @@ fn two_ways_to_the_next_page_and_names_of_other_programs_are_told_apart() {
     insta::assert_snapshot!(told.concat(), @r#"
     config.toml:5: job "a": pages: `link` and `url` exclude each other: keep the one that leads to the next page
     config.toml:5: job "a": pages: `link`, `cursor` and `counter` exclude each other: keep the one that leads to the next page
+    config.toml:5: job "a": pages.step: at least 1: with 0 each page would be the first
     config.toml:5: job "a": token: `enf` is none of `env`, `file` and `credential`; did you mean `env`?
     config.toml:5: job "a": token: `vault` is none of `env`, `file` and `credential`
     config.toml:5: job "a": retry: unknown key; did you mean `retries`?

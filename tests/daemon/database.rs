@@ -1,7 +1,11 @@
 //! The file: one daemon each, none that is not ours, locked by somebody, replaced.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rusqlite::Connection;
 
+use crate::support::canned::{answer, canned};
 use crate::support::daemon::{Daemon, Home};
 use crate::support::whole::{assert_no_due_is_missing, assert_whole};
 use crate::support::{sample_api, until};
@@ -130,4 +134,37 @@ fn a_database_that_is_replaced_under_the_daemon_ends_it() {
     let (status, lines) = daemon.wait();
     assert_eq!(status.code(), Some(74));
     assert!(lines.iter().any(|line| line.to_string().contains("deleted or replaced")), "{lines:?}");
+}
+
+#[test]
+fn a_due_whose_beginning_was_refused_leaves_its_trace_beside_a_later_one_that_was_not() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    // The first round is answered, the others hang.
+    let api = canned(move |_| {
+        while seen.fetch_add(1, Ordering::Relaxed) > 0 {
+            std::thread::park();
+        }
+        answer("200 OK", "", "1")
+    });
+    let keys = "every = \"1s\"\ndeadline = \"50s\"\ntimeout = \"50s\"\nretries = 0";
+    let home = Home::new(&format!("grace = \"0s\"\n{}", job("figures", keys, &[api.url("/")])));
+    let mut command = home.command();
+    command.env("RUST_LOG", "debug");
+    let mut daemon = Daemon::of(command);
+    daemon.wait_for_rounds("figures", 1);
+    let locker = Connection::open(home.database()).expect("opened");
+    locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    daemon.wait_for_start("the beginning of rounds is not written");
+    locker.execute_batch("ROLLBACK").expect("unlocked");
+    daemon.wait_for("due without a round");
+    until("a due is skipped", || home.number("SELECT count(*) FROM round WHERE status = 'skipped'") > 0);
+    daemon.kill();
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+    let last = "max(CASE status WHEN 'missed' THEN finished_at ELSE due_at END)";
+    let gaps = format!("SELECT ({last} - min(due_at)) / 1000000 + 1 - sum(covers) FROM round");
+    assert_eq!(home.number(&gaps), 0, "no due lost");
+    assert_eq!(home.number("SELECT count(*) FROM round WHERE cause = 'killed'"), 1);
 }

@@ -173,6 +173,26 @@ fn what_a_webhook_could_not_take_goes_to_the_one_that_a_reload_puts_in_its_place
 }
 
 #[test]
+fn a_message_that_hangs_over_a_reload_and_until_the_end_is_logged_as_not_told() {
+    let ((api, _failing), hangs) = (api(), sample_api());
+    let (first, second) = (hook(), hook());
+    let notify = |name: &str, url: &str| format!("[[notify]]\nname = {name:?}\nurl = {url:?}\nafter = 1\n");
+    let jobs = job("", &[api.url("/1")]);
+    let before = [notify("changes", &hangs.url("/hang/1")), notify("goes", &hangs.url("/hang/2"))].concat();
+    let home = Home::new(&format!("{jobs}{before}"));
+    let daemon = home.start();
+    until("two messages", || hangs.requests_to("/hang/1") > 0 && hangs.requests_to("/hang/2") > 0);
+    reload(&home, &daemon, &format!("{jobs}{}", notify("changes", &first.url("/hook"))));
+    reload(&home, &daemon, &format!("{jobs}{}", notify("changes", &second.url("/hook"))));
+    let mut untold: Vec<String> = logged(daemon, "not told: the daemon stops, or tells it no more")
+        .iter()
+        .filter_map(|line| line["notify"].as_str().map(str::to_owned))
+        .collect();
+    untold.sort_unstable();
+    assert_eq!(untold, ["changes", "goes"]);
+}
+
+#[test]
 fn each_complete_round_is_pinged_whatever_its_slots_say() {
     let ((api, _failing), hook) = (api(), hook());
     let home = Home::new(&job(&format!("ping_url = {:?}", hook.url("/ping")), &[api.url("/1")]));
@@ -242,7 +262,7 @@ fn the_url_of_a_webhook_is_in_nothing_that_is_left_behind_and_a_refusal_is_logge
     let folder = tempfile::tempdir().expect("a temporary folder");
     let home = Home::new(&refusing(folder.path(), &hook, &api));
     let mut command = home.command();
-    command.env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace");
+    command.env("RUST_LOG", "trace,hyper_util::client=trace,h2=trace,reqwest::connect=trace,reqwest::blocking=trace");
     let daemon = Daemon::of(command);
     let (mut log, mut refused, mut unpinged) = (Vec::new(), 0, 0);
     while refused < 2 || unpinged < 1 {

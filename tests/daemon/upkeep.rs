@@ -6,10 +6,12 @@ use std::time::Duration;
 use gatherd::clock::{Clock, SystemClock};
 use gatherd::model::{ClosedRound, JobName, Layout, RoundBegin, RoundId, RoundStatus};
 use gatherd::store::open;
+use reqwest::header::ETAG;
 
 use crate::support::daemon::Home;
-use crate::support::rounds::{number, numbered, ok, reader};
+use crate::support::rounds::{layout, number, numbered, ok, reader};
 use crate::support::sample_api;
+use crate::support::web::Web;
 
 const ENDPOINTS: usize = 100;
 
@@ -60,4 +62,28 @@ fn rounds_are_stored_on_time_while_old_ones_are_rolled_up_deleted_and_the_file_i
         assert!(number(&copy.path(), "SELECT count(*) FROM rounds") > 0);
         assert_eq!(reader(&copy.path()).verify_integrity().expect("verified"), []);
     }
+}
+
+#[test]
+fn upkeep_without_work_changes_no_answer_and_one_whose_copy_fails_counts_as_failed() {
+    let api = SampleApi::start(([127, 0, 0, 1], 0).into()).expect("the sample API starts");
+    let web = Web::start(
+        "",
+        &format!(
+            "[maintenance]\nat = \"* * * * * *\"\nbackup = {{ folder = \"/dev/null/copies\", keep = 1 }}\n\
+             [[job]]\nname = \"now\"\ncron = \"0 0 29 2 *\"\nrun_on_start = true\nendpoints = [{:?}]\n",
+            api.url("/healthy")
+        ),
+    );
+    web.daemon.wait_for_rounds("now", 1);
+    let tag = || web.get("/api/v1/rounds/1").headers()[ETAG].clone();
+    let before = tag();
+    for _ in 0..3 {
+        web.daemon.wait_for("the database was not backed up");
+    }
+    assert_eq!(tag(), before);
+    let metrics = web.get("/metrics").text().expect("text");
+    let runs = |result: &str| format!("gatherd_maintenance_runs_total{{result={result:?}}} 0\n");
+    assert!(metrics.contains(&runs("ok")) && !metrics.contains(&runs("error")), "{metrics}");
+    web.daemon.stop();
 }

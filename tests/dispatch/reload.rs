@@ -101,3 +101,20 @@ fn a_reload_keeps_what_is_remembered_and_takes_what_the_file_knows_of_new_endpoi
     reload(&mut hall, &all[1..]);
     assert_eq!(known(&mut hall, &all), None, "forgotten with its job");
 }
+
+#[test]
+fn what_is_known_of_new_endpoints_stays_while_rounds_end_that_began_before_a_reload() {
+    let before = jobs(&[("", &["http://a/1"]), ("", &["http://b/1"])]);
+    let after = jobs(&[("", &["http://a/1"]), ("", &["http://b/2"])]);
+    let mut hall = Hall::new(16);
+    let mut running = hall.start(&before[0], SECOND * 50);
+    running.extend(hall.start(&before[1], SECOND * 50));
+    let last_ok = Some(Timestamp::from_micros(7));
+    let memory = (after[1].layout.job.clone(), "http://b/2".to_owned(), Memory { last_ok, ..Memory::default() });
+    hall.dispatch.reload(after.clone(), vec![memory], hall.clock.now());
+    for order in &running {
+        hall.ends(order, ok());
+    }
+    assert_eq!(hall.closed().len(), 2);
+    assert_eq!(hall.start(&after[1], SECOND)[0].ask.last_ok, last_ok);
+}

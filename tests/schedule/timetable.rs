@@ -181,7 +181,35 @@ fn a_daily_due_that_was_slept_through_runs_after_it() {
     let clock = ManualClock::at(at("2026-03-01T23:00:00Z"));
     let (mut table, _) = timetable(cron("0 0 * * *", "UTC"), &clock, None);
     clock.jump(HOUR * 9);
-    assert_eq!(told(&table.tick(clock.now())), ["start 00:00:00"]);
+    let actions = table.tick(clock.now());
+    assert_eq!(told(&actions), ["start 00:00:00"]);
+    assert!(matches!(actions[..], [Action::Start { deadline, .. }] if deadline == Duration::from_mins(10)));
+}
+
+#[test]
+fn a_late_round_ends_before_the_next_due() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:30Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE * 5), &clock, None);
+    clock.jump(MINUTE * 6);
+    let actions = table.tick(clock.now());
+    assert_eq!(told(&actions), ["start 12:05:00"]);
+    let rest = Duration::from_secs(5 * 60 - 90) - Duration::from_millis(250);
+    assert!(matches!(actions[..], [Action::Start { deadline, .. }] if deadline == rest));
+}
+
+#[test]
+fn a_due_that_waited_until_the_next_is_near_is_skipped() {
+    let clock = ManualClock::at(at("2026-03-01T12:00:00Z"));
+    let (mut table, _) = timetable(Cadence::every(MINUTE), &clock, None);
+    clock.advance(MINUTE);
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:01:00"]);
+    clock.advance(MINUTE);
+    assert!(table.tick(clock.now()).is_empty(), "12:02 waits");
+    // The disk hung for so long.
+    clock.advance(Duration::from_secs(57));
+    assert_eq!(told(table.closed(0, clock.now()).as_slice()), ["skipped 12:02:00 +1 overlap"]);
+    clock.advance(Duration::from_secs(3));
+    assert_eq!(told(&table.tick(clock.now())), ["start 12:03:00"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Copies of a file that is being written.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use gatherd::model::{Detail, Slot};
@@ -63,6 +64,29 @@ fn the_oldest_copies_make_room_and_nothing_else_in_their_folder_does() {
     let mut expected: Vec<&str> = kept.into_iter().chain(others).collect();
     expected.sort_unstable();
     assert_eq!(names(&copies), expected);
+}
+
+#[test]
+fn a_copy_of_a_clock_that_was_ahead_makes_room_for_those_that_come_after_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [path, copies] = ["gatherd.db", "copies"].map(|name| folder.path().join(name));
+    store(&mut open(&path).expect("opened"), 1);
+    for stamp in ["20260101T031700Z", "20990101T031700Z", "20260102T031700Z", "20260103T031700Z"] {
+        backup::rotate(&path, &copies, stamp, 2).expect("copied");
+    }
+    assert_eq!(names(&copies), ["gatherd-20260102T031700Z.db", "gatherd-20260103T031700Z.db"]);
+}
+
+#[test]
+fn who_may_not_read_the_database_may_not_read_its_copy() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [path, copy] = ["gatherd.db", "copy.db"].map(|name| folder.path().join(name));
+    store(&mut open(&path).expect("opened"), 1);
+    for (mode, expected) in [(0o600, 0o600), (0o640, 0o640), (0o400, 0o600)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("changed");
+        backup::copy(&path, &copy, |_, _| {}).expect("copied");
+        assert_eq!(fs::metadata(&copy).expect("a file").permissions().mode() & 0o777, expected, "{mode:o}");
+    }
 }
 
 #[test]

@@ -24,6 +24,35 @@ fn the_upkeep_leaves_every_round_and_an_empty_log() {
 }
 
 #[test]
+fn questions_that_belong_together_see_one_moment_of_the_file_and_share_its_deadline() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let (mut writer, layout) = (open(&path).expect("opened"), layout(1));
+    writer.close(&closed(1, &layout)).expect("stored");
+    let reader = Reader::open(&path, Duration::from_millis(200)).expect("opened");
+    let newest = |reader: &Reader| Ok::<_, StoreError>(reader.last_complete("job")?.map(|round| round.id));
+    let seen = reader.at_one_moment(|reader| {
+        let before = newest(reader)?;
+        writer.close(&closed(2, &layout)).expect("stored");
+        Ok::<_, StoreError>((before, newest(reader)?))
+    });
+    assert_eq!(seen.expect("answered"), (Some(RoundId(1)), Some(RoundId(1))));
+    assert_eq!(newest(&reader).expect("answered"), Some(RoundId(2)));
+
+    // Each takes less than the deadline, all of them together more.
+    let long = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10000) SELECT count(*) FROM n";
+    let ended = reader.at_one_moment(|reader| {
+        loop {
+            if let Err(error) = reader.sql(long) {
+                break Err::<(), _>(error);
+            }
+        }
+    });
+    assert!(matches!(ended, Err(StoreError::Deadline(_))), "{ended:?}");
+    assert_eq!(newest(&reader).expect("the next question has its own time"), Some(RoundId(2)));
+}
+
+#[test]
 fn a_file_that_is_opened_again_is_taken_over_as_it_is() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("gatherd.db");
@@ -39,6 +68,19 @@ fn a_file_that_is_opened_again_is_taken_over_as_it_is() {
     }
     assert_eq!(rows(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]]);
     assert_eq!(rows(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
+}
+
+#[test]
+fn links_in_a_circle_and_folders_that_are_files_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [one, other, file] = ["one.db", "other.db", "file"].map(|name| folder.path().join(name));
+    std::os::unix::fs::symlink(&one, &other).expect("linked");
+    std::os::unix::fs::symlink(&other, &one).expect("linked");
+    std::fs::write(&file, "").expect("written");
+    for path in [one, file.join("gatherd.db")] {
+        let Err(error) = open(&path) else { panic!("{}", path.display()) };
+        assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    }
 }
 
 #[test]

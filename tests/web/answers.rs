@@ -7,8 +7,9 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, IF_NONE_MATCH};
 use serde_json::json;
 
+use crate::support::YEARLY;
 use crate::support::web::{TOKEN, Web, problem};
-use crate::{once, upstream};
+use crate::{job, once, upstream};
 
 #[test]
 fn with_a_token_everything_takes_it_but_health() {
@@ -63,6 +64,30 @@ fn what_somebody_has_already_is_not_sent_again_until_it_changes() {
     assert_eq!(run.status().as_u16(), 202);
     web.daemon.wait_for_rounds("figures", 1);
     assert_eq!(get("/api/v1/latest", Some(&tag)).status().as_u16(), 200);
+    web.daemon.stop();
+}
+
+#[test]
+fn what_somebody_has_stays_the_same_while_the_file_is_looked_after() {
+    let server = upstream();
+    let jobs = format!("{}[maintenance]\nat = \"* * * * * *\"\n", once(&server));
+    let web = Web::start("", &jobs);
+    web.daemon.wait_for_rounds("figures", 1);
+    let tag = web.get("/api/v1/latest").headers()[ETAG].clone();
+    web.daemon.wait_for("database maintained");
+    web.daemon.wait_for("database maintained");
+    let again = web.request(Method::GET, "/api/v1/latest").header(IF_NONE_MATCH, tag).send().expect("an answer");
+    assert_eq!(again.status().as_u16(), 304);
+    web.daemon.stop();
+}
+
+#[test]
+fn a_body_that_nobody_needs_is_not_looked_at() {
+    let server = upstream();
+    let web = Web::with_token(&job("figures", YEARLY, &[("exact", server.url("/exact"))]));
+    let run = web.request(Method::POST, "/api/v1/jobs/figures/run").bearer_auth(TOKEN);
+    let answer = run.header("Content-Encoding", "gzip").body("no gzip").send().expect("an answer");
+    assert_eq!(answer.status().as_u16(), 202);
     web.daemon.stop();
 }
 

@@ -81,6 +81,32 @@ fn the_history_of_an_endpoint_is_put_together_by_stretches_of_time() {
 }
 
 #[test]
+fn a_page_of_stretches_goes_on_with_the_value_that_the_last_one_ended_with() {
+    let server = upstream();
+    server.mock(|when, then| {
+        when.path("/number");
+        then.status(200).body("7.10");
+    });
+    let web = Web::start("", &job("once", "every = \"1h\"\nrun_on_start = true", &[("number", server.url("/number"))]));
+    let due = web.daemon.wait_for_rounds("once", 1)[0]["due"].as_str().expect("a due").to_owned();
+    let day = &due[..10];
+    let history = "/api/v1/jobs/once/endpoints/number/history";
+    let path = format!("{history}?every=1h&agg=last&fill=last&since={day}&until={day}T23:59:59Z&limit=6");
+    let (mut values, mut next) = (Vec::new(), Some(path));
+    while let Some(path) = next {
+        let page = web.json(&path);
+        values.extend(page["buckets"].as_array().expect("a list").iter().map(|bucket| bucket["value"].as_f64()));
+        next = page["next"].as_str().map(str::to_owned);
+    }
+    let hour: usize = due[11..13].parse().expect("an hour");
+    let expected: Vec<Option<f64>> = (0..24).map(|at| (at >= hour).then_some(7.1)).collect();
+    assert_eq!(values, expected);
+    let wrong = web.problem(Method::GET, &format!("{history}?fill=last&carry=%5B1%5D"));
+    assert!(wrong.0 == 400 && wrong.1.contains("`carry`"), "{wrong:?}");
+    web.daemon.stop();
+}
+
+#[test]
 fn uptime_says_what_share_of_each_endpoint_is_ok_and_why_the_rest_is_not() {
     let server = upstream();
     let web = Web::start("", &once(&server));

@@ -14,7 +14,7 @@ use crate::model::Timestamp;
 
 /// The most endpoints that a text names.
 const MOST_LINES: usize = 10;
-/// The most bytes of a text: Discord takes 2,000 characters.
+/// The most bytes of a text, as it is sent: Discord takes 2,000 characters.
 const LONGEST_TEXT: usize = 1_900;
 /// The most endpoints in the JSON form.
 const MOST_ENDPOINTS: usize = 100;
@@ -76,9 +76,26 @@ fn header(text: &str) -> HeaderValue {
     plain.or_else(|| encoded().ok()).unwrap_or(HeaderValue::from_static("gatherd"))
 }
 
-/// Nothing in `text` is a link or calls people: names and details may come from others.
+/// Nothing in the answer is a link or calls people, as names and details may come from others; and it is cut to
+/// [`LONGEST_TEXT`].
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "@\u{200b}")
+    let mut escaped = String::new();
+    for c in text.chars() {
+        let length = escaped.len();
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '@' => escaped.push_str("@\u{200b}"),
+            c => escaped.push(c),
+        }
+        if escaped.len() > LONGEST_TEXT {
+            escaped.truncate(length);
+            escaped.push('…');
+            break;
+        }
+    }
+    escaped
 }
 
 fn title(news: &News, machine: &str) -> String {
@@ -263,12 +280,18 @@ mod tests {
 
     #[test]
     fn a_text_of_slack_calls_nobody_and_stays_within_what_discord_takes() {
-        let many = (0..200).map(|number| fails(&format!("@everyone {number} {}", "ü".repeat(100)))).collect();
-        let message = message(NotifyKind::Slack, News::Failing(many));
-        let object: Value = serde_json::from_str(&message.body).expect("JSON");
-        let text = object["text"].as_str().expect("a text");
-        assert!(!text.contains("<!channel>") && !text.contains("@everyone"), "{text}");
-        assert!(text.chars().count() <= 2_000, "{}", text.chars().count());
+        for (count, filling) in [(200, "ü"), (200, "&<"), (1, "https://a.example/?a=1&b=2&")] {
+            let name = |number| format!("@everyone {number} {}", filling.repeat(100));
+            let failing = (0..count).map(|number| fails(&name(number))).collect();
+            let message = message(NotifyKind::Slack, News::Failing(failing));
+            let object: Value = serde_json::from_str(&message.body).expect("JSON");
+            let text = object["text"].as_str().expect("a text");
+            assert!(!text.contains("<!channel>") && !text.contains("@everyone"), "{text}");
+            assert!(text.chars().count() <= 2_000, "{}", text.chars().count());
+            let entities = ["&amp;", "&lt;", "&gt;"];
+            let rest = entities.iter().fold(text.to_owned(), |text, entity| text.replace(entity, ""));
+            assert!(!rest.contains('&'), "no entity is cut: {text}");
+        }
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Outboxes {
 pub struct Notifier {
     told: Vec<Target>,
     pings: HashMap<JobName, Outbox<()>>,
+    /// Those of configs before, as long as one still tries to deliver.
+    before: Vec<Outbox<Message>>,
     /// What is to be forgotten of those who are not told any more.
     gone: IncidentMemory,
     health: Health,
@@ -107,8 +109,9 @@ impl Notifier {
     pub fn new(outboxes: Outboxes, jobs: &[Job], remembered: &IncidentMemory, meters: Meters, now: Moment) -> Self {
         let names: HashSet<&str> = outboxes.told.iter().map(|(notify, _)| notify.name.as_str()).collect();
         let gone = remembered.without(|target| names.contains(target));
-        let (health, machine) = (Health::new(now), machine());
-        let mut notifier = Self { told: Vec::new(), pings: HashMap::new(), gone, health, meters, machine };
+        let (health, machine, pings) = (Health::new(now), machine(), HashMap::new());
+        let (told, before) = (Vec::new(), Vec::new());
+        let mut notifier = Self { told, pings, before, gone, health, meters, machine };
         notifier.put(outboxes, jobs, remembered);
         notifier
     }
@@ -129,7 +132,10 @@ impl Notifier {
                 // What waits has its form already.
                 if known.kind == kind {
                     known.outbox.hand_over(&outbox);
+                } else {
+                    known.outbox.stop();
                 }
+                self.before.push(known.outbox);
                 known.incidents.change(rule, watched);
                 known.incidents
             } else {
@@ -138,6 +144,8 @@ impl Notifier {
             self.told.push(Target { kind, incidents, outbox });
         }
         for target in before {
+            target.outbox.stop();
+            self.before.push(target.outbox);
             self.gone.merge(target.incidents.forget());
         }
         self.pings = outboxes.pings;
@@ -155,6 +163,7 @@ impl Notifier {
 
     /// Hands over what is to be told now.
     pub fn tell(&mut self, now: Moment) {
+        self.before.retain(|outbox| !outbox.has_ended());
         self.health.look(self.meters.vitals(), now);
         let state = self.health.state(now);
         for target in &mut self.told {
@@ -176,6 +185,8 @@ impl Notifier {
         let deadline = Instant::now() + within;
         self.told.iter().for_each(|target| target.outbox.stop());
         self.pings.values().for_each(Outbox::stop);
+        // First, because they may still hand something over.
+        self.before.iter().for_each(|outbox| outbox.wait(deadline));
         self.told.iter().for_each(|target| target.outbox.wait(deadline));
         self.pings.values().for_each(|outbox| outbox.wait(deadline));
     }
@@ -216,6 +227,7 @@ fn watched(notify: &Notify, jobs: &[Job]) -> Watched {
 }
 
 fn messages(name: &str, webhook: Webhook, meters: Meters) -> io::Result<Outbox<Message>> {
+    meters.will_notify(name);
     let target = name.to_owned();
     let report = move |message: &Message, fate: Fate| {
         let title = &message.title;
@@ -248,6 +260,7 @@ fn messages(name: &str, webhook: Webhook, meters: Meters) -> io::Result<Outbox<M
 }
 
 fn pings(job: &JobName, webhook: Webhook, meters: Meters) -> io::Result<Outbox<()>> {
+    meters.will_ping(job);
     let job = job.clone();
     // Rounds may come each second: a failure that goes on is logged once.
     let failing = AtomicBool::new(false);
@@ -273,9 +286,12 @@ fn pings(job: &JobName, webhook: Webhook, meters: Meters) -> io::Result<Outbox<(
     Outbox::start("ping", PINGS, move |(): &()| webhook.get(), report)
 }
 
-/// What this machine is called.
+/// What this machine is called. A service that sees nothing of /proc but processes goes by the file of the start.
 fn machine() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "this machine".to_owned() } else { name.to_owned() }
+    let mut names = ["/proc/sys/kernel/hostname", "/etc/hostname"].into_iter().filter_map(|file| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let name = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        name.map(str::to_owned)
+    });
+    names.next().unwrap_or_else(|| "this machine".to_owned())
 }

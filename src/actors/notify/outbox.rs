@@ -106,8 +106,14 @@ impl<T: Send + Sync + 'static> Outbox<T> {
     }
 
     /// Ends, and lets `successor` go on with what waits, and first with what is being delivered should that fail.
-    pub fn hand_over(self, successor: &Self) {
+    pub fn hand_over(&self, successor: &Self) {
         self.0.lock().successor = Some(Arc::clone(&successor.0));
+        self.stop();
+    }
+
+    /// Whether all was tried, after [`Self::stop`] or [`Self::hand_over`].
+    pub fn has_ended(&self) -> bool {
+        self.0.lock().ended
     }
 
     /// What waits is tried once more at most.
@@ -163,7 +169,7 @@ impl<T> Shared<T> {
         if state.current.take().is_none() {
             return;
         }
-        if state.successor.is_some() && matches!(fate, Fate::Stopped) {
+        if state.successor.is_some() && matches!(fate, Fate::Stopped | Fate::Failed(_)) {
             state.queue.push_front(Arc::clone(item));
             return;
         }
@@ -267,7 +273,8 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
-    use crate::fetch::Undelivered;
+    use crate::fetch::Attempt;
+    use crate::model::{Detail, Outcome};
 
     /// An outbox whose deliveries each wait for a result; what became of each is answered in order.
     #[expect(clippy::type_complexity, reason = "three ends of one test")]
@@ -289,8 +296,12 @@ mod tests {
         (Outbox::start("test", bounds, deliver, report).expect("a thread"), result, begun, fates)
     }
 
+    fn undelivered(outcome: Outcome) -> Undelivered {
+        Attempt::failed(outcome, Detail::new("")).into()
+    }
+
     fn refused() -> Undelivered {
-        Undelivered::from(crate::fetch::Attempt::failed(crate::model::Outcome::Timeout, crate::model::Detail::new("")))
+        undelivered(Outcome::Timeout)
     }
 
     #[test]
@@ -328,12 +339,28 @@ mod tests {
         old.put(2);
         assert_eq!(begun.recv(), Ok(1));
         old.hand_over(&new);
+        assert!(!old.has_ended(), "it hangs");
         refusing.send(Err(refused())).expect("the thread listens");
         for item in [1, 2] {
             taking.send(Ok(())).expect("the thread listens");
             assert_eq!(fates.recv(), Ok(format!("{item} Delivered")));
         }
+        drop((old, begun));
         assert_eq!(fates_of_old.iter().count(), 0, "nothing was lost");
+    }
+
+    #[test]
+    fn what_was_refused_for_good_is_handed_over_as_well() {
+        let (old, refusing, begun, fates_of_old) = outbox(9);
+        let (new, taking, _begun, fates) = outbox(9);
+        old.put(1);
+        assert_eq!(begun.recv(), Ok(1));
+        old.hand_over(&new);
+        refusing.send(Err(undelivered(Outcome::Protocol))).expect("the thread listens");
+        taking.send(Ok(())).expect("the thread listens");
+        assert_eq!(fates.recv().as_deref(), Ok("1 Delivered"));
+        drop((old, begun));
+        assert_eq!(fates_of_old.iter().count(), 0);
     }
 
     #[test]

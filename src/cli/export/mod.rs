@@ -3,7 +3,7 @@
 mod parquet;
 mod text;
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, IsTerminal, Write, stderr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,29 +15,14 @@ use clap_complete::engine::ArgValueCandidates;
 use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
-use super::args::QueryArgs;
 use super::exit::usage;
-use super::query::SpanArgs;
+use super::observation::{BODY, COLUMNS};
+use super::query::{SpanArgs, zone};
 use super::rows::{self, Sink};
-use super::{names, output, source};
+use super::source::{self, ReaderArgs};
+use super::{interrupt, names, output};
 use crate::store::history::{Field, Found, Observation, Selection, Span};
 use crate::store::read::Reader;
-
-/// The columns of the view `observations`; `body` makes room for fields when some are named.
-const COLUMNS: [&str; 12] = [
-    "job",
-    "endpoint",
-    "position",
-    "round_id",
-    "due_at",
-    "fetched_at",
-    "outcome",
-    "http_status",
-    "attempts",
-    "elapsed_ms",
-    "detail",
-    "body",
-];
 
 /// `gatherd export`.
 #[derive(Debug, clap::Args)]
@@ -62,21 +47,7 @@ pub struct ExportArgs {
     pub span: SpanArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub query: ExportQueryArgs,
-}
-
-/// Which database.
-#[derive(Debug, clap::Args)]
-pub struct ExportQueryArgs {
-    /// The database [default: the one that the config names]
-    #[arg(long, value_name = "PATH")]
-    pub database: Option<PathBuf>,
-    /// The config that names the database
-    #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with = "database")]
-    pub config: PathBuf,
-    /// Stop when the database has not answered for this time
-    #[arg(long, default_value = "30s", value_parser = super::args::positive_duration, value_name = "TIME")]
-    pub deadline: std::time::Duration,
+    pub reader: ReaderArgs,
 }
 
 /// What is written.
@@ -114,22 +85,21 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     if let Some(twice) = twice(&fields) {
         return Err(usage(format!("--field: there is a column called {twice:?} already")));
     }
-    let span = args.span.span(args.utc)?;
-    let reader = source::open(&query(args))?;
+    let span = args.span.span(zone(args.utc))?;
+    let reader = args.reader.open()?;
+    source::is_not(&args.output, &args.reader.source.path()?)?;
     source::known_job(&reader, args.job.as_deref())?;
     let jobs = args.job.clone().map_or_else(|| reader.jobs(), |job| Ok(vec![job]))?;
     let task = Task { reader: &reader, jobs: &jobs, span, fields: &fields };
-    let rows =
-        if args.output == Path::new("-") { task.to_stdout(format)? } else { task.to_file(format, &args.output)? };
+    let rows = if args.output == Path::new("-") {
+        task.to_stream(format, io::stdout().lock())?
+    } else {
+        task.to_path(format, &args.output)?
+    };
     if stderr().is_terminal() {
         writeln!(stderr(), "{rows} rows")?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn query(args: &ExportArgs) -> QueryArgs {
-    let ExportQueryArgs { database, config, deadline } = &args.query;
-    QueryArgs { database: database.clone(), config: config.clone(), json: false, deadline: *deadline }
 }
 
 fn format(args: &ExportArgs) -> anyhow::Result<Format> {
@@ -149,7 +119,8 @@ fn named_field(text: &str) -> anyhow::Result<NamedField> {
 fn twice(fields: &[NamedField]) -> Option<&str> {
     let names = fields.iter().map(|field| field.name.as_str());
     let taken = |index: usize, name: &str| {
-        COLUMNS[..11].contains(&name) || fields[..index].iter().any(|earlier| earlier.name == name)
+        // The document makes room for them.
+        (name != COLUMNS[BODY] && COLUMNS.contains(&name)) || fields[..index].iter().any(|earlier| earlier.name == name)
     };
     names.enumerate().find(|&(index, name)| taken(index, name)).map(|(_, name)| name)
 }
@@ -163,32 +134,41 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn to_stdout(&self, format: Format) -> anyhow::Result<u64> {
+    /// Writes into what is open already, such as a pipe.
+    fn to_stream(&self, format: Format, mut out: impl Write) -> anyhow::Result<u64> {
         if format != Format::Parquet {
-            return self.write(format, io::stdout().lock());
+            return self.write(format, out);
         }
         // It may have to begin anew, which a pipe cannot.
         let mut file = tempfile::tempfile().context("no temporary file")?;
         let rows = self.write_parquet(&mut file)?;
         io::Seek::rewind(&mut file)?;
-        io::copy(&mut file, &mut io::stdout().lock())?;
+        io::copy(&mut file, &mut out)?;
         Ok(rows)
     }
 
-    /// Writes a temporary file beside `path` and gives it that name once it is whole.
-    fn to_file(&self, format: Format, path: &Path) -> anyhow::Result<u64> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    /// Writes a temporary file beside `path` and gives it that name once it is whole. What is there and no file, such as a
+    /// device, is written into.
+    fn to_path(&self, format: Format, path: &Path) -> anyhow::Result<u64> {
         let cannot = || format!("{} cannot be written", path.display());
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let device = File::options().write(true).open(path).with_context(cannot)?;
+            return self.to_stream(format, device);
+        }
+        // What a link leads to is replaced, not the link.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         // As any new file: the process's mask takes away what others may not.
         builder.prefix(".gatherd-export-").permissions(Permissions::from_mode(0o666));
         let mut file: NamedTempFile = builder.tempfile_in(folder).with_context(cannot)?;
+        interrupt::removes(file.path())?;
         let rows = match format {
             Format::Parquet => self.write_parquet(file.as_file_mut())?,
             format => self.write(format, file.as_file_mut())?,
         };
         file.as_file().sync_all().with_context(cannot)?;
-        file.persist(path).with_context(cannot)?;
+        file.persist(&path).with_context(cannot)?;
         Ok(rows)
     }
 
@@ -197,7 +177,7 @@ impl Task<'_> {
         self.send(&mut export)
     }
 
-    fn write_parquet(&self, file: &mut std::fs::File) -> anyhow::Result<u64> {
+    fn write_parquet(&self, file: &mut File) -> anyhow::Result<u64> {
         let mut textual = vec![false; self.fields.len()];
         loop {
             io::Seek::rewind(file)?;
@@ -223,10 +203,10 @@ impl Task<'_> {
         let bar = output::progress_bar(usize::try_from(slots).unwrap_or(usize::MAX));
         let mut sent = 0;
         for job in self.jobs {
-            let mut sink = OneJob { job, fields: self.fields, export, bar: &bar, sent: 0 };
+            let mut sink = OneJob { job, fields: self.fields, export, bar: &bar, sent };
             let wanted = Selection { job, endpoint: None, span: self.span, after: None };
             rows::send(self.reader, &wanted, &mut sink)?;
-            sent += sink.sent;
+            sent = sink.sent;
         }
         bar.finish_and_clear();
         Ok(sent)
@@ -238,6 +218,7 @@ struct OneJob<'a, E> {
     fields: &'a [NamedField],
     export: &'a mut E,
     bar: &'a ProgressBar,
+    /// Rows of this job and those before it.
     sent: u64,
 }
 
@@ -255,7 +236,7 @@ impl<E: Export> Sink for OneJob<'_, E> {
     }
 
     fn hand_on(&mut self) -> anyhow::Result<()> {
-        self.bar.set_position(self.bar.position().max(self.sent));
+        self.bar.set_position(self.sent);
         self.export.write()
     }
 }

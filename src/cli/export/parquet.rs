@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use anyhow::Context;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Type as PhysicalType, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
@@ -14,6 +14,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::text::bare;
 use super::{Export, NamedField};
+use crate::cli::observation::BODY;
 use crate::cli::sheet::milliseconds;
 use crate::store::history::Observation;
 
@@ -21,12 +22,12 @@ use crate::store::history::Observation;
 const GROUP_ROWS: usize = 100_000;
 const GROUP_BYTES: usize = 64 * 1024 * 1024;
 
-/// The value of a column of numbers that is none.
+/// The value of a column of numbers that is none, or none that a double holds.
 #[derive(Debug, thiserror::Error)]
 #[error("not a number in the field with index {0}")]
 pub struct NotANumber(pub usize);
 
-/// The columns that are always there.
+/// The columns in front of the document, or of the values that come in its place.
 const COLUMNS: &str = "
     required binary job (UTF8);
     required binary endpoint (UTF8);
@@ -38,8 +39,9 @@ const COLUMNS: &str = "
     optional int32 http_status;
     required int32 attempts;
     required double elapsed_ms;
-    optional binary detail (UTF8);
 ";
+/// Behind it.
+const DETAIL: &str = "optional binary detail (UTF8);";
 
 /// Writes row groups to a file.
 pub struct Parquet<'f> {
@@ -66,16 +68,8 @@ impl<'f> Parquet<'f> {
             .set_compression(Compression::ZSTD(level))
             .set_created_by(concat!("gatherd ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
+        let columns = schema.get_fields().iter().map(|field| Column::of(field.get_physical_type())).collect();
         let writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
-        let text = || Column::Text(Vec::new(), Vec::new());
-        let integer = || Column::Integer(Vec::new(), Vec::new());
-        let number = || Column::Number(Vec::new(), Vec::new());
-        let mut columns = vec![text(), text(), integer(), Column::Long(Vec::new()), Column::Long(Vec::new())];
-        columns.extend([Column::Long(Vec::new()), text(), integer(), integer(), number(), text()]);
-        match textual {
-            [] => columns.push(text()),
-            textual => columns.extend(textual.iter().map(|&textual| if textual { text() } else { number() })),
-        }
         Ok(Self { writer, columns, rows: 0, bytes: 0 })
     }
 
@@ -89,19 +83,17 @@ impl<'f> Parquet<'f> {
     fn take_values(&mut self, body: Option<&str>, values: &[Option<&str>]) -> anyhow::Result<()> {
         if values.is_empty() {
             self.bytes += body.map_or(0, str::len);
-            self.columns[11].text(body);
+            self.columns[BODY].text(body);
         }
         for (index, value) in values.iter().enumerate() {
-            match &mut self.columns[11 + index] {
-                Column::Number(..) if value.is_none_or(|value| value == "null") => {
-                    self.columns[11 + index].number(None);
+            let column = &mut self.columns[BODY + index];
+            match value.filter(|&value| value != "null") {
+                None => column.null(),
+                Some(value) if matches!(column, Column::Number(..)) => {
+                    column.number(Some(double(value).ok_or(NotANumber(index))?));
                 }
-                Column::Number(..) => {
-                    let number = value.and_then(|value| value.parse().ok()).ok_or(NotANumber(index))?;
-                    self.columns[11 + index].number(Some(number));
-                }
-                column => {
-                    let text = bare(*value);
+                value => {
+                    let text = bare(value);
                     self.bytes += text.as_ref().map_or(0, String::len);
                     column.text(text.as_deref());
                 }
@@ -127,7 +119,9 @@ impl Export for Parquet<'_> {
         columns[7].integer(observation.http_status.map(i32::from));
         columns[8].integer(Some(i32::try_from(observation.attempts).unwrap_or(i32::MAX)));
         columns[9].number(Some(milliseconds(observation.elapsed)));
-        columns[10].text(observation.detail);
+        if let Some(last) = columns.last_mut() {
+            last.text(observation.detail);
+        }
         self.rows += 1;
         self.bytes += 200;
         Ok(())
@@ -153,7 +147,35 @@ impl Export for Parquet<'_> {
     }
 }
 
+/// A number that a double holds: of an integer every digit.
+fn double(value: &str) -> Option<f64> {
+    let number: f64 = value.parse().ok().filter(|number: &f64| number.is_finite())?;
+    if value.contains(['.', 'e', 'E']) {
+        return Some(number);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "what is cut off differs")]
+    let back = number as i128;
+    (value.parse() == Ok(back)).then_some(number)
+}
+
 impl Column {
+    fn of(kind: PhysicalType) -> Self {
+        match kind {
+            PhysicalType::INT32 => Self::Integer(Vec::new(), Vec::new()),
+            PhysicalType::INT64 => Self::Long(Vec::new()),
+            PhysicalType::DOUBLE => Self::Number(Vec::new(), Vec::new()),
+            _ => Self::Text(Vec::new(), Vec::new()),
+        }
+    }
+
+    fn null(&mut self) {
+        match self {
+            Self::Text(_, levels) | Self::Integer(_, levels) | Self::Number(_, levels) => levels.push(0),
+            // There is none of these that may be null.
+            Self::Long(_) => {}
+        }
+    }
+
     fn text(&mut self, text: Option<&str>) {
         if let Self::Text(values, levels) = self {
             values.extend(text.map(ByteArray::from));
@@ -215,9 +237,9 @@ fn schema(fields: &[NamedField], textual: &[bool]) -> anyhow::Result<TypePtr> {
         let kind = if *textual { ("binary", " (UTF8)") } else { ("double", "") };
         writeln!(text, "optional {} field_{index}{};", kind.0, kind.1)?;
     }
-    let parsed = parse_message_type(&(text + "}"))?;
+    let parsed = parse_message_type(&(text + DETAIL + "}"))?;
     let mut columns = parsed.get_fields().to_vec();
-    for (column, field) in columns.iter_mut().skip(11).zip(fields) {
+    for (column, field) in columns.iter_mut().skip(BODY).zip(fields) {
         let info = column.get_basic_info();
         let renamed = Type::primitive_type_builder(&field.name, column.get_physical_type())
             .with_repetition(info.repetition())

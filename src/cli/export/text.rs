@@ -2,64 +2,48 @@
 
 use std::io::{self, Write};
 
-use super::{COLUMNS, Export, NamedField};
+use super::{Export, NamedField};
+use crate::cli::observation::{BODY, COLUMNS, cells};
+use crate::cli::rows;
 use crate::cli::sheet::{Cell, Form, Sheet};
 use crate::store::history::Observation;
-
-/// So many bytes are collected before they are written.
-const TURN: usize = 1024 * 1024;
 
 /// Writes rows to `out`.
 pub struct Text<W> {
     out: W,
     sheet: Sheet<Vec<u8>>,
     csv: bool,
-    fields: usize,
 }
 
 impl<W: Write> Text<W> {
     /// An export to `out`, as comma-separated values or an object a line.
     pub fn new(out: W, csv: bool, fields: &[NamedField]) -> io::Result<Self> {
-        let mut columns: Vec<String> = COLUMNS[..11].iter().map(|&column| column.to_owned()).collect();
-        if fields.is_empty() {
-            columns.push(COLUMNS[11].to_owned());
+        let mut columns = COLUMNS.to_vec();
+        if !fields.is_empty() {
+            columns.splice(BODY..=BODY, fields.iter().map(|field| field.name.as_str()));
         }
-        columns.extend(fields.iter().map(|field| field.name.clone()));
         let form = if csv { Form::Csv } else { Form::Json };
-        Ok(Self { out, sheet: Sheet::new(Vec::new(), form, columns)?, csv, fields: fields.len() })
+        Ok(Self { out, sheet: Sheet::new(Vec::new(), form, columns)?, csv })
     }
 }
 
 impl<W: Write> Export for Text<W> {
     fn take(&mut self, job: &str, observation: &Observation<'_>, values: &[Option<&str>]) -> anyhow::Result<()> {
-        let place = observation.place;
-        let mut cells = vec![
-            Cell::Text(job),
-            Cell::Text(observation.endpoint),
-            Cell::count(place.position),
-            Cell::Integer(place.round.0),
-            Cell::Moment(place.due),
-            Cell::Moment(observation.fetched_at),
-            Cell::Text(observation.outcome),
-            observation.http_status.map_or(Cell::Null, Cell::count),
-            Cell::count(observation.attempts),
-            Cell::milliseconds(observation.elapsed),
-            Cell::text(observation.detail),
-        ];
-        if self.fields == 0 {
-            cells.push(Cell::json(observation.body));
+        let mut cells = cells(job, observation).to_vec();
+        if values.is_empty() {
+            return Ok(self.sheet.row(&cells)?);
         }
         if !self.csv {
-            cells.extend(values.iter().copied().map(Cell::json));
+            cells.splice(BODY..=BODY, values.iter().copied().map(Cell::json));
             return Ok(self.sheet.row(&cells)?);
         }
         let values: Vec<Option<String>> = values.iter().map(|value| bare(*value)).collect();
-        cells.extend(values.iter().map(|value| Cell::text(value.as_deref())));
+        cells.splice(BODY..=BODY, values.iter().map(|value| Cell::text(value.as_deref())));
         Ok(self.sheet.row(&cells)?)
     }
 
     fn is_full(&self) -> bool {
-        self.sheet.printed().len() >= TURN
+        rows::is_full(&self.sheet)
     }
 
     fn write(&mut self) -> anyhow::Result<()> {

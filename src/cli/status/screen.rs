@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use bytesize::ByteSize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::report::{Daemon, Failing, Job, Moment, Report, Round};
+use super::report::Report;
 use super::{State, Status, span};
 use crate::cli::output::{moment, plain_text, terminal_width};
 use crate::model::Timestamp;
+use crate::web::report::{DaemonStatus, FailingEndpoint, JobStatus, Round};
 
 /// Columns where nobody says how many there are.
 const USUAL_WIDTH: usize = 80;
@@ -57,9 +58,9 @@ impl Screen<'_> {
         self.failing(jobs)
     }
 
-    fn daemon(&mut self, daemon: &Daemon) -> io::Result<()> {
-        let Daemon { version, started_at, workers, config_loaded_at, .. } = daemon;
-        let up = span(self.now.since(started_at.0));
+    fn daemon(&mut self, daemon: &DaemonStatus) -> io::Result<()> {
+        let DaemonStatus { version, started_at, workers, config_loaded_at, .. } = daemon;
+        let up = span(self.now.since(*started_at));
         self.fact("up since", &format!("{}, {up}, version {version}", self.moment(*started_at)))?;
         let busy = workers.busy.map(|busy| format!(", {busy} busy")).unwrap_or_default();
         self.fact("workers", &format!("{} of {} alive{busy}", workers.alive, workers.configured))?;
@@ -88,7 +89,7 @@ impl Screen<'_> {
     }
 
     /// The last 24 hours of all jobs.
-    fn last_day(&mut self, jobs: &[Job]) -> io::Result<()> {
+    fn last_day(&mut self, jobs: &[JobStatus]) -> io::Result<()> {
         let mut sums: BTreeMap<(&str, Option<&str>), u64> = BTreeMap::new();
         for day in jobs.iter().flat_map(|job| &job.last_day).filter(|day| day.status != "running") {
             *sums.entry((&day.status, day.cause.as_deref())).or_default() += day.dues;
@@ -101,8 +102,8 @@ impl Screen<'_> {
         self.fact("last day", if told.is_empty() { "no rounds" } else { &told })
     }
 
-    fn jobs(&mut self, jobs: &[Job]) -> io::Result<()> {
-        let current: Vec<&Job> = jobs.iter().filter(|job| !job.is_retired()).collect();
+    fn jobs(&mut self, jobs: &[JobStatus]) -> io::Result<()> {
+        let current: Vec<&JobStatus> = jobs.iter().filter(|job| !job.is_retired()).collect();
         let mut rows = vec![["job", "last round", "result", "next", "not run"].map(str::to_owned)];
         rows.extend(current.iter().map(|job| self.row(job)));
         let widths: Vec<usize> =
@@ -120,14 +121,14 @@ impl Screen<'_> {
         Ok(())
     }
 
-    fn row(&self, job: &Job) -> [String; 5] {
+    fn row(&self, job: &JobStatus) -> [String; 5] {
         let last = job.last_round.as_ref();
         let when = last.map_or_else(|| "none yet".to_owned(), |round| format!("{} ago", self.ago(round.due_at)));
         let state = job.state.as_deref().filter(|state| *state != "idle");
         let next = match (state, job.next_due) {
             (Some(state), _) => state.to_owned(),
-            (None, Some(due)) if due.0 < self.now => "now".to_owned(),
-            (None, Some(due)) => format!("in {}", span(due.0.since(self.now))),
+            (None, Some(due)) if due < self.now => "now".to_owned(),
+            (None, Some(due)) => format!("in {}", span(due.since(self.now))),
             (None, None) => "-".to_owned(),
         };
         let not_run = job.last_day.iter().filter(|day| !["complete", "running"].contains(&day.status.as_str()));
@@ -137,9 +138,9 @@ impl Screen<'_> {
     }
 
     /// Who fails, whoever began last first: what is new is what an operator wants to know.
-    fn failing(&mut self, jobs: &[Job]) -> io::Result<()> {
+    fn failing(&mut self, jobs: &[JobStatus]) -> io::Result<()> {
         let current = jobs.iter().filter(|job| !job.is_retired());
-        let mut failing: Vec<(&str, &Failing)> =
+        let mut failing: Vec<(&str, &FailingEndpoint)> =
             current.flat_map(|job| job.failing.iter().map(|failing| (job.name.as_str(), failing))).collect();
         failing.sort_by_key(|(_, failing)| std::cmp::Reverse(failing.since));
         if !failing.is_empty() {
@@ -163,7 +164,7 @@ impl Screen<'_> {
         Ok(())
     }
 
-    fn streak(&self, failing: &Failing) -> String {
+    fn streak(&self, failing: &FailingEndpoint) -> String {
         let least = if failing.whole { "" } else { "at least " };
         let rounds = if failing.rounds == 1 { "1 round".to_owned() } else { format!("{} rounds", failing.rounds) };
         let before = match failing.last_ok {
@@ -173,13 +174,13 @@ impl Screen<'_> {
         format!("for {least}{}, {rounds}, since {}{before}", self.ago(failing.since), self.moment(failing.since))
     }
 
-    fn ago(&self, at: Moment) -> String {
-        span(self.now.since(at.0))
+    fn ago(&self, at: Timestamp) -> String {
+        span(self.now.since(at))
     }
 
     /// To the second.
-    fn moment(&self, at: Moment) -> String {
-        let micros = at.0.as_micros();
+    fn moment(&self, at: Timestamp) -> String {
+        let micros = at.as_micros();
         moment(Timestamp::from_micros(micros - micros.rem_euclid(1_000_000)), self.utc)
     }
 

@@ -118,8 +118,7 @@ impl Place {
         if let Some(path) = &self.database {
             match Reader::open(path, self.deadline).and_then(|reader| reader.overview(now)) {
                 Ok(overview) => {
-                    let size = overview.database.clone();
-                    report = Report::by_file(overview, self.settings.as_ref(), runs, now).of_database(path, &size);
+                    report = Report::by_file(overview, path, self.settings.as_ref(), runs, now);
                     why = problems(&report, now);
                 }
                 Err(StoreError::Absent { path }) => notes.push(format!("there is no database at {}", path.display())),

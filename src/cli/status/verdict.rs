@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::report::{Daemon, Job, Report};
+use super::report::Report;
 use super::span;
 use crate::model::Timestamp;
+use crate::web::report::{DaemonStatus, JobStatus};
 
 /// A round that starts later than this after its due, or has not started, is late.
 const LATE: Duration = Duration::from_secs(5);
@@ -17,7 +18,7 @@ pub fn problems(report: &Report, now: Timestamp) -> Vec<String> {
     daemon.chain(rounds).chain(jobs().filter_map(of_endpoints)).collect()
 }
 
-fn of_daemon(daemon: &Daemon) -> Vec<String> {
+fn of_daemon(daemon: &DaemonStatus) -> Vec<String> {
     let mut problems: Vec<String> = daemon.silent.iter().map(|part| format!("{part} does not answer")).collect();
     if let Some(queue) = &daemon.storage {
         if queue.failed {
@@ -38,11 +39,11 @@ fn of_daemon(daemon: &Daemon) -> Vec<String> {
     problems
 }
 
-fn of_rounds(job: &Job, now: Timestamp) -> Vec<String> {
+fn of_rounds(job: &JobStatus, now: Timestamp) -> Vec<String> {
     let mut problems = Vec::new();
     let name = &job.name;
     if let Some(round) = &job.last_round {
-        let late = round.started_at.map_or(Duration::ZERO, |started| started.0.since(round.due_at.0));
+        let late = round.started_at.map_or(Duration::ZERO, |started| started.since(round.due_at));
         if round.status != "complete" {
             let cause = round.cause.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default();
             problems.push(format!("the last round of {name} was {}{cause}", round.status));
@@ -50,16 +51,16 @@ fn of_rounds(job: &Job, now: Timestamp) -> Vec<String> {
             problems.push(format!("the last round of {name} started {} late", span(late)));
         }
     }
-    let overdue = job.next_due.map_or(Duration::ZERO, |due| now.since(due.0));
+    let overdue = job.next_due.map_or(Duration::ZERO, |due| now.since(due));
     if overdue > LATE && job.state.as_deref() == Some("idle") {
         problems.push(format!("a round of {name} should have started {} ago", span(overdue)));
     }
     problems
 }
 
-fn of_endpoints(job: &Job) -> Option<String> {
+fn of_endpoints(job: &JobStatus) -> Option<String> {
     let failing = job.failing.len();
-    let all = job.endpoints.or(job.last_round.as_ref()?.endpoints);
+    let all = job.endpoints.or(job.last_round.as_ref()?.endpoints.and_then(|all| usize::try_from(all).ok()));
     let all = all.map(|all| format!(" of {all}")).unwrap_or_default();
     (failing > 0).then(|| format!("{failing}{all} endpoints of {} failed in the last round", job.name))
 }

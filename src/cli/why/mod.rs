@@ -1,7 +1,6 @@
 //! `gatherd why`: how an endpoint does, since when, what came back, and what to try.
 
 mod advice;
-pub mod at;
 mod json;
 mod text;
 
@@ -9,11 +8,14 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use chrono::Utc;
+use clap_complete::engine::ArgValueCandidates;
 use url::Url;
 
-use super::args::WhyArgs;
-use super::exit::{Failure, NO, usage};
-use super::source;
+use super::exit::{Failure, NO};
+use super::moment::moment;
+use super::names;
+use super::query::zone;
+use super::source::{self, ReaderArgs};
 use crate::model::Timestamp;
 use crate::store::read::Reader;
 use crate::store::why::{EndpointStatus, StoredSlot};
@@ -29,11 +31,33 @@ pub struct Answer<'a> {
     pub advice: Vec<String>,
 }
 
+/// `gatherd why`.
+#[derive(Debug, clap::Args)]
+pub struct WhyArgs {
+    /// The job
+    #[arg(add = ArgValueCandidates::new(names::jobs))]
+    pub job: String,
+    /// The endpoint: its name, a part of it that no other has, or its number in the job
+    #[arg(add = ArgValueCandidates::new(names::endpoints))]
+    pub endpoint: String,
+    /// As it was then: 2026-01-31, "2026-01-31 14:00", 2026-01-31T14:00:00Z, or 2h for two hours ago [default: the newest round]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Print a JSON object, with times in UTC
+    #[arg(long)]
+    pub json: bool,
+    /// Show times in UTC instead of local ones, and read --at so
+    #[arg(long)]
+    pub utc: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reader: ReaderArgs,
+}
+
 pub fn run(args: &WhyArgs) -> anyhow::Result<ExitCode> {
     let now = Utc::now();
-    let at = args.at.as_deref().map(|text| at::parse(text, args.utc, now)).transpose();
-    let at = at.map_err(|problem| usage(format!("--at: {problem}")))?;
-    let reader = source::open(&args.query)?;
+    let at = args.at.as_deref().map(|text| moment("--at", text, zone(args.utc))).transpose()?;
+    let reader = args.reader.open()?;
     source::known_job(&reader, Some(&args.job))?;
     let endpoint = endpoint(&reader, &args.job, &args.endpoint)?;
     let Some(status) = reader.status(&args.job, &endpoint, at)? else {
@@ -44,7 +68,7 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<ExitCode> {
     let advice = failure(&status).map(advised).unwrap_or_default();
     let left_alone_until = if at.is_none() { left_alone_until(&reader, &status.url, now.into())? } else { None };
     let answer = Answer { job: &args.job, endpoint: &endpoint, status, left_alone_until, advice };
-    let printed = if args.query.json { json::of(&answer)? } else { text::of(&answer, args.utc) };
+    let printed = if args.json { json::of(&answer)? } else { text::of(&answer, args.utc) };
     stdout().lock().write_all(printed.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -140,6 +140,10 @@ fn came_back(page: &mut Page, answer: &model::Answer) {
     page.line("");
     let body = answer.body.lines().map(plain_text).filter(|line| !line.trim().is_empty());
     let lines: Vec<String> = body.flat_map(|line| broken(line.trim_end(), WIDTH - 2)).collect();
+    if answer.body.is_empty() && answer.cut {
+        page.line("  (nothing of its body was read)");
+        return;
+    }
     if lines.is_empty() {
         page.line("  (no body)");
     }

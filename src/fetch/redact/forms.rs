@@ -1,10 +1,10 @@
-//! The forms that a sign has in text: as it is, percent-encoded, escaped as in JSON or HTML, or one within another.
+//! The forms that a sign has in text: as it is, percent-encoded, escaped as in JSON, HTML or C, or one within another.
 
 /// The most ways to read one sign; what is escaped more often than this many times is not undone.
 const MOST_READINGS: usize = 12;
 
-/// The longest escape of one sign, but for leading zeros: a surrogate pair of JSON.
-const LONGEST_ESCAPE: usize = 12;
+/// The longest escape of one sign, but for leading zeros: four bytes, each as `\xF0` or `\360`.
+const LONGEST_ESCAPE: usize = 16;
 
 /// The most signs of a line break with its indent, or between two bytes in hexadecimal digits.
 const MOST_BETWEEN: usize = 8;
@@ -95,12 +95,12 @@ fn add_signs(text: &[u8], at: usize, signs: &mut Vec<Sign>) {
     {
         let rest = text.get(end..).unwrap_or_default();
         let found = match sign {
-            '%' => percent(rest),
-            '\\' => backslash(rest),
-            '&' => entity(rest),
-            _ => None,
+            '%' => [percent(rest), None],
+            '\\' => [backslash(rest), backslashes(rest)],
+            '&' => [entity(rest), None],
+            _ => [None; 2],
         };
-        signs.extend(found.map(|(sign, length)| Sign { sign, end: end + length }));
+        signs.extend(found.into_iter().flatten().map(|(sign, length)| Sign { sign, end: end + length }));
         next += 1;
     }
 }
@@ -170,19 +170,33 @@ fn plain(text: &[u8], at: usize) -> Option<Sign> {
     Some(Sign { sign, end: at + length })
 }
 
-/// What follows a percent sign: the first byte of a sign, and the others of it with percent signs of their own, which may
-/// be encoded themselves.
+/// What follows a percent sign.
 fn percent(rest: &[u8]) -> Option<(char, usize)> {
-    let first = byte(rest)?;
-    let (mut bytes, mut end) = ([first, 0, 0, 0], 2);
-    let count = utf8_length(first)?;
-    for later in bytes.iter_mut().take(count).skip(1) {
-        let mut digits = rest.get(end..)?.strip_prefix(b"%")?;
+    let one = |rest: &[u8]| Some((byte(rest)?, 2));
+    let mark = |rest: &[u8]| {
+        let mut digits = rest.strip_prefix(b"%")?;
         while let Some(encoded) = digits.strip_prefix(b"25") {
             digits = encoded;
         }
-        *later = byte(digits)?;
-        end = rest.len() - digits.len() + 2;
+        Some(rest.len() - digits.len())
+    };
+    of_bytes(rest, one, mark)
+}
+
+/// A sign whose bytes in UTF-8 are escaped one by one: `one` reads the byte that a text begins with and answers its length
+/// there, `mark` the length of what stands before each further one, which may be escaped itself.
+fn of_bytes(
+    rest: &[u8],
+    one: impl Fn(&[u8]) -> Option<(u8, usize)>,
+    mark: impl Fn(&[u8]) -> Option<usize>,
+) -> Option<(char, usize)> {
+    let (first, mut end) = one(rest)?;
+    let (mut bytes, count) = ([first, 0, 0, 0], utf8_length(first)?);
+    for later in bytes.iter_mut().take(count).skip(1) {
+        end += mark(rest.get(end..)?)?;
+        let (byte, length) = one(rest.get(end..)?)?;
+        *later = byte;
+        end += length;
     }
     let sign = str::from_utf8(&bytes[..count]).ok()?.chars().next()?;
     Some((sign, end))
@@ -212,6 +226,16 @@ fn backslash(rest: &[u8]) -> Option<(char, usize)> {
         mark if mark.is_ascii_punctuation() => Some((mark.into(), 1)),
         _ => None,
     }
+}
+
+/// What follows a backslash where each byte has one: `xC3\xBC` (Python), `303\274` (C, protobuf).
+fn backslashes(rest: &[u8]) -> Option<(char, usize)> {
+    let one = |rest: &[u8]| match rest.strip_prefix(b"x") {
+        Some(digits) => Some((byte(digits)?, 3)),
+        None => Some((u8::try_from(number(rest.get(..3)?, 8)?).ok()?, 3)),
+    };
+    let mark = |rest: &[u8]| Some(rest.iter().take(MOST_READINGS).take_while(|&&byte| byte == b'\\').count());
+    of_bytes(rest, one, |rest| mark(rest).filter(|&length| length > 0))
 }
 
 /// `uXXXX`, or the two of a surrogate pair, the second with backslashes of its own.

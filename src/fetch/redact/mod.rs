@@ -26,7 +26,8 @@ const SHORTEST: usize = 4;
 /// Hides secrets of at least 4 bytes; shorter ones would blank whatever they happen to stand in. Each is found
 ///
 /// - as it is, in small or capital letters (ASCII);
-/// - with any of its signs percent-encoded (RFC 3986), escaped as in JSON (RFC 8259) or HTML, also one within another;
+/// - with any of its signs percent-encoded (RFC 3986), escaped as in JSON (RFC 8259), HTML, or byte by byte as in C and
+///   Python, also one within another;
 /// - inside of longer base64 text (RFC 4648, both alphabets), also of several lines (RFC 2045), also of base64;
 /// - in hexadecimal digits, small or capital, with or without something between its bytes;
 /// - in UTF-16 of either byte order.

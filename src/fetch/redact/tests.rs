@@ -51,12 +51,16 @@ fn a_secret_is_found_in_every_escape_and_mixture_of_them() {
         "p%252Fa%2522s%2526s%2527%25C3%25BC%25201%252B",
         r#"p\\\/a\\\"s\\u0026s'ü 1+"#,
         r"p\/a\u0026quot;s\u0026amp;s\u0026#39;ü 1+",
+        r"p\x2Fa\x22s\x26s\x27\xfc\x201\x2b",
+        r"p\x2fa\x22s&s\'\xc3\xbc 1+",
+        r"p\057a\042s\046s\047\303\274\0401\053",
+        r"p/a\\\042s&s'\\303\\274 1+",
         "p/a&amp;quot;s&amp;amp;s'ü 1+",
     ] {
         let shown = redacted(secret, format!("<a href=\"?q={text}&b=%2F\">"));
         assert_eq!(shown, "<a href=\"?q=***&b=%2F\">", "{text}");
     }
-    assert_eq!(redacted("a🔑bc", r#""a\uD83D\uDD11bc""#), "\"***\"");
+    assert_eq!(redacted("a🔑bc", r#""a\uD83D\uDD11bc" a\xF0\x9F\x94\x91bc a\360\237\224\221bc"#), "\"***\" *** ***");
     assert_eq!(redacted(r"a\b\\c", r#""A\\b\\\\c" a\b\\c"#), "\"***\" ***");
     assert_eq!(redacted("50%25off", "50%25off 50%2525off"), "*** ***");
 }
@@ -186,6 +190,8 @@ fn the_beginning_of_a_secret_at_the_end_of_a_text_that_was_cut_is_hidden() {
         "s3cret/key-%C3",
         "s3cret/key-%C3%B",
         "s3cret/key-\\u00fc",
+        "s3cret/key-\\xC3\\x",
+        "s3cret/key-\\30",
         "czNjcmV0",
         "s\x003\x00c\x00r\x00e",
     ] {

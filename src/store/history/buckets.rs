@@ -151,8 +151,16 @@ impl Buckets {
         self
     }
 
+    /// The same with the value of the last bucket before that has one, for [`Fill::Last`].
+    #[must_use]
+    pub fn carrying(mut self, last: String) -> Self {
+        self.last = Some(last);
+        self
+    }
+
     /// Adds a slot that was due then: whether it has a document, and the JSON text of its value. Dues never descend.
-    /// `done` is called with each bucket that is complete by that, and may break: then nothing was added.
+    /// `done` is called with each bucket that is complete by that, and may break: then nothing was added, and another
+    /// call with the same slot goes on with the next bucket.
     pub fn add(
         &mut self,
         due: Timestamp,
@@ -167,9 +175,10 @@ impl Buckets {
         ControlFlow::Continue(())
     }
 
-    /// Hands out the last bucket, and empty ones until that of the moment before `until`.
+    /// Hands out the last bucket, and empty ones until that of the moment before `until`. Where `done` breaks, another
+    /// call goes on with the next one; nothing is added afterwards.
     pub fn finish(
-        mut self,
+        &mut self,
         until: Option<Timestamp>,
         mut done: impl FnMut(Bucket) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
@@ -181,7 +190,8 @@ impl Buckets {
         {
             self.go_on_to(last, &mut done)?;
         }
-        self.hand_out(&mut done)
+        self.begun = false;
+        self.complete().map_or(ControlFlow::Continue(()), done)
     }
 
     fn begin(&mut self, moment: Timestamp) {
@@ -191,9 +201,10 @@ impl Buckets {
 
     fn go_on_to(&mut self, due: Timestamp, done: &mut impl FnMut(Bucket) -> ControlFlow<()>) -> ControlFlow<()> {
         while self.begun && due >= self.until {
-            self.hand_out(done)?;
+            let complete = self.complete();
             // Empty buckets that nobody wants are not walked through.
             self.begin(if self.fill == Fill::None { due } else { self.until });
+            complete.map_or(ControlFlow::Continue(()), &mut *done)?;
         }
         if !self.begun {
             self.begin(due);
@@ -201,17 +212,19 @@ impl Buckets {
         ControlFlow::Continue(())
     }
 
-    fn hand_out(&mut self, done: &mut impl FnMut(Bucket) -> ControlFlow<()>) -> ControlFlow<()> {
+    /// The bucket as it is, unless nobody wants it.
+    fn complete(&mut self) -> Option<Bucket> {
         let tally = std::mem::take(&mut self.tally);
         let (slots, failed, values) = (tally.slots, tally.failed, tally.values);
         let mut value = tally.value(self.aggregate);
         match (&value, self.fill) {
-            _ if values > 0 => self.last.clone_from(&value),
-            (_, Fill::None) => return ControlFlow::Continue(()),
+            // Beyond what a number can say there is none, but it is no bucket without numbers either.
+            _ if values > 0 => self.last = value.clone().or(self.last.take()),
+            (_, Fill::None) => return None,
             (None, Fill::Last) => value.clone_from(&self.last),
             _ => {}
         }
-        done(Bucket { from: self.from, until: self.until, value, values, slots, failed })
+        Some(Bucket { from: self.from, until: self.until, value, values, slots, failed })
     }
 }
 

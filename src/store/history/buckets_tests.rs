@@ -91,6 +91,27 @@ fn a_day_is_as_long_as_it_is_in_its_zone() {
 }
 
 #[test]
+fn a_day_begins_when_its_zones_clock_first_shows_it() {
+    let second = Duration::from_secs(1);
+    for zone in chrono_tz::TZ_VARIANTS.into_iter().map(Zone::Named) {
+        let mut day = NaiveDate::from_ymd_opt(2025, 1, 1).expect("a day");
+        for _ in 0..2 * 365 {
+            let begins = zone.begin_of(day).expect("a day of this century");
+            assert!(zone.day(begins) >= Some(day) && zone.day(begins.minus(second)) < Some(day), "{day} {zone:?}");
+            day = day.succ_opt().expect("a day");
+        }
+    }
+    let begins = |zone, day: [u32; 3]| {
+        let day = NaiveDate::from_ymd_opt(day[0].cast_signed(), day[1], day[2]).expect("a day");
+        Zone::Named(zone).begin_of(day)
+    };
+    // Midnight comes twice; the clock goes from midnight back to 23:00; there is no such day.
+    assert_eq!(begins(chrono_tz::Atlantic::Azores, [2026, 10, 25]), Some(moment("2026-10-25T00:00:00Z")));
+    assert_eq!(begins(chrono_tz::Asia::Beirut, [2026, 10, 25]), Some(moment("2026-10-24T22:00:00Z")));
+    assert_eq!(begins(chrono_tz::Pacific::Apia, [2011, 12, 30]), begins(chrono_tz::Pacific::Apia, [2011, 12, 31]));
+}
+
+#[test]
 fn a_bucket_without_numbers_is_null_or_the_last_value_or_left_out() {
     let samples =
         [("2026-01-01T00:10:00Z", Some("1")), ("2026-01-01T02:10:00Z", None), ("2026-01-01T03:10:00Z", Some("4"))];
@@ -103,10 +124,37 @@ fn a_bucket_without_numbers_is_null_or_the_last_value_or_left_out() {
     assert_eq!(shown(Fill::Null, None), ["1", "", "", "4"]);
     assert_eq!(shown(Fill::Last, Some("2026-01-01T06:00:00Z")), ["1", "1", "1", "4", "4", "4"]);
     assert_eq!(shown(Fill::None, Some("2026-01-01T06:00:00Z")), ["1", "4"]);
+    let beyond = [(moment("2026-01-01T00:10:00Z"), Some("1")), (moment("2026-01-01T01:10:00Z"), Some("1e400"))];
+    let buckets = Buckets::new(every(1), Zone::Utc, Aggregate::Avg, Fill::Last);
+    let done = collect(buckets, &beyond, Some(moment("2026-01-01T03:00:00Z")));
+    let done: Vec<_> = done.iter().map(|bucket| bucket.value.as_deref()).collect();
+    assert_eq!(done, [Some("1"), None, Some("1")], "what is beyond f64 is no value to go on with");
     let buckets = Buckets::new(every(1), Zone::Utc, Aggregate::Max, Fill::Null);
     let done = collect(buckets.beginning_at(moment("2025-12-31T23:00:00Z")), &samples, None);
     let counts: Vec<_> = done.iter().map(|bucket| (bucket.slots, bucket.failed, bucket.values)).collect();
     assert_eq!(counts, [(0, 0, 0), (1, 0, 1), (0, 0, 0), (1, 1, 0), (1, 0, 1)]);
+}
+
+#[test]
+fn whoever_breaks_after_each_bucket_gets_the_same_ones() {
+    let samples =
+        [("2026-01-01T00:10:00Z", Some("1")), ("2026-01-01T00:20:00Z", None), ("2026-01-01T03:10:00Z", Some("4"))];
+    let samples = samples.map(|(due, value)| (moment(due), value));
+    let until = Some(moment("2026-01-01T06:00:00Z"));
+    for fill in [Fill::Null, Fill::Last, Fill::None] {
+        let buckets = || Buckets::new(every(1), Zone::Utc, Aggregate::Max, fill);
+        let mut broken = buckets();
+        let mut done = Vec::new();
+        let mut take = |bucket| {
+            done.push(bucket);
+            ControlFlow::Break(())
+        };
+        for (due, value) in samples {
+            while broken.add(due, value.is_some(), value, &mut take).is_break() {}
+        }
+        while broken.finish(until, &mut take).is_break() {}
+        assert_eq!(done, collect(buckets(), &samples, until), "{fill}");
+    }
 }
 
 #[test]

@@ -3,8 +3,11 @@
 
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use jaq_core::data::JustLut;
 use jaq_core::load::{Arena, File, Lexer, Loader, Parser, parse};
@@ -18,6 +21,11 @@ use super::jq_bounds::{self, Exceeded, STACK, bounded, bounded_definition};
 const LONGEST_TEXT: usize = 4096;
 /// The longest value that an expression may give.
 const LONGEST_VALUE: usize = 4 * 1024 * 1024;
+/// How long an answer is waited for. Steps are counted and end long before; a single one may be without end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// At most so many threads that nobody waits for any more may run.
+const MOST_STRAYS: usize = 4;
+static STRAYS: AtomicUsize = AtomicUsize::new(0);
 /// What the expression is called, once it is compiled together with jq's own definitions.
 const MAIN: &str = "gatherd_main";
 
@@ -28,6 +36,8 @@ type Filter = jaq_core::Filter<JustLut<Val>>;
 pub struct Jq {
     documents: Sender<String>,
     answers: Receiver<Result<Option<String>, JqError>>,
+    /// Whether nobody waits for the thread any more.
+    stray: Arc<AtomicBool>,
 }
 
 /// Why there is no value.
@@ -39,27 +49,27 @@ impl Jq {
     /// Compiles `text`.
     ///
     /// # Errors
-    /// When it is not jq, or longer than 4,096 bytes.
+    /// When it is not jq, or longer than 4,096 bytes, or when several run already that do not end.
     pub fn compile(text: &str) -> Result<Self, JqError> {
         if text.len() > LONGEST_TEXT {
             return Err(JqError(format!("it is longer than {LONGEST_TEXT} bytes")));
         }
-        let text = text.to_owned();
-        let (documents, wanted) = channel::<String>();
+        if STRAYS.load(Ordering::Relaxed) >= MOST_STRAYS {
+            return Err(JqError("others still run that do not end; try again later".to_owned()));
+        }
+        let (documents, wanted) = channel();
         let (answer, answers) = channel();
-        let work = move || match compile(&text) {
-            Err(error) => drop(answer.send(Err(error))),
-            Ok(filter) => {
-                let _ = answer.send(Ok(None));
-                for document in wanted {
-                    // Whoever asked may be gone.
-                    let _ = answer.send(guarded(&filter, &document));
-                }
+        let stray = Arc::new(AtomicBool::new(false));
+        let (text, is_stray) = (text.to_owned(), Arc::clone(&stray));
+        let work = move || {
+            answer_all(&text, &wanted, &answer);
+            if is_stray.load(Ordering::Relaxed) {
+                STRAYS.fetch_sub(1, Ordering::Relaxed);
             }
         };
         let spawned = thread::Builder::new().name("jq".to_owned()).stack_size(STACK).spawn(work);
         spawned.map_err(|error| JqError(format!("no thread for it: {error}")))?;
-        let jq = Self { documents, answers };
+        let jq = Self { documents, answers, stray };
         jq.answer()?;
         Ok(jq)
     }
@@ -67,15 +77,37 @@ impl Jq {
     /// The first output for `document`, as JSON text; `None` when there is no output.
     ///
     /// # Errors
-    /// When the expression fails, takes longer than half a second, or builds what is too large.
+    /// When the expression fails, takes longer than half a second, or builds what is too large. What cannot be stopped then
+    /// (a search in a large text, by a pattern that makes it slow) is waited for a little longer, and never asked again.
     pub fn first(&self, document: &str) -> Result<Option<String>, JqError> {
+        if self.stray.load(Ordering::Relaxed) {
+            return Err(JqError("it took too long for a document before".to_owned()));
+        }
         // A thread that is gone does not answer either.
         let _ = self.documents.send(document.to_owned());
         self.answer()
     }
 
     fn answer(&self) -> Result<Option<String>, JqError> {
-        self.answers.recv().unwrap_or_else(|_| Err(JqError("its thread has ended".to_owned())))
+        self.answers.recv_timeout(PATIENCE).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Disconnected => Err(JqError("its thread has ended".to_owned())),
+            RecvTimeoutError::Timeout => {
+                // Before the thread can end: it does so with this expression.
+                self.stray.store(true, Ordering::Relaxed);
+                STRAYS.fetch_add(1, Ordering::Relaxed);
+                Err(JqError("it takes too long".to_owned()))
+            }
+        })
+    }
+}
+
+/// Compiles `text`, answers whether it can be, and then for each document, until nobody asks any more.
+fn answer_all(text: &str, documents: &Receiver<String>, answer: &Sender<Result<Option<String>, JqError>>) {
+    let compiled = compile(text);
+    // Whoever asked may be gone.
+    let _ = answer.send(compiled.as_ref().map(|_| None).map_err(Clone::clone));
+    for document in documents {
+        let _ = answer.send(compiled.as_ref().map_err(Clone::clone).and_then(|filter| guarded(filter, &document)));
     }
 }
 
@@ -88,6 +120,7 @@ fn guarded(filter: &Filter, document: &str) -> Result<Option<String>, JqError> {
 }
 
 fn first(filter: &Filter, document: &str) -> Result<Option<String>, JqError> {
+    jq_bounds::check_digits(document.as_bytes());
     let input = read::parse_single(document.as_bytes()).map_err(|error| JqError(error.to_string()))?;
     let ctx = Ctx::<JustLut<Val>>::new(&filter.lut, Vars::new([]));
     let Some(output) = filter.id.run((ctx, input)).next() else { return Ok(None) };
@@ -132,7 +165,7 @@ fn compile(text: &str) -> Result<Filter, JqError> {
     }
     let main = parse::Def { name: MAIN, args: Vec::new(), body };
     let library = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    let library: Vec<parse::Def<&'static str>> = library.map(bounded_definition).collect();
+    let library: Vec<parse::Def<&'static str>> = jq_bounds::pairwise().chain(library.map(bounded_definition)).collect();
     let mut definitions: Vec<parse::Def<&str>> = library;
     definitions.push(main);
     let loader = Loader::new(definitions);
@@ -216,6 +249,35 @@ mod tests {
     }
 
     #[test]
+    fn what_compares_pair_by_pair_is_as_in_jq_while_its_pairs_are_few() {
+        for (text, expected) in [
+            (".users | contains([{name: \"b\"}])", "true"),
+            (".users | contains([{name: \"c\"}])", "false"),
+            ("[\"foobar\"] | inside([\"x\", \"foobarbaz\"])", "true"),
+            ("\"abcb\" | indices(\"b\")", "[1,3]"),
+            ("[1, 2, 1, 2] | indices([1, 2]), index(9)", "[0,2]"),
+            ("[contains({big: 1}, {k: null})]", "[false,true]"),
+        ] {
+            assert_eq!(first_of(text), Ok(Some(expected.to_owned())), "{text}");
+        }
+        for text in
+            ["[range(60000)] as $x | [range(60000)] | inside($x)", "(\"a\" * 9000000) | indices(\"a\" * 1000000)"]
+        {
+            assert_eq!(first_of(text), Err(JqError("it takes too long".to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_stopped_is_left_alone_and_so_are_all_later_documents() {
+        // Each match looks to the end of the text for a better one.
+        let slow = "(\"a\" * 1000000) | [scan(\".*[^a]|a\")] | length";
+        let jq = Jq::compile(&format!("if .stop then ({slow}) else 1 end")).expect("jq");
+        assert_eq!(jq.first("{}"), Ok(Some("1".to_owned())));
+        assert_eq!(jq.first(r#"{"stop":true}"#), Err(JqError("it takes too long".to_owned())));
+        assert_eq!(jq.first("{}"), Err(JqError("it took too long for a document before".to_owned())));
+    }
+
+    #[test]
     fn an_expression_without_end_is_stopped_and_the_next_document_is_answered() {
         for text in [
             "def f: f; f",
@@ -235,6 +297,8 @@ mod tests {
             "[range(10)] | [{a: .[], b: .[], c: .[], d: .[], e: .[], f: .[], g: .[], h: .[], i: .[], j: empty}]",
             "def r: [range(30)] | {a: .[], b: .[], c: .[], d: .[], e: .[], f: (.[] | empty)}; r",
             "\"[\" * 100000 | fromjson",
+            "\"9\" * 4000000 | tonumber",
+            "reduce range(30) as $i (3; . * .)",
             "[recurse(.)]",
             "[limit(1e12; repeat(.))]",
             "until(false; .)",

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jaq_core::data::JustLut;
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
-use jaq_core::native::{Fun, bome, run, v};
+use jaq_core::native::{Fun, bome, run, unary, v};
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 use jaq_core::{Error, Exn, ValX};
@@ -26,9 +26,19 @@ const MOST_STEPS: u32 = 1_000_000;
 const HEAVIEST: usize = 16 * 1024 * 1024;
 const HEAVIEST_ALL: usize = 256 * 1024 * 1024;
 const DEEPEST_VALUE: usize = 1_000;
+/// Digits of a number: to read it or to write it takes longer by the square of them.
+const MOST_DIGITS: usize = 80_000;
+/// The same in bits, roughly.
+const MOST_BITS: u64 = 1 << 18;
+/// What is compared pair by pair is at most so many pairs.
+const MOST_PAIRS: usize = 50_000_000;
+/// Native functions that compare pair by pair, and what they are called instead, which no expression can say.
+const PAIRWISE: [(&str, &str); 2] = [("contains", "(contains)"), ("indices", "(indices)")];
 
 const TICK: &str = "gatherd_tick";
 const TIMES: &str = "gatherd_times";
+const PAIRS: &str = "gatherd_pairs";
+const WITH: &str = "$gatherd_with";
 const TICKED: &str = "$gatherd_ticked";
 const FACTOR: &str = "$gatherd_factor";
 
@@ -90,6 +100,7 @@ fn weight(value: &Val, depth: usize, most: usize) -> usize {
     match value {
         Val::TStr(text) | Val::BStr(text) if text.len() > most => exceed("what it builds is too large"),
         Val::TStr(text) | Val::BStr(text) => 16 + text.len(),
+        Val::Num(Num::BigInt(number)) if number.bits() > MOST_BITS => exceed("what it builds is too large"),
         Val::Num(Num::BigInt(number)) => 16 + usize::try_from(number.bits() / 8).unwrap_or(usize::MAX),
         Val::Num(Num::Dec(text)) => 16 + text.len(),
         Val::Arr(elements) => elements.iter().fold(16, within),
@@ -101,7 +112,7 @@ fn weight(value: &Val, depth: usize, most: usize) -> usize {
 /// The native functions, with those that count, and without those that reach outside or further than any bound.
 pub(super) fn functions(all: impl Iterator<Item = Fun<JustLut<Val>>>) -> impl Iterator<Item = Fun<JustLut<Val>>> {
     const OURS: [&str; 3] = ["env", "range", "fromjson"];
-    let ours: [Fun<JustLut<Val>>; 5] = [
+    let ours: [Fun<JustLut<Val>>; 6] = [
         run((TICK, v(0), |cv| {
             tick(&cv.1);
             bome(Ok(Val::Null))
@@ -110,6 +121,12 @@ pub(super) fn functions(all: impl Iterator<Item = Fun<JustLut<Val>>>) -> impl It
             let right = cv.0.pop_var();
             bome(times(cv.0.pop_var(), right))
         })),
+        run((PAIRS, v(1), |cv| {
+            unary(cv, |left, right| {
+                count_pairs(&left, &right);
+                Ok(left)
+            })
+        })),
         run(("env", v(0), |_| bome(Ok(Val::obj(jaq_json::Map::default()))))),
         run(("range", v(3), |mut cv| {
             let (by, to) = (cv.0.pop_var(), cv.0.pop_var());
@@ -117,7 +134,27 @@ pub(super) fn functions(all: impl Iterator<Item = Fun<JustLut<Val>>>) -> impl It
         })),
         run(("fromjson", v(0), |cv| bome(from_json(&cv.1)))),
     ];
-    all.filter(|(name, ..)| !OURS.contains(name)).chain(ours)
+    let renamed = |name: &'static str| PAIRWISE.iter().find(|pair| pair.0 == name).map_or(name, |pair| pair.1);
+    let kept = all.filter(|(name, ..)| !OURS.contains(name));
+    kept.map(move |(name, arguments, run)| (renamed(name), arguments, run)).chain(ours)
+}
+
+/// Definitions of what compares pair by pair, to stand before all others: the native function, once pairs are counted.
+pub(super) fn pairwise() -> impl Iterator<Item = Def<&'static str>> {
+    PAIRWISE.into_iter().map(|(name, native)| {
+        let call = |name| Box::new(Term::Call(name, vec![Term::Var(WITH)]));
+        Def { name, args: vec![WITH], body: Term::BinOp(call(PAIRS), BinaryOp::Pipe(None), call(native)) }
+    })
+}
+
+/// Unwinds when each part of one value with each part of another is too much.
+fn count_pairs(left: &Val, right: &Val) {
+    tick(left);
+    tick(right);
+    let parts = |value| weight(value, DEEPEST_VALUE, HEAVIEST) / 16;
+    if parts(left).saturating_mul(parts(right)) > MOST_PAIRS {
+        exceed("it takes too long");
+    }
 }
 
 /// A product; a text is repeated only as often as it may be.
@@ -160,11 +197,19 @@ fn range<'a>(from: Val, to: Val, by: Val) -> impl Iterator<Item = ValX<'a, Val>>
 
 fn from_json(value: &Val) -> Result<Val, Error<Val>> {
     let (Val::TStr(text) | Val::BStr(text)) = value else { return Err(Error::str("fromjson wants a text")) };
+    check_digits(text);
     // The library's parser recurses.
     if text.iter().filter(|&&byte| matches!(byte, b'[' | b'{')).count() > 10 * DEEPEST_VALUE {
         exceed("what it builds is too deep");
     }
     read::parse_single(text).map_err(|error| Error::str(format!("fromjson: {error}")))
+}
+
+/// Unwinds when a number in `text` is too long to be read in time. A string of as many digits is taken for one.
+pub(super) fn check_digits(text: &[u8]) {
+    if text.split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() > MOST_DIGITS) {
+        exceed("a number in it is too long");
+    }
 }
 
 /// `definition` with its steps counted.

@@ -5,8 +5,7 @@ use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use crate::model::{RoundId, Timestamp};
 use crate::store::error::StoreError;
@@ -92,9 +91,10 @@ pub struct Gap {
     pub covers: u64,
 }
 
-/// Columns of every walk, in this order; those of an observation follow.
-const PLACE_AND_BODY: &str = "r.due_at, r.round_id, r.layout_id, s.position, s.body";
-const OF_OBSERVATION: &str = ", s.fetched_at, s.outcome, s.http_status, s.attempts, s.elapsed_us, s.detail";
+/// Columns of every walk, in this order; those of an observation follow. Each costs time in each row.
+const PLACE_AND_BODY: &str = "r.due_at, r.round_id, s.position, s.body";
+const OF_OBSERVATION: &str =
+    ", r.layout_id, s.fetched_at, s.outcome, s.http_status, s.attempts, s.elapsed_us, s.detail";
 
 /// The keys of a selection.
 struct Keys {
@@ -121,7 +121,7 @@ impl Reader {
         self.walk(wanted, OF_OBSERVATION, |connection, place, row| {
             let names = match wanted.endpoint {
                 Some(_) => None,
-                None => Some(names.of(connection, row.get(2)?)?),
+                None => Some(names.of(connection, row.get(4)?)?),
             };
             let by_layout = names.and_then(|names| names.get(usize::try_from(place.position).ok()?));
             let endpoint = wanted.endpoint.or(by_layout.map(String::as_str)).unwrap_or_default();
@@ -187,8 +187,10 @@ impl Reader {
     ) -> Result<Option<Place>, StoreError> {
         self.in_time(|| {
             let Some(keys) = keys(&self.connection, wanted.job, wanted.endpoint)? else { return Ok(None) };
-            let mut statement = self.connection.prepare_cached(&sql(columns, keys.endpoint.is_some()))?;
-            let mut rows = statement.query(params_from_iter(bounds(wanted, &keys)))?;
+            let bounds = Bounds::new(wanted);
+            let sql = sql(columns, keys.endpoint.is_some(), bounds.behind.is_some());
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(&*bounds.named(&keys))?;
             while let Some(row) = rows.next()? {
                 let place = place(row)?;
                 if visit(&self.connection, place, row)?.is_break() {
@@ -213,34 +215,55 @@ impl Span {
 }
 
 /// The round drives, each slot is then a seek by its key; without CROSS JOIN the planner would scan all slots.
-fn sql(columns: &str, one_endpoint: bool) -> String {
+fn sql(columns: &str, one_endpoint: bool, goes_on: bool) -> String {
     // Of one endpoint a round has one slot: to be told so spares the sorter.
     let (join, within) = if one_endpoint {
         (
-            "CROSS JOIN layout_slot l ON l.endpoint_id = ?6 AND l.layout_id = r.layout_id
+            "CROSS JOIN layout_slot l ON l.endpoint_id = :endpoint AND l.layout_id = r.layout_id
          CROSS JOIN slot s ON s.round_id = r.round_id AND s.position = l.position",
             "",
         )
     } else {
         ("CROSS JOIN slot s ON s.round_id = r.round_id", ", s.position")
     };
+    // Only where it is needed: it is looked at in each row.
+    let behind = if goes_on { "AND (r.due_at > :from OR (r.round_id, s.position) > (:round, :position))" } else { "" };
     format!(
         "SELECT {PLACE_AND_BODY}{columns} FROM round r {join}
-         WHERE r.job_id = ?1 AND r.due_at >= ?2 AND r.due_at < ?3
-             AND (r.due_at > ?2 OR (r.round_id, s.position) > (?4, ?5))
+         WHERE r.job_id = :job AND r.due_at >= :from AND r.due_at < :until {behind}
          ORDER BY r.due_at, r.round_id{within}"
     )
 }
 
-fn bounds(wanted: &Selection<'_>, keys: &Keys) -> Vec<Value> {
-    let [mut from, until] = wanted.span.bounds();
-    let (mut round, mut position) = (i64::MIN, i64::MIN);
-    if let Some(after) = wanted.after
-        && after.due.as_micros() >= from
-    {
-        (from, round, position) = (after.due.as_micros(), after.round.0, i64::from(after.position));
+/// Where a walk begins and ends.
+struct Bounds {
+    from: i64,
+    until: i64,
+    /// The round and position, of those that were due at `from`, behind which it begins.
+    behind: Option<(i64, i64)>,
+}
+
+impl Bounds {
+    fn new(wanted: &Selection<'_>) -> Self {
+        let [from, until] = wanted.span.bounds();
+        match wanted.after.filter(|after| after.due.as_micros() >= from) {
+            Some(after) => {
+                let behind = Some((after.round.0, i64::from(after.position)));
+                Self { from: after.due.as_micros(), until, behind }
+            }
+            None => Self { from, until, behind: None },
+        }
     }
-    [keys.job, from, until, round, position].into_iter().chain(keys.endpoint).map(Value::Integer).collect()
+
+    fn named<'b>(&'b self, keys: &'b Keys) -> Vec<(&'static str, &'b dyn ToSql)> {
+        let mut named: Vec<(&str, &dyn ToSql)> =
+            vec![(":job", &keys.job), (":from", &self.from), (":until", &self.until)];
+        named.extend(keys.endpoint.iter().map(|endpoint| (":endpoint", endpoint as &dyn ToSql)));
+        if let Some((round, position)) = &self.behind {
+            named.extend([(":round", round as &dyn ToSql), (":position", position)]);
+        }
+        named
+    }
 }
 
 fn keys(connection: &Connection, job: &str, endpoint: Option<&str>) -> rusqlite::Result<Option<Keys>> {
@@ -254,11 +277,11 @@ fn keys(connection: &Connection, job: &str, endpoint: Option<&str>) -> rusqlite:
 }
 
 fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place { due: Timestamp::from_micros(row.get(0)?), round: RoundId(row.get(1)?), position: row.get(3)? })
+    Ok(Place { due: Timestamp::from_micros(row.get(0)?), round: RoundId(row.get(1)?), position: row.get(2)? })
 }
 
 fn body<'r>(row: &'r Row<'_>) -> rusqlite::Result<Option<&'r str>> {
-    Ok(row.get_ref(4)?.as_str_or_null()?)
+    Ok(row.get_ref(3)?.as_str_or_null()?)
 }
 
 fn observation<'r>(row: &'r Row<'_>, place: Place, endpoint: &'r str) -> rusqlite::Result<Observation<'r>> {

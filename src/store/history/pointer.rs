@@ -3,13 +3,18 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+use memchr::memmem::Finder;
+
 /// A JSON Pointer, ready to be applied to many documents.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Pointer(Box<[Token]>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Token {
     key: Box<str>,
+    /// Finds the key in its quotes.
+    quoted: Finder<'static>,
     /// What it is in an array.
     index: Option<usize>,
 }
@@ -27,7 +32,8 @@ impl Pointer {
             let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
             let index = part.parse().ok().filter(|_| digits && !leading_zero);
             let key = part.replace("~1", "/").replace("~0", "~").into_boxed_str();
-            escapes_right(part).then_some(Token { key, index })
+            let quoted = Finder::new(&format!("\"{key}\"")).into_owned();
+            escapes_right(part).then_some(Token { key, quoted, index })
         };
         let tokens = parts.map(token).collect::<Option<Box<[Token]>>>()?;
         before.is_empty().then_some(Self(tokens))
@@ -41,7 +47,7 @@ impl Pointer {
         for token in &self.0 {
             scan.blanks();
             scan.at = match scan.peek() {
-                b'{' => scan.member(&token.key)?,
+                b'{' => scan.member(token)?,
                 b'[' => scan.element(token.index?)?,
                 _ => return None,
             };
@@ -106,17 +112,27 @@ impl<'t> Scan<'t> {
         (self.peek() == open).then(|| self.at += 1)
     }
 
-    /// Goes to the value of the last member that has this key.
-    fn member(&mut self, key: &str) -> Option<usize> {
+    /// The value of the last member that has this key.
+    fn member(&mut self, wanted: &Token) -> Option<usize> {
         let mut found = None;
         self.enter(b'{')?;
         while let Some(raw) = self.next_key() {
-            if raw == key || (raw.contains('\\') && unescaped(raw) == key) {
+            if *raw == *wanted.key || (raw.contains('\\') && *unescaped(raw) == *wanted.key) {
                 found = Some(self.at);
+                if !self.may_come_again(wanted) {
+                    break;
+                }
             }
             self.skip_value();
         }
         found
+    }
+
+    /// Whether the key could stand in the rest of the text, as it is or escaped: to look for that is several times faster
+    /// than to go through the members.
+    fn may_come_again(&self, wanted: &Token) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        wanted.quoted.find(rest).is_some() || memchr(b'\\', rest).is_some()
     }
 
     /// The value of the element with this index.
@@ -252,8 +268,24 @@ mod tests {
         }
         assert_eq!(find(document, ""), Some(document.trim()));
         for wrong in ["a", "a/b", "/a~", "/~2"] {
-            assert_eq!(Pointer::parse(wrong), None, "{wrong}");
+            assert!(Pointer::parse(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn of_two_equal_keys_the_last_one_counts_however_it_is_written() {
+        for (document, pointer, expected) in [
+            (r#"{"a":1,"b":{"a":2},"a":3}"#, "/a", "3"),
+            (r#"{"a":1,"b":{"a":2}}"#, "/a", "1"),
+            (r#"{"a":{"a":1},"b":2}"#, "/a", r#"{"a":1}"#),
+            (r#"{"a":1,"\u0061":2}"#, "/a", "2"),
+            (r#"{"a":1,"b":"\"a\":2"}"#, "/a", "1"),
+            (r#"{"x":{"a":1},"x":{"b":2},"a":3}"#, "/x/b", "2"),
+            (r#"{"q\"":1,"q\"":2}"#, "/q\"", "2"),
+        ] {
+            assert_eq!(find(document, pointer), Some(expected), "{document}");
+        }
+        assert_eq!(find(r#"{"x":{"a":1},"x":{"b":2}}"#, "/x/a"), None, "what was overwritten is not there");
     }
 
     fn json() -> impl Strategy<Value = Value> {

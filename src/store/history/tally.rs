@@ -85,12 +85,12 @@ impl Tally {
 
 impl Sum {
     fn add(&mut self, value: &str) {
-        let integer = value.parse::<i64>().map(i128::from).ok().or_else(|| value.parse::<i128>().ok());
-        self.integers = match (self.integers, integer) {
-            (Some(sum), Some(integer)) => sum.checked_add(integer),
-            _ => None,
-        };
-        let rough = value.parse::<f64>().unwrap_or_default();
+        let short = value.parse::<i64>().ok();
+        let integer = short.map(i128::from).or_else(|| value.parse().ok());
+        self.integers = self.integers.zip(integer).and_then(|(sum, integer)| sum.checked_add(integer));
+        // The conversion rounds as the parser does, and is a good deal faster.
+        #[allow(clippy::cast_precision_loss, reason = "asked for as f64")]
+        let rough = short.map_or_else(|| value.parse().unwrap_or_default(), |short| short as f64);
         let sum = self.rough + rough;
         self.lost +=
             if self.rough.abs() >= rough.abs() { (self.rough - sum) + rough } else { (rough - sum) + self.rough };

@@ -14,7 +14,7 @@ pub use summary::Outage;
 pub(super) use slots::{Slots, rounds_between};
 pub(super) use step::Progress;
 pub(super) use summary::Summary;
-pub(super) use table::{dues_of, note_round, pruned_before, read_rows, stale_hours};
+pub(super) use table::{dues_of, figures_of, note_round, pruned_before, read_figures, read_rows, stale_hours};
 
 use crate::model::Timestamp;
 

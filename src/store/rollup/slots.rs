@@ -9,9 +9,9 @@ use rusqlite::{Connection, params};
 use super::summary::Summary;
 use crate::model::Timestamp;
 
-/// A round with slots.
+/// A round that has slots.
 #[derive(Clone, Copy, Debug)]
-pub struct StoredRound {
+pub struct RoundWithSlots {
     pub id: i64,
     pub layout: i64,
     pub due: Timestamp,
@@ -22,13 +22,13 @@ pub fn rounds_between(
     connection: &Connection,
     job_id: i64,
     dues: &Range<Timestamp>,
-) -> rusqlite::Result<VecDeque<StoredRound>> {
+) -> rusqlite::Result<VecDeque<RoundWithSlots>> {
     let mut statement = connection.prepare_cached(
         "SELECT round_id, layout_id, due_at FROM round
          WHERE job_id = ?1 AND due_at >= ?2 AND due_at < ?3 AND ok IS NOT NULL ORDER BY due_at, round_id",
     )?;
     let rounds = statement.query_map(params![job_id, dues.start.as_micros(), dues.end.as_micros()], |row| {
-        Ok(StoredRound { id: row.get(0)?, layout: row.get(1)?, due: Timestamp::from_micros(row.get(2)?) })
+        Ok(RoundWithSlots { id: row.get(0)?, layout: row.get(1)?, due: Timestamp::from_micros(row.get(2)?) })
     })?;
     rounds.collect()
 }
@@ -46,7 +46,7 @@ impl Slots {
     pub fn add(
         &mut self,
         connection: &Connection,
-        round: StoredRound,
+        round: RoundWithSlots,
         first: i64,
         most: usize,
     ) -> rusqlite::Result<Option<i64>> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, params};
 
-use super::slots::{Slots, StoredRound, rounds_between};
+use super::slots::{RoundWithSlots, Slots, rounds_between};
 use super::summary::Summary;
 use super::{hour_of, table};
 use crate::model::Timestamp;
@@ -35,7 +35,7 @@ pub struct Progress {
     job_id: i64,
     hour: i64,
     /// What is not read yet, and the position that the first of it is read from.
-    rounds: VecDeque<StoredRound>,
+    rounds: VecDeque<RoundWithSlots>,
     position: i64,
     slots: Slots,
     /// What is read and not written yet.

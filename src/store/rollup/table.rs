@@ -1,15 +1,19 @@
 //! The tables: a summary as a row, which hours are stale, what becomes of a round that closes.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::latencies::Latencies;
+use super::latencies::{Latencies, Percentiles};
 use super::summary::{Run, Summary};
 use super::{hour_of, start_of};
 use crate::model::{ClosedRound, Timestamp};
 
+/// In the order of [`figures_of`].
+const FIGURES: &str = "slots, ok, failed, p50_us, p95_us, p99_us";
 /// In the order that [`read`] expects.
 const COLUMNS: &str =
     "outcomes, first_due, last_due, first_ok, last_ok, failing_from, outage_from, outage_until, latencies";
@@ -59,6 +63,32 @@ pub fn stale_hours(connection: &Connection, job_id: i64, hours: &Range<i64>) -> 
     statement.query_map([job_id, hours.start, hours.end], |row| row.get(0))?.collect()
 }
 
+/// What can be read off a summary, for those who ask in SQL, in the order of [`FIGURES`].
+pub fn figures_of(summary: &Summary) -> [Option<i64>; 6] {
+    let percentiles = summary.latencies.percentiles();
+    let micros = |of: fn(Percentiles) -> Duration| {
+        percentiles.map(|percentiles| i64::try_from(of(percentiles).as_micros()).unwrap_or(i64::MAX))
+    };
+    let counts = [summary.slots(), summary.ok(), summary.failed()].map(|count| Some(count.cast_signed()));
+    let [slots, ok, failed] = counts;
+    [slots, ok, failed, micros(|of| of.p50), micros(|of| of.p95), micros(|of| of.p99)]
+}
+
+/// The figures of an hour as they are kept, by endpoint.
+pub fn read_figures(
+    connection: &Connection,
+    job_id: i64,
+    hour: i64,
+) -> rusqlite::Result<HashMap<i64, [Option<i64>; 6]>> {
+    let sql = format!("SELECT endpoint_id, {FIGURES} FROM rollup WHERE job_id = ?1 AND hour = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([job_id, hour], |row| {
+        let figure = |column| row.get(column);
+        Ok((row.get(0)?, [figure(1)?, figure(2)?, figure(3)?, figure(4)?, figure(5)?, figure(6)?]))
+    })?;
+    rows.collect()
+}
+
 /// Writes a rollup in the place of what was there.
 pub fn put(
     transaction: &Transaction<'_>,
@@ -70,23 +100,21 @@ pub fn put(
     let micros = |moment: Option<Timestamp>| moment.map(Timestamp::as_micros);
     let outcomes = serde_json::to_string(&summary.outcomes)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let percentiles = summary.latencies.percentiles();
-    let percentile =
-        |value: Option<std::time::Duration>| value.map(|value| i64::try_from(value.as_micros()).unwrap_or(i64::MAX));
+    let [slots, ok, failed, p50, p95, p99] = figures_of(summary);
     let mut statement = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO rollup (job_id, hour, endpoint_id, slots, ok, failed, p50_us, p95_us, p99_us, {COLUMNS})
+        "INSERT OR REPLACE INTO rollup (job_id, hour, endpoint_id, {FIGURES}, {COLUMNS})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
     ))?;
     statement.execute(params![
         job_id,
         hour,
         endpoint,
-        summary.slots().cast_signed(),
-        summary.ok().cast_signed(),
-        summary.failed().cast_signed(),
-        percentile(percentiles.map(|percentiles| percentiles.p50)),
-        percentile(percentiles.map(|percentiles| percentiles.p95)),
-        percentile(percentiles.map(|percentiles| percentiles.p99)),
+        slots,
+        ok,
+        failed,
+        p50,
+        p95,
+        p99,
         outcomes,
         micros(summary.first_due),
         micros(summary.last_due),

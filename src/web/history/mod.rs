@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::SecondsFormat;
 use chrono_tz::Tz;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
 use self::answers::{History, Observations, Stretches, TimeZone, observed, stretch};
@@ -62,10 +63,10 @@ pub struct Wanted {
     #[param(value_type = Option<TimeZone>)]
     timezone: Option<String>,
     /// The first due: a moment in RFC 3339, a day, or how long ago.
-    #[param(value_type = Option<String>, example = "7d", pattern = "^([1-9][0-9]{0,3}(s|m|h|d)|(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?)$")]
+    #[param(inline, example = "7d")]
     since: Option<Moment>,
     /// The due before which it ends, likewise.
-    #[param(value_type = Option<String>, pattern = "^([1-9][0-9]{0,3}(s|m|h|d)|(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?)$")]
+    #[param(inline)]
     until: Option<Moment>,
     /// At most so many observations (100 when it is not there) or stretches (all, up to 10,000).
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
@@ -73,6 +74,9 @@ pub struct Wanted {
     /// Only what comes after this observation: `next` of a page has it.
     #[param(pattern = "^[0-9]{1,15}[.][0-9]{1,9}[.][0-9]{1,6}$")]
     after: Option<String>,
+    /// The value before the first stretch, for `fill=last`: `next` of a page has it.
+    #[param(pattern = "^-?[1-9][0-9]{0,9}$")]
+    carry: Option<String>,
 }
 
 /// The history of an endpoint: documents or one field of them over time.
@@ -119,7 +123,7 @@ pub async fn history(
 }
 
 /// # Errors
-/// 404 when the job never ran or never had such an endpoint.
+/// 404 when the file knows no such job, or no such endpoint of it.
 fn known_endpoint(reader: &Reader, job: &str, endpoint: &str) -> Result<(), Problem> {
     if reader.endpoints(job)?.iter().any(|known| known == endpoint) {
         return Ok(());
@@ -170,11 +174,24 @@ fn buckets(wanted: &Wanted, span: Span) -> Result<Option<Buckets>, Problem> {
         }
         None => Zone::Utc,
     };
-    let buckets = Buckets::new(every, zone, aggregate, fill);
-    Ok(Some(match span.from {
-        Some(from) => buckets.beginning_at(from),
-        None => buckets,
-    }))
+    let mut buckets = Buckets::new(every, zone, aggregate, fill);
+    if let Some(from) = span.from {
+        buckets = buckets.beginning_at(from);
+    }
+    if let Some(carry) = &wanted.carry {
+        buckets = buckets.carrying(number(carry)?);
+    }
+    Ok(Some(buckets))
+}
+
+/// A JSON number, to the digit.
+fn number(text: &str) -> Result<String, Problem> {
+    let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && text.ends_with(|last: char| last.is_ascii_digit())
+        && serde_json::from_str::<&RawValue>(text).is_ok();
+    is_number
+        .then(|| text.to_owned())
+        .ok_or_else(|| Problem::bad_request("`carry` is a number, as `next` of a page has it"))
 }
 
 fn word<T: FromStr<Err = String>>(name: &str, text: Option<&str>, otherwise: T) -> Result<T, Problem> {
@@ -192,9 +209,18 @@ fn place(text: &str) -> Result<Place, Problem> {
     parts().ok_or_else(|| Problem::bad_request("`after` is what `next` of a page has"))
 }
 
-/// The address of the next page, from `since` on or after `after`. A moment that was said as "so long ago" stays where
-/// it was, page after page.
-fn next_page(path: &str, wanted: &Wanted, since: Option<Timestamp>, after: Option<Place>) -> String {
+/// Where the next page goes on: after an observation, or at a stretch with the value before it.
+enum GoOn {
+    After(Place),
+    At(Timestamp, Option<String>),
+}
+
+/// The address of the next page. A moment that was said as "so long ago" stays where it was, page after page.
+fn next_page(path: &str, wanted: &Wanted, go_on: GoOn) -> String {
+    let (since, after, carry) = match go_on {
+        GoOn::After(place) => (wanted.since.map(|since| since.0), Some(place), None),
+        GoOn::At(from, carry) => (Some(from), None, carry),
+    };
     let after = after.map(|after| format!("{}.{}.{}", after.due.as_micros(), after.round, after.position));
     let parameters = [
         ("field", wanted.field.clone()),
@@ -206,6 +232,7 @@ fn next_page(path: &str, wanted: &Wanted, since: Option<Timestamp>, after: Optio
         ("until", wanted.until.and_then(|until| exact(until.0))),
         ("limit", wanted.limit.map(|limit| limit.0.to_string())),
         ("after", after),
+        ("carry", carry),
     ];
     let given = parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(value.as_ref()?))));
     format!("{path}?{}", given.collect::<Vec<_>>().join("&"))
@@ -248,8 +275,7 @@ impl Source<'_> {
         if let Some(problem) = problem {
             return Err(problem);
         }
-        let since = wanted.since.map(|since| since.0);
-        let next = stopped.and(last).map(|last| next_page(path, wanted, since, Some(last)));
+        let next = stopped.and(last).map(|last| next_page(path, wanted, GoOn::After(last)));
         Ok(Observations { observations: page, next })
     }
 
@@ -280,8 +306,10 @@ impl Source<'_> {
                 format!("that would be more than {MOST_BUCKETS} stretches: take them by `limit`, or longer ones");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
-        let next = found.get(most).map(|first| next_page(path, wanted, Some(first.from), None));
+        let beyond = found.get(most).map(|first| first.from);
         found.truncate(most);
+        let carry = found.last().filter(|_| wanted.fill.as_deref() == Some("last")).and_then(|last| last.value.clone());
+        let next = beyond.map(|from| next_page(path, wanted, GoOn::At(from, carry)));
         Ok(Stretches { buckets: found.into_iter().map(stretch).collect::<Result<_, _>>()?, next })
     }
 }

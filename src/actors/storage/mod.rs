@@ -1,5 +1,7 @@
 //! Storage: the only writer. Answers after the commit; what the disk refuses waits in a bounded queue.
 
+mod chores;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,20 +12,18 @@ use actix::{Actor, Addr, Handler, MessageResult, SyncArbiter, SyncContext};
 use tokio::sync::mpsc;
 
 use super::messages::{
-    AskStorage, BeginRounds, Chore, Did, EndpointMemory, Fatal, RecordLedger, Register, RememberIncidents,
-    RememberPause, RetryStorage, RoundClosed, Settle, StorageState, StoreRound,
+    AskStorage, BeginRounds, EndpointMemory, Fatal, RecordLedger, Register, RememberIncidents, RememberPause,
+    RetryStorage, RoundClosed, Settle, StorageState, StoreRound,
 };
 use super::meters::Meters;
 use super::worker::OutOfThreads;
 use crate::clock::Clock;
-use crate::model::{ClosedRound, HostPause, IncidentMemory, RoundBegin, Timestamp};
+use crate::model::{ClosedRound, HostPause, IncidentMemory, RoundBegin};
 use crate::store::queue::{Entry, Queue};
 use crate::store::{REMEMBERED_BYTES, StoreError, Trouble, Writer};
 
 /// Between two tries at the end, when nothing new comes.
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
-/// How long a part of the upkeep goes on before a round has its turn again, about.
-const SLICE: Duration = Duration::from_millis(10);
 
 /// Who is told of what is written.
 pub struct Watch {
@@ -31,7 +31,7 @@ pub struct Watch {
     pub stored: mpsc::UnboundedSender<Arc<ClosedRound>>,
     /// Counts and measures.
     pub meters: Meters,
-    /// Grows with each write to the file: as long as it stays, every answer from the file does.
+    /// Grows with each write of rounds to the file: as long as it stays, every answer about them does.
     pub writes: Arc<AtomicU64>,
     /// Set while the file's upkeep runs, which may take long.
     pub upkeep: Arc<AtomicBool>,
@@ -47,8 +47,6 @@ pub struct Storage {
     fatal: mpsc::UnboundedSender<Fatal>,
     /// Set when the database failed for good: nothing is written any more.
     failed: bool,
-    /// Entries that were dropped since the start.
-    dropped: u64,
     watch: Watch,
 }
 
@@ -71,7 +69,6 @@ impl Storage {
             clock,
             fatal,
             failed: false,
-            dropped: 0,
             watch,
         };
         // actix would call this again after a restart of the actor, which this one never asks for.
@@ -95,36 +92,21 @@ impl Storage {
         })
     }
 
-    /// Writes `entry`, or queues it when others wait or the disk refuses.
+    /// Writes `entry` after all that waits, or lets it wait too.
     fn write(&mut self, entry: Entry) {
         if self.failed {
             return;
         }
-        if !self.queue.is_empty() {
-            self.enqueue(entry);
-            self.retry_in_time();
-            return;
-        }
-        match self.commit(&entry) {
-            Ok(()) => {}
-            Err(error) => {
-                let reason = error.with_cause();
-                if self.is_passing(error) {
-                    tracing::warn!(error = reason, "the database refuses, rounds wait");
-                    self.enqueue(entry);
-                    self.queue.failed(self.clock.now().monotonic);
-                }
-            }
-        }
+        self.enqueue(entry);
+        self.retry_in_time();
     }
 
     fn enqueue(&mut self, entry: Entry) {
         let dropped = self.queue.push(entry);
-        self.dropped += dropped as u64;
         if dropped > 0 {
+            self.watch.meters.dropped(dropped);
             tracing::error!(dropped, waiting = self.queue.len(), "the queue is full, the oldest rounds are dropped");
         }
-        self.watch.meters.queue(self.queue.len(), dropped);
     }
 
     /// Writes what waits, when the pause since the last try is over.
@@ -132,53 +114,58 @@ impl Storage {
         if self.queue.is_time(self.clock.now().monotonic) {
             self.retry();
         }
+        self.watch.meters.queue(self.queue.len());
     }
 
-    /// Writes what waits, in order, until it is empty or the disk refuses again.
+    /// Writes what waits, in order, until it is empty or the disk refuses.
     fn retry(&mut self) {
-        if self.failed || self.queue.is_empty() {
+        if self.failed {
             return;
         }
-        let waiting = self.queue.len();
+        let (waiting, was_refused) = (self.queue.len(), self.queue.is_refused());
         while let Some(entry) = self.queue.front() {
-            match self.commit(&entry) {
-                Ok(()) => {
-                    self.queue.written();
-                    self.watch.meters.queue(self.queue.len(), 0);
+            let Err(error) = self.commit(&entry) else {
+                self.queue.written();
+                continue;
+            };
+            let reason = error.with_cause();
+            if self.is_passing(error) {
+                if was_refused {
+                    tracing::warn!(error = reason, waiting = self.queue.len(), "the database still refuses");
+                } else {
+                    tracing::warn!(error = reason, "the database refuses, rounds wait");
                 }
-                Err(error) => {
-                    let reason = error.with_cause();
-                    if self.is_passing(error) {
-                        tracing::warn!(error = reason, waiting = self.queue.len(), "the database still refuses");
-                        self.queue.failed(self.clock.now().monotonic);
-                    }
-                    return;
-                }
+                self.queue.failed(self.clock.now().monotonic);
             }
+            return;
         }
-        tracing::info!(stored = waiting, "the database takes rounds again, nothing waits any more");
+        if was_refused {
+            tracing::info!(stored = waiting, "the database takes rounds again, nothing waits any more");
+        }
     }
 
     fn commit(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let begun = self.clock.now().monotonic;
         match entry {
+            Entry::Begin(begin) => self.writer.begin(std::slice::from_ref(begin))?,
+            Entry::Round(round) => self.writer.close(round)?,
+            Entry::Ledger(row) => self.writer.ledger(std::slice::from_ref(row))?,
+        }
+        // Before anybody is told: who asks then gets what is new.
+        self.wrote();
+        match entry {
+            Entry::Begin(_) => {}
             Entry::Round(round) => {
-                self.writer.close(round)?;
                 let took = self.clock.now().monotonic.saturating_sub(begun);
                 self.watch.meters.round_stored(round, took);
-                self.wrote();
                 self.stored(round);
             }
-            Entry::Ledger(row) => {
-                self.writer.ledger(std::slice::from_ref(row))?;
-                self.watch.meters.ledger_stored(row);
-                self.wrote();
-            }
+            Entry::Ledger(row) => self.watch.meters.ledger_stored(row),
         }
         Ok(())
     }
 
-    /// The file is not what it was.
+    /// The rounds in the file are not what they were.
     fn wrote(&self) {
         self.watch.writes.fetch_add(1, Ordering::Release);
     }
@@ -215,19 +202,23 @@ impl Storage {
         }
     }
 
-    /// A beginning that cannot be written does not wait: the round itself will be, whole.
-    fn begin(&mut self, rounds: &[RoundBegin]) {
-        if self.failed || !self.queue.is_empty() {
+    /// Writes rounds as running, together. What the disk refuses waits in its place: should the process be killed, a due
+    /// that came later must not be in the file without this one.
+    fn begin(&mut self, rounds: Vec<RoundBegin>) {
+        if self.failed {
             return;
         }
-        match self.writer.begin(rounds) {
-            Ok(()) => self.wrote(),
-            Err(error) => {
-                if self.is_passing(error) {
-                    tracing::debug!(rounds = rounds.len(), "the beginning of rounds is not written");
+        if self.queue.is_empty() {
+            match self.writer.begin(&rounds) {
+                Ok(()) => return self.wrote(),
+                Err(error) => {
+                    if self.is_passing(error) {
+                        tracing::debug!(rounds = rounds.len(), "the beginning of rounds is not written yet");
+                    }
                 }
             }
         }
+        rounds.into_iter().for_each(|round| self.enqueue(Entry::Begin(round)));
     }
 
     /// A pause that cannot be written does not wait: until a restart the Fetcher knows it.
@@ -262,10 +253,12 @@ impl Storage {
             return known;
         }
         for layout in &register.layouts {
-            if let Err(error) = self.writer.register(layout)
-                && !self.is_passing(error)
-            {
-                return known;
+            if let Err(error) = self.writer.register(layout) {
+                if !self.is_passing(error) {
+                    return known;
+                }
+                // Each further one would wait for the same lock.
+                break;
             }
         }
         let mut budget = REMEMBERED_BYTES;
@@ -281,28 +274,6 @@ impl Storage {
             }
         }
         known
-    }
-
-    /// A part of the upkeep. While rounds wait for the disk it waits too.
-    fn chore(&mut self, chore: &Chore) -> Option<Did> {
-        if self.failed || !self.queue.is_empty() {
-            return None;
-        }
-        let done = do_chore(&mut self.writer, chore, self.clock.now().wall);
-        self.wrote();
-        if matches!(chore, Chore::FoldLog) {
-            self.watch.meters.maintained(done.is_ok());
-        }
-        match done {
-            Ok(did) => Some(did),
-            Err(error) => {
-                let reason = error.with_cause();
-                if self.is_passing(error) {
-                    tracing::warn!(error = reason, ?chore, "the database refuses its upkeep, it is left for later");
-                }
-                None
-            }
-        }
     }
 
     /// Writes what waits, for as long as is given, and answers how many entries are left.
@@ -325,29 +296,6 @@ impl Storage {
     }
 }
 
-fn do_chore(writer: &mut Writer, chore: &Chore, now: Timestamp) -> Result<Did, StoreError> {
-    let did = Did::default();
-    Ok(match chore {
-        Chore::RollUp => {
-            let done = writer.roll_up(now, SLICE)?;
-            Did { hours: done.hours, more: done.more, ..did }
-        }
-        Chore::Prune(job, before) => {
-            let pruned = writer.prune(job, *before)?;
-            Did { pruned, more: pruned.rounds > 0, ..did }
-        }
-        Chore::PruneEvidence(before) => {
-            let evidence = writer.prune_evidence(*before)?;
-            Did { evidence, more: evidence > 0, ..did }
-        }
-        Chore::GiveBack => {
-            let bytes = writer.give_back(SLICE)?;
-            Did { bytes, more: bytes > 0, ..did }
-        }
-        Chore::FoldLog => writer.maintain().map(|()| did)?,
-    })
-}
-
 impl Actor for Storage {
     type Context = SyncContext<Self>;
 }
@@ -356,7 +304,7 @@ impl Handler<BeginRounds> for Storage {
     type Result = ();
 
     fn handle(&mut self, begin: BeginRounds, _: &mut Self::Context) {
-        self.guarded((), |storage| storage.begin(&begin.0));
+        self.guarded((), |storage| storage.begin(begin.0));
     }
 }
 
@@ -418,17 +366,6 @@ impl Handler<RetryStorage> for Storage {
     }
 }
 
-impl Handler<Chore> for Storage {
-    type Result = MessageResult<Chore>;
-
-    fn handle(&mut self, chore: Chore, _: &mut Self::Context) -> Self::Result {
-        self.watch.upkeep.store(true, Ordering::Relaxed);
-        let did = self.guarded(None, |storage| storage.chore(&chore));
-        self.watch.upkeep.store(false, Ordering::Relaxed);
-        MessageResult(did)
-    }
-}
-
 impl Handler<Settle> for Storage {
     type Result = usize;
 
@@ -441,6 +378,7 @@ impl Handler<AskStorage> for Storage {
     type Result = StorageState;
 
     fn handle(&mut self, _: AskStorage, _: &mut Self::Context) -> StorageState {
-        StorageState { waiting: self.queue.len(), dropped: self.dropped, failed: self.failed }
+        let dropped = self.watch.meters.vitals().dropped as u64;
+        StorageState { waiting: self.queue.len(), dropped, failed: self.failed }
     }
 }
