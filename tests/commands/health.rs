@@ -23,7 +23,7 @@ fn a_daemon_that_stores_rounds_is_ready() {
 }
 
 #[test]
-fn one_that_does_not_says_why() {
+fn a_daemon_whose_rounds_wait_is_not_ready_and_says_why() {
     let problem = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"3 rounds wait"}"#;
     let server = always(answer("503 Service Unavailable", "", problem));
     let ran = health(&server.url("/behind/a/proxy/"));

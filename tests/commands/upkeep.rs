@@ -302,7 +302,7 @@ fn verify_finds_a_page_that_was_written_over() {
     bytes[middle..middle + 5_000].fill(0xaa);
     std::fs::write(&path, bytes).expect("written over");
     let ran = gatherd(&folder, &["verify"]);
-    assert_ne!(ran.code, Some(0), "{}", ran.stdout);
+    assert!(matches!(ran.code, Some(1 | 74)), "{:?}: {}{}", ran.code, ran.stdout, ran.stderr);
 }
 
 // --- prune ---

@@ -12,7 +12,7 @@ use crate::support::{sample_api, until};
 use crate::{idle, job};
 
 #[test]
-fn one_daemon_a_database() {
+fn a_second_daemon_on_a_database_is_refused() {
     let home = Home::new(&idle());
     let first = home.start();
     first.wait_for("started");

@@ -1,4 +1,5 @@
-//! `[[notify]]` and `ping_url`: the real daemon, beside an API that fails when the test wants it and a webhook that listens.
+//! `[[notify]]` and `ping_url`: the real daemon, beside an API that fails when the test wants it and a webhook that
+//! listens.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! A disk that answers with errors, by `strace -e inject`: what SQLite asks of the file or its log fails as often as wanted.
-//! Where strace is not there, or may not look at the daemon, the tests say so and do nothing.
+//! A disk that answers with errors, by `strace -e inject`: what SQLite asks of the file or its log fails as often as
+//! wanted. Where strace is not there, or may not look at the daemon, the tests say so and do nothing.
 //! `GATHERD_DISK_FAULTS` says how many syncs fail, one after another; 4 without it.
 
 use std::io::{BufRead, BufReader};
@@ -23,8 +23,8 @@ const IO: i32 = 74;
 struct Fault(Child);
 
 impl Fault {
-    /// The system calls `calls` of `daemon` on `file` fail; `when` is as in strace(1). `None`, and a word about it, where
-    /// that cannot be had.
+    /// The system calls `calls` of `daemon` on `file` fail; `when` is as in strace(1). `None`, and a word about it,
+    /// where that cannot be had.
     fn inject(daemon: &Daemon, file: &Path, calls: &str, error: &str, when: &str) -> Option<Self> {
         let mut command = Command::new("strace");
         command.args(["-f", "-o", "/dev/null", "-p", &daemon.pid().to_string(), "-P"]).arg(file);

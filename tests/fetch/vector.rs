@@ -13,7 +13,7 @@ use crate::support::{run, sample_api, write};
 use crate::{HEALTHY, fetch, fetch_command, member, printed};
 
 #[test]
-fn all_endpoints_succeed() {
+fn documents_are_fetched_once_each_with_the_token_and_our_name_and_printed_as_an_array() {
     let server = MockServer::start();
     let documents = [("/data1", r#"{"users":1}"#), ("/data2", "[2]"), ("/data3", "3")];
     let mocks = documents.map(|(path, body)| {

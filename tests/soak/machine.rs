@@ -1,5 +1,5 @@
-//! The machine that the daemon runs on, as far as a test may change it: a small disk of its own, and a clock that steps.
-//! What the system does not allow is said and left out.
+//! The machine that the daemon runs on, as far as a test may change it: a small disk of its own, and a clock that
+//! steps. What the system does not allow is said and left out.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

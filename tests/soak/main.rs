@@ -1,6 +1,6 @@
-//! A soak: 500 endpoints each second for as long as `GATHERD_SOAK` says (`2m` without it), while the daemon is killed, told
-//! to reload, its clock set and its disk filled. At the end the server's own record agrees with the database slot by slot, and
-//! memory, threads and descriptors are what they were after the warm-up.
+//! A soak: 500 endpoints each second for as long as `GATHERD_SOAK` says (`2m` without it), while the daemon is killed,
+//! told to reload, its clock set and its disk filled. At the end the server's own record agrees with the database slot
+//! by slot, and memory, threads and descriptors are what they were after the warm-up.
 //!
 //! `GATHERD_SOAK=1h cargo test --release --test soak -- --ignored --nocapture`
 

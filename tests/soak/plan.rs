@@ -1,5 +1,5 @@
-//! What the daemon is asked to do: one job of 500 endpoints each second, most of them at the test's own server, the others
-//! well- and misbehaving ones of the sample API; and other configs, good and bad, that it is told to take over.
+//! What the daemon is asked to do: one job of 500 endpoints each second, most of them at the test's own server, the
+//! others well- and misbehaving ones of the sample API; and other configs, good and bad, that it is told to take over.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,8 @@ use gatherd::sample_api::{MODES, Mode, SampleApi};
 pub const ENDPOINTS: usize = 500;
 
 /// Modes whose outcome is not the same each second, or that change what their neighbours get: hosts that ask to be left
-/// alone, answers that the next request on a connection takes for its own, and a mebibyte each second for the small disk.
+/// alone, answers that the next request on a connection takes for its own, and a mebibyte each second for the small
+/// disk.
 const LEFT_OUT: [&str; 5] = ["/rate-limited", "/wait-once", "/flaky", "/two-answers", "/big/1048576"];
 
 /// The modes of the sample API that are asked, each by its number.

@@ -1,4 +1,5 @@
-//! The test's own server, and what it keeps of each answer: whom it was for, in which round, when, and how it was meant.
+//! The test's own server, and what it keeps of each answer: whom it was for, in which round, when, and how it was
+//! meant.
 
 use std::io;
 use std::net::SocketAddr;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, gatherd, same_everywhere};
+use super::{PATIENCE, gatherd, same_everywhere, until};
 
 /// How a daemon is started whose log is to be read.
 pub const RUN: [&str; 3] = ["run", "--log-format", "json"];
@@ -174,7 +174,12 @@ impl Daemon {
     /// Waits for the end, and answers the lines that were left.
     pub fn wait(mut self) -> (ExitStatus, Vec<Value>) {
         let rest: Vec<Value> = std::iter::from_fn(|| self.line_within(PATIENCE)).collect();
-        (self.child.wait().expect("waited for"), rest)
+        let mut status = None;
+        until("the daemon ends", || {
+            status = self.child.try_wait().expect("waited for");
+            status.is_some()
+        });
+        (status.expect("ended"), rest)
     }
 
     /// Stops it as systemd does.
