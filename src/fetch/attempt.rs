@@ -13,9 +13,10 @@ use super::connection::Connecting;
 use super::deadline::Deadline;
 use super::evidence::{self, Seen};
 use super::pages::{self, Gathered, Turned};
+use super::redirect::{self, Followed};
 use super::request::{Call, Request};
 use super::tree::tree;
-use super::{conditional, fault, json, pointer, redirect, retry};
+use super::{conditional, fault, json, pointer, retry};
 use crate::config::{ErrorIf, Moments};
 use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
 
@@ -110,7 +111,7 @@ pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
         Err(problem) => return Attempt::failed(Outcome::Protocol, problem),
     };
     let mut attempt = match answer(request, &mut call, ask.alone, deadline) {
-        Ok(response) => read(request, &call, response, &ask, deadline),
+        Ok(followed) => read(request, &call, followed, &ask, deadline),
         Err(Unanswered::NotAsked(failed)) => failed,
         Err(Unanswered::Asked(failed)) => unanswered(request, &call, failed, deadline),
     };
@@ -133,25 +134,25 @@ enum Unanswered {
 }
 
 /// The answer to `call`, sent with credentials. Where an access token is refused, a new one is tried, once.
-fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -> Result<Response, Unanswered> {
+fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -> Result<Followed, Unanswered> {
     let ask = |call: &mut Call| {
-        let response = redirect::follow(request, call, alone, deadline).map_err(Unanswered::Asked)?;
+        let followed = redirect::follow(request, call, alone, deadline).map_err(Unanswered::Asked)?;
         // A server that does not understand the condition would say so in each round.
-        if response.status() == StatusCode::PRECONDITION_FAILED && call.ask_for_the_whole() {
+        if followed.response.status() == StatusCode::PRECONDITION_FAILED && call.ask_for_the_whole() {
             return redirect::follow(request, call, alone, deadline).map_err(Unanswered::Asked);
         }
-        Ok(response)
+        Ok(followed)
     };
     let Some(credentials) = &request.common.credentials else { return ask(call) };
     let token = credentials.authorize(&mut call.headers, deadline).map_err(Unanswered::NotAsked)?;
-    let response = ask(call)?;
-    if response.status() == StatusCode::UNAUTHORIZED
+    let followed = ask(call)?;
+    if followed.response.status() == StatusCode::UNAUTHORIZED
         && let Some(token) = token
         && credentials.renew(&token, &mut call.headers, deadline).map_err(Unanswered::NotAsked)?
     {
         return ask(call);
     }
-    Ok(response)
+    Ok(followed)
 }
 
 /// An attempt without an answer, with how far it came and what was sent.
@@ -203,10 +204,14 @@ enum Found {
     Page(Gathered),
 }
 
-fn read(request: &Request, call: &Call, mut response: Response, ask: &Ask, deadline: Deadline) -> Attempt {
+fn read(request: &Request, call: &Call, followed: Followed, ask: &Ask, deadline: Deadline) -> Attempt {
+    let Followed { mut response, refused } = followed;
     let (status, answered) = (response.status(), Instant::now());
     let mut reading = Reading { request, ask, call, bytes: Vec::new(), begun: false, cut: false };
-    let result = reading.read(&mut response);
+    let result = match refused {
+        None => reading.read(&mut response),
+        Some(why) => Err((Outcome::Redirect, why)),
+    };
     let (outcome, detail) = match result {
         Ok(found) => return succeeded(request, status, found),
         Err(refusal) => refusal,

@@ -21,35 +21,42 @@ use crate::model::{Detail, Outcome};
 /// So often a request is sent again that servers say they did not process.
 const MOST_AGAIN: u32 = 3;
 
-/// The answer to `call`, or of where it is redirected to, all by `deadline`. A redirect that is not followed is an
-/// answer like any other when none are wanted, and a failure when they are.
-/// What is sent there is said by [`Call::redirected`].
-pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -> Result<Response, Attempt> {
+/// Where following redirects has ended.
+pub struct Followed {
+    /// The last answer.
+    pub response: Response,
+    /// Why the redirect that it asks for is not followed, though some are wanted.
+    pub refused: Option<Detail>,
+}
+
+/// The answer to `call`, or of where it is redirected to, all by `deadline`. When no redirects are wanted, one is an
+/// answer like any other. What is sent there is said by [`Call::redirected`].
+pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -> Result<Followed, Attempt> {
     let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
+    let most = request.settings().redirects;
     let mut hops = 0;
     loop {
         check_literal(&url, public_only)?;
         let response = send(request, &call, &url, (public_only, alone), deadline)?;
-        let Some(location) = location(&response).filter(|_| request.settings().redirects > 0) else {
-            return Ok(response);
+        let Some(location) = location(&response).filter(|_| most > 0) else {
+            return Ok(Followed { response, refused: None });
         };
-        let refused = |why: String| {
-            let failed = Attempt::failed(Outcome::Redirect, Detail::new(why));
-            Attempt { http_status: Some(response.status().as_u16()), ..failed }
+        let next = if hops < most { target(&url, &location) } else { Err(format!("more than {most} redirects")) };
+        url = match next {
+            Ok(next) => next,
+            Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)) }),
         };
-        if hops >= request.settings().redirects {
-            return Err(refused(format!("more than {} redirects", request.settings().redirects)));
-        }
-        let next = url.join(&location).map_err(|_| refused("to something that is no URL".to_owned()))?;
-        if next.origin() != url.origin() {
-            return Err(refused("to another origin".to_owned()));
-        }
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
         call = Cow::Owned(call.redirected(response.status()));
-        // Credentials are ours, whatever the server would like to put there.
-        url = without_userinfo(&next).0;
         hops += 1;
     }
+}
+
+/// Where a `Location` leads from `url`, or why nobody goes there. Credentials are ours, whatever the server would like to
+/// put there.
+fn target(url: &Url, location: &str) -> Result<Url, String> {
+    let next = url.join(location).map_err(|_| "to something that is no URL")?;
+    if next.origin() == url.origin() { Ok(without_userinfo(&next).0) } else { Err("to another origin".to_owned()) }
 }
 
 /// The answer to one request. What went wrong with a connection that others used before it, or beside it, says nothing

@@ -44,6 +44,9 @@ fn a_redirect_never_leaves_its_origin_and_takes_no_credentials_there() {
         let attempt = fetch(&url, 5);
         assert_eq!(attempt.outcome, Outcome::Redirect, "{url}: {attempt:?}");
         assert_eq!(attempt.detail.expect("a reason").as_str(), "to another origin");
+        let evidence = attempt.evidence.expect("evidence");
+        let answer = evidence.answer.as_ref().expect("where it leads is worth seeing");
+        assert!(answer.status == 302 && answer.headers.contains("location: "), "{url}: {answer:?}");
     }
     assert_eq!(other.requests(), 0);
 }
