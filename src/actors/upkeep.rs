@@ -136,7 +136,7 @@ impl Upkeep {
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "database maintained"
         );
-        match &backup {
+        match backup {
             Some(Ok((file, bytes, removed))) => {
                 tracing::info!(file = %file.display(), bytes, removed, "database backed up");
             }

@@ -81,7 +81,7 @@ impl Queue {
 
     /// How many rounds and entries of the ledger wait to be written.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.entries.len() - self.begins + self.dropped.len()
     }
 
@@ -112,7 +112,7 @@ impl Queue {
 
     fn place_of_beginning(&self, entry: &Entry) -> Option<usize> {
         let Entry::Round(round) = entry else { return None };
-        let is_its = |waiting: &Entry| matches!(waiting, Entry::Begin(begin) if begin.id == round.begin.id);
+        let is_its = |entry: &Entry| matches!(entry, Entry::Begin(begin) if begin.id == round.begin.id);
         if self.begins > 0 { self.entries.iter().position(is_its) } else { None }
     }
 
@@ -191,7 +191,7 @@ mod tests {
     fn a_full_queue_drops_the_oldest_and_keeps_one_entry_of_the_ledger_for_them() {
         let mut queue = Queue::default();
         let dropped: usize = (0..).take(MOST_ENTRIES + 3).map(|id| queue.push(entry(id))).sum();
-        assert_eq!((dropped, queue.len()), (3, MOST_ENTRIES + 1));
+        assert_eq!((dropped, queue.waiting()), (3, MOST_ENTRIES + 1));
         let Some(Entry::Ledger(run)) = queue.front() else { panic!("the dropped run comes first") };
         assert_eq!((run.id.0, run.covers, run.cause), (0, 3, Cause::Storage));
         queue.written();
@@ -219,11 +219,11 @@ mod tests {
         let begin = RoundBegin { id: RoundId(1), due: now, started: now, layout };
         let mut queue = Queue::default();
         queue.push(Entry::Begin(begin.clone()));
-        assert!(queue.len() == 0 && !queue.is_empty(), "no round waits yet");
+        assert_eq!((queue.waiting(), queue.is_empty()), (0, false), "no round waits yet");
         queue.push(entry(2));
         let (status, cause) = (RoundStatus::Complete, None);
         queue.push(Entry::Round(ClosedRound { begin, finished: now, status, cause, slots: Vec::new() }.into()));
-        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.waiting(), 2);
         assert!(matches!(queue.front(), Some(Entry::Round(round)) if round.begin.id.0 == 1));
         queue.written();
         assert!(matches!(queue.front(), Some(Entry::Ledger(row)) if row.id.0 == 2));

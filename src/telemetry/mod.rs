@@ -79,13 +79,13 @@ mod tests {
 
     #[test]
     fn no_directive_makes_a_library_tell_what_it_asks() {
-        let filter = EnvFilter::new("trace,reqwest::connect=trace,hyper_util::client=debug,actix_http::h1=trace");
+        let filter = EnvFilter::new("trace,rustls::client=trace,hyper_util::client=debug,actix_http::h1=trace");
         let subscriber = tracing_subscriber::registry().with(filter).with(quiet());
         tracing::subscriber::with_default(subscriber, || {
-            assert!(!tracing::enabled!(target: "reqwest::connect", Level::DEBUG));
+            assert!(!tracing::enabled!(target: "rustls::client", Level::DEBUG));
             assert!(!tracing::enabled!(target: "hyper_util::client", Level::DEBUG));
             assert!(!tracing::enabled!(target: "actix_http::h1", Level::ERROR));
-            assert!(tracing::enabled!(target: "reqwest::connect", Level::WARN));
+            assert!(tracing::enabled!(target: "rustls::client", Level::WARN));
             assert!(tracing::enabled!(target: "gatherd::fetch", Level::TRACE));
         });
     }

@@ -105,7 +105,11 @@ impl Storage {
         let dropped = self.queue.push(entry);
         if dropped > 0 {
             self.watch.meters.dropped(dropped);
-            tracing::error!(dropped, waiting = self.queue.len(), "the queue is full, the oldest rounds are dropped");
+            tracing::error!(
+                dropped,
+                waiting = self.queue.waiting(),
+                "the queue is full, the oldest rounds are dropped"
+            );
         }
     }
 
@@ -114,7 +118,7 @@ impl Storage {
         if self.queue.is_time(self.clock.now().monotonic) {
             self.retry();
         }
-        self.watch.meters.queue(self.queue.len());
+        self.watch.meters.queue(self.queue.waiting());
     }
 
     /// Writes what waits, in order, until it is empty or the disk refuses.
@@ -122,7 +126,7 @@ impl Storage {
         if self.failed {
             return;
         }
-        let (waiting, was_refused) = (self.queue.len(), self.queue.is_refused());
+        let (waiting, was_refused) = (self.queue.waiting(), self.queue.is_refused());
         while let Some(entry) = self.queue.front() {
             let Err(error) = self.commit(&entry) else {
                 self.queue.written();
@@ -131,7 +135,7 @@ impl Storage {
             let reason = error.with_cause();
             if self.is_passing(error) {
                 if was_refused {
-                    tracing::warn!(error = reason, waiting = self.queue.len(), "the database still refuses");
+                    tracing::warn!(error = reason, waiting = self.queue.waiting(), "the database still refuses");
                 } else {
                     tracing::warn!(error = reason, "the database refuses, rounds wait");
                 }
@@ -145,7 +149,7 @@ impl Storage {
     }
 
     fn commit(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        let begun = self.clock.now().monotonic;
+        let started = self.clock.now().monotonic;
         match entry {
             Entry::Begin(begin) => self.writer.begin(std::slice::from_ref(begin))?,
             Entry::Round(round) => self.writer.close(round)?,
@@ -156,7 +160,7 @@ impl Storage {
         match entry {
             Entry::Begin(_) => {}
             Entry::Round(round) => {
-                let took = self.clock.now().monotonic.saturating_sub(begun);
+                let took = self.clock.now().monotonic.saturating_sub(started);
                 self.watch.meters.round_stored(round, took);
                 self.stored(round);
             }
@@ -218,7 +222,9 @@ impl Storage {
                 }
             }
         }
-        rounds.into_iter().for_each(|round| self.enqueue(Entry::Begin(round)));
+        for round in rounds {
+            self.enqueue(Entry::Begin(round));
+        }
     }
 
     /// A pause that cannot be written does not wait: until a restart the Fetcher knows it.
@@ -292,7 +298,7 @@ impl Storage {
                 tracing::warn!(error = error.with_cause(), "the log was not folded into the database");
             }
         }
-        self.queue.len()
+        self.queue.waiting()
     }
 }
 
@@ -379,6 +385,6 @@ impl Handler<AskStorage> for Storage {
 
     fn handle(&mut self, _: AskStorage, _: &mut Self::Context) -> StorageState {
         let dropped = self.watch.meters.vitals().dropped as u64;
-        StorageState { waiting: self.queue.len(), dropped, failed: self.failed }
+        StorageState { waiting: self.queue.waiting(), dropped, failed: self.failed }
     }
 }
