@@ -93,8 +93,8 @@ pub fn read(text: &Text<'_>) -> File {
         server: top.take_section("server").map(server).unwrap_or_default(),
         maintenance: top.take_section("maintenance").map(maintenance).unwrap_or_default(),
         defaults: top.take_section("defaults").map(defaults).unwrap_or_default(),
-        jobs: jobs(&top),
-        notify: notify::read(&top),
+        jobs: top.take_named("job").into_iter().map(job).collect(),
+        notify: top.take_named("notify").into_iter().map(notify::keys).collect(),
     };
     top.finish();
     file
@@ -129,20 +129,6 @@ fn defaults(section: Section<'_, '_>) -> RequestKeys {
     let keys = request_keys::read(&section);
     section.finish();
     keys
-}
-
-fn jobs(top: &Section<'_, '_>) -> Vec<JobKeys> {
-    let Some(list) = top.take_list("job", "[[job]], with two brackets, before each job") else {
-        return Vec::new();
-    };
-    let sections = list.value.iter().enumerate().filter_map(|(index, value)| {
-        let mut place = top.place_in_list(&list.place, index, value);
-        if let Some(name) = value.get_ref().get("name").and_then(|name| name.get_ref().as_str()) {
-            place.key = format!("job {name:?}");
-        }
-        top.section(place, value)
-    });
-    sections.map(job).collect()
 }
 
 fn job(section: Section<'_, '_>) -> JobKeys {

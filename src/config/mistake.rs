@@ -31,6 +31,12 @@ impl Mistakes {
     }
 }
 
+/// The nearest of the `known` names, if it is so near to `name` that it may have been meant.
+pub(super) fn meant<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let distances = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
+    distances.min().filter(|(distance, _)| *distance <= 1 + name.len() / 4).map(|(_, known)| known)
+}
+
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, Mistake { line, key, problem }) in self.list.iter().enumerate() {
@@ -50,3 +56,15 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_meant_and_none_that_is_far() {
+        assert_eq!(meant("sales-22", ["sales-1", "sales-2"]), Some("sales-2"));
+        assert_eq!(meant("timout", ["timezone", "timeout"]), Some("timeout"));
+        assert_eq!(meant("x", ["sales"]), None);
+    }
+}

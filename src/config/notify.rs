@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::mistake::meant;
 use super::request_keys::{self, RequestKeys};
 use super::rules::{Rules, free_name};
 use super::section::{Located, Place, Section};
@@ -77,20 +78,8 @@ pub struct NotifyKeys {
     request: RequestKeys,
 }
 
-/// Takes every `[[notify]]`.
-pub fn read(top: &Section<'_, '_>) -> Vec<NotifyKeys> {
-    let Some(list) = top.take_list("notify", "[[notify]], with two brackets, before each") else { return Vec::new() };
-    let sections = list.value.iter().enumerate().filter_map(|(index, value)| {
-        let mut place = top.place_in_list(&list.place, index, value);
-        if let Some(name) = value.get_ref().get("name").and_then(|name| name.get_ref().as_str()) {
-            place.key = format!("notify {name:?}");
-        }
-        top.section(place, value)
-    });
-    sections.map(keys).collect()
-}
-
-fn keys(section: Section<'_, '_>) -> NotifyKeys {
+/// Takes the keys of one.
+pub fn keys(section: Section<'_, '_>) -> NotifyKeys {
     let keys = NotifyKeys {
         place: section.place.clone(),
         name: section.take("name", value::text),
@@ -150,9 +139,9 @@ impl Rules<'_, '_> {
     fn known_jobs(&self, wanted: &Located<Vec<String>>, jobs: &[Job]) -> Vec<JobName> {
         let is_known = |name: &&String| jobs.iter().any(|job| job.name.as_str() == name.as_str());
         for name in wanted.value.iter().filter(|name| !is_known(name)) {
-            let near = |job: &&Job| strsim::damerau_levenshtein(name, job.name.as_str()) <= 1 + name.len() / 4;
-            let meant = jobs.iter().find(near).map(|job| format!("; did you mean {:?}?", job.name.as_str()));
-            self.text.mistake(&wanted.place, format!("no job is called {name:?}{}", meant.unwrap_or_default()));
+            let meant = meant(name, jobs.iter().map(|job| job.name.as_str()));
+            let hint = meant.map(|job| format!("; did you mean {job:?}?")).unwrap_or_default();
+            self.text.mistake(&wanted.place, format!("no job is called {name:?}{hint}"));
         }
         if wanted.value.is_empty() {
             self.text.mistake(&wanted.place, "at least one job; without `jobs` it is told about all");

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use toml::de::{DeTable, DeValue};
 
 use super::field::Field;
+use super::mistake::meant;
 use super::oauth2::{self, OAuth2};
 use super::pages::{self, Pages};
 use super::secret::SecretSource;
@@ -140,8 +141,7 @@ pub fn secret_source(value: &DeValue<'_>) -> Result<SecretSource, String> {
         "credential" if name.contains('/') => Err("a credential is a name, not a path".to_owned()),
         "credential" => Ok(SecretSource::Credential(name.to_owned())),
         kind => {
-            let near = |known: &&str| strsim::damerau_levenshtein(kind, known) <= 1 + kind.len() / 4;
-            let meant = ["env", "file", "credential"].into_iter().find(near);
+            let meant = meant(kind, ["env", "file", "credential"]);
             let hint = meant.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
             Err(format!("`{kind}` is none of `env`, `file` and `credential`{hint}"))
         }

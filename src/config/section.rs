@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, meant};
 
 /// Keys that people write one level too high or too low, and where they belong.
 const ELSEWHERE: [(&[&str], &str); 5] = [
@@ -192,6 +192,20 @@ impl<'a, 'i> Section<'a, 'i> {
         }
     }
 
+    /// Takes each `[[key]]`, called by the `name` in it where there is one.
+    pub fn take_named(&self, key: &'static str) -> Vec<Self> {
+        let example = format!("[[{key}]], with two brackets, before each {key}");
+        let Some(list) = self.take_list(key, &example) else { return Vec::new() };
+        let sections = list.value.iter().enumerate().filter_map(|(index, value)| {
+            let mut place = self.place_in_list(&list.place, index, value);
+            if let Some(name) = value.get_ref().get("name").and_then(|name| name.get_ref().as_str()) {
+                place.key = format!("{key} {name:?}");
+            }
+            self.section(place, value)
+        });
+        sections.collect()
+    }
+
     /// A section for a table that stands at `place`; anything else there is noted.
     pub fn section(&self, place: Place, value: &'a Spanned<DeValue<'i>>) -> Option<Section<'a, 'i>> {
         match value.get_ref().as_table() {
@@ -227,14 +241,13 @@ impl<'a, 'i> Section<'a, 'i> {
                 continue;
             }
             let line = self.text.line(&key.span());
-            let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
             let elsewhere = ELSEWHERE.iter().find(|(keys, _)| keys.contains(&name));
             let synonym = SYNONYMS.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
-            let hint = match nearest {
-                _ if let Some((_, place)) = elsewhere => format!("it belongs in {place}"),
-                _ if let Some(ours) = synonym.filter(|ours| known.contains(ours)) => format!("did you mean `{ours}`?"),
-                Some((distance, known)) if distance <= 1 + name.len() / 4 => format!("did you mean `{known}`?"),
-                _ => format!("known here: {}", known.join(", ")),
+            let ours = synonym.filter(|ours| known.contains(ours)).or_else(|| meant(name, known.iter().copied()));
+            let hint = match (elsewhere, ours) {
+                (Some((_, place)), _) => format!("it belongs in {place}"),
+                (None, Some(ours)) => format!("did you mean `{ours}`?"),
+                (None, None) => format!("known here: {}", known.join(", ")),
             };
             self.text.mistake(&Place { line, key: joined(&self.place.key, name) }, format!("unknown key; {hint}"));
         }

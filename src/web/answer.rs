@@ -1,6 +1,7 @@
 //! Answers: JSON of a bounded size with an entity tag, and 304 to those who have it already.
 
 use std::hash::Hasher as _;
+use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_TYPE, ETAG, EntityTag, HeaderValue, IF_NONE_MATCH, IfNoneMatch, LINK};
 use actix_web::web::Bytes;
@@ -26,6 +27,11 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub fn json(value: &impl Serialize, advice: &str) -> Result<Vec<u8>, Problem> {
     let text = serde_json::to_vec(value).map_err(|error| Problem::internal(&error))?;
     if text.len() > LARGEST { Err(Problem::too_large(advice)) } else { Ok(text) }
+}
+
+/// A span in milliseconds, without digits that it does not have.
+pub fn millis(span: Duration) -> f64 {
+    span.div_duration_f64(Duration::from_millis(1))
 }
 
 /// Answers a JSON text, named by its content.

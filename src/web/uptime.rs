@@ -9,7 +9,7 @@ use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{self, json};
+use super::answer::{self, json, millis};
 use super::api::Api;
 use super::parameters::{Moment, Query};
 use super::problem::Problem;
@@ -117,7 +117,6 @@ pub async fn uptime(request: HttpRequest, api: Data<Api>, during: Query<During>)
 
 fn told(uptime: Uptime) -> EndpointUptime {
     let share_ok = uptime.share_ok();
-    let millis = |span: Duration| span.as_secs_f64() * 1e3;
     EndpointUptime {
         share_ok,
         p50_ms: uptime.latency.map(|latency| millis(latency.p50)),

@@ -26,7 +26,11 @@ fn the_history_of_an_endpoint_is_answered_slot_by_slot_and_page_by_page() {
         next = page["next"].as_str().map(str::to_owned);
     }
     assert!(rounds.len() >= 5 && rounds.is_sorted_by(|older, newer| older < newer), "{rounds:?}");
-    let failed = web.json("/api/v1/jobs/fast/endpoints/a%2Fb%20%C3%A4/history?limit=1");
+    let failed = web.json("/api/v1/jobs/fast/endpoints/a%2Fb%20%C3%A4/history?limit=1000");
+    for observation in failed["observations"].as_array().expect("a list") {
+        let elapsed = observation["elapsed_ms"].to_string();
+        assert!(elapsed.split_once('.').is_none_or(|(_, digits)| digits.len() <= 3), "whole microseconds: {elapsed}");
+    }
     let failed = &failed["observations"][0];
     assert_eq!(
         (&failed["outcome"], &failed["http_status"], &failed["value"]),

@@ -6,6 +6,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::store::history::{Bucket, Field, Found, Observation};
+use crate::web::answer::millis;
 use crate::web::problem::Problem;
 
 /// How an endpoint's history is answered.
@@ -144,7 +145,7 @@ pub fn observed(observation: &Observation<'_>, field: &Field) -> Result<Observed
         outcome: observation.outcome.to_owned(),
         http_status: observation.http_status,
         attempts: observation.attempts,
-        elapsed_ms: observation.elapsed.as_secs_f64() * 1e3,
+        elapsed_ms: millis(observation.elapsed),
         detail: observation.detail.map(str::to_owned).or(note),
         value,
     })
