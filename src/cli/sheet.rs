@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
+use unicode_width::UnicodeWidthStr;
 
-use super::output::{moment, plain_text, terminal_width};
+use super::output::{cut, moment, plain_text, terminal_width};
 use crate::model::Timestamp;
 
-/// So many rows decide how wide the columns of a table are; what is wider in a later one moves its neighbours.
+/// So many rows, or so many bytes of them, decide how wide the columns of a table are; what is wider in a later one moves
+/// its neighbours.
 const SAMPLE: usize = 1_000;
+const SAMPLE_BYTES: usize = 1024 * 1024;
 
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub enum Cell<'a> {
     Null,
     /// A whole number.
     Integer(i64),
-    /// A number, shown to three digits behind the point.
+    /// A number; a table shows it to three digits behind the point.
     Real(f64),
     /// Text.
     Text(&'a str),
@@ -78,6 +80,7 @@ pub struct Sheet<W: Write> {
     columns: Vec<String>,
     /// The rows of a table that are not printed yet.
     waiting: Vec<Vec<String>>,
+    waiting_bytes: usize,
     widths: Option<Vec<usize>>,
     /// How long a line of a table may be.
     longest: usize,
@@ -92,7 +95,16 @@ impl<W: Write> Sheet<W> {
             writeln_csv(&mut out, columns.iter().cloned())?;
         }
         let longest = if io::stdout().is_terminal() { terminal_width().unwrap_or(usize::MAX) } else { usize::MAX };
-        Ok(Self { out, form, columns, waiting: Vec::new(), widths: None, longest, line: String::new() })
+        Ok(Self {
+            out,
+            form,
+            columns,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            widths: None,
+            longest,
+            line: String::new(),
+        })
     }
 
     /// Prints a row of as many values as there are columns.
@@ -101,8 +113,11 @@ impl<W: Write> Sheet<W> {
             Form::Json => self.json(cells),
             Form::Csv => writeln_csv(&mut self.out, cells.iter().map(plainly)),
             Form::Table { utc } => {
-                self.waiting.push(cells.iter().map(|cell| for_people(cell, utc)).collect());
-                if self.widths.is_some() || self.waiting.len() >= SAMPLE { self.print_waiting() } else { Ok(()) }
+                let row: Vec<String> = cells.iter().map(|cell| for_people(cell, utc)).collect();
+                self.waiting_bytes += row.iter().map(String::len).sum::<usize>();
+                self.waiting.push(row);
+                let is_enough = self.waiting.len() >= SAMPLE || self.waiting_bytes >= SAMPLE_BYTES;
+                if self.widths.is_some() || is_enough { self.print_waiting() } else { Ok(()) }
             }
         }
     }
@@ -139,25 +154,23 @@ impl<W: Write> Sheet<W> {
 
     fn print_waiting(&mut self) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         let head = self.columns.clone();
         let first = self.widths.is_none();
         let widths = self.widths.get_or_insert_with(|| {
             let widest = |index: usize| {
                 let cells = waiting.iter().chain([&head]).filter_map(|row| row.get(index));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+                cells.map(|cell| cell.width()).max().unwrap_or_default()
             };
             (0..head.len()).map(widest).collect()
         });
         for row in first.then_some(&head).into_iter().chain(&waiting) {
             self.line.clear();
             for (cell, width) in row.iter().zip(widths.iter()) {
-                let _ = write!(self.line, " {cell:<width$} ");
+                let room = width.saturating_sub(cell.width());
+                let _ = write!(self.line, " {cell}{:room$} ", "");
             }
-            let line = self.line.trim_end();
-            match line.char_indices().nth(self.longest) {
-                None => writeln!(self.out, "{line}")?,
-                Some(_) => writeln!(self.out, "{}…", line.chars().take(self.longest - 1).collect::<String>())?,
-            }
+            writeln!(self.out, "{}", cut(self.line.trim_end(), self.longest))?;
         }
         Ok(())
     }
@@ -170,10 +183,7 @@ fn push_json(line: &mut String, cell: &Cell<'_>) -> io::Result<()> {
         Cell::Real(number) => line.push_str(&serde_json::to_string(number)?),
         Cell::Text(text) => line.push_str(&serde_json::to_string(text)?),
         // A line is an object: outside of strings line breaks are blanks, and inside of them JSON has none.
-        Cell::Json(text) if text.contains(['\n', '\r']) => {
-            line.push_str(RawValue::from_string(text.replace(['\n', '\r'], " "))?.get());
-        }
-        Cell::Json(text) => line.push_str(text.trim_ascii()),
+        Cell::Json(text) => line.push_str(&text.trim_ascii().replace(['\n', '\r'], " ")),
         Cell::Moment(moment) => drop(write!(line, "\"{moment}\"")),
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::report::Report;
-use super::span;
+use crate::cli::output::span;
 use crate::model::Timestamp;
 use crate::web::report::{DaemonStatus, JobStatus};
 
