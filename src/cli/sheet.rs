@@ -234,6 +234,26 @@ mod tests {
     }
 
     #[test]
+    fn columns_stay_below_each_other_whatever_is_written_in_them() {
+        let mut sheet = Sheet::new(Vec::new(), Form::Table { utc: true }, vec!["name", "value"]).expect("written");
+        for name in ["数数", "abc", "🔑"] {
+            sheet.row(&[Cell::Text(name), Cell::Integer(1)]).expect("written");
+        }
+        let printed = String::from_utf8(sheet.finish().expect("written")).expect("UTF-8");
+        assert_eq!(printed, " name  value\n 数数  1\n abc   1\n 🔑    1\n");
+    }
+
+    #[test]
+    fn a_table_of_large_documents_does_not_wait_for_a_thousand_of_them() {
+        let document = format!("[{}]", "0,".repeat(300_000));
+        let mut sheet = Sheet::new(Vec::new(), Form::Table { utc: true }, vec!["body"]).expect("written");
+        for _ in 0..3 {
+            sheet.row(&[Cell::Json(&document)]).expect("written");
+        }
+        assert!(sheet.printed().len() > document.len());
+    }
+
+    #[test]
     fn a_row_is_a_line_for_people_an_object_or_comma_separated_values() {
         assert_eq!(
             printed(Form::Json),
