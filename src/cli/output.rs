@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(cut("abcdef", 6), "abcdef");
         assert_eq!(cut("abcdefg", 6), "abcde…");
         assert_eq!(cut("数数数数", 6), "数数…");
-        assert_eq!(wrapped("数数 数数 `a b` c", "- ", "  ", 8), ["- 数数", "  数数", "  `a b` c"]);
+        assert_eq!(wrapped("数数 数数 `a b` c", "- ", "  ", 8), ["- 数数", "  数数", "  `a b`", "  c"]);
         assert_eq!(wrapped("", "- ", "  ", 8), ["- "]);
     }
 }

@@ -167,8 +167,9 @@ impl<W: Write> Sheet<W> {
         for row in first.then_some(&head).into_iter().chain(&waiting) {
             self.line.clear();
             for (cell, width) in row.iter().zip(widths.iter()) {
-                let room = width.saturating_sub(cell.width());
-                let _ = write!(self.line, " {cell}{:room$} ", "");
+                // Not by a format's width, which ends at 65,535.
+                let room = " ".repeat(width.saturating_sub(cell.width()));
+                self.line.extend([" ", cell, &room, " "]);
             }
             writeln!(self.out, "{}", cut(self.line.trim_end(), self.longest))?;
         }
