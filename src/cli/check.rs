@@ -1,13 +1,14 @@
 //! `gatherd check`: is the config right, and what will it do?
 
 use std::collections::BTreeSet;
-use std::io::{Write, stdout};
+use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::Utc;
 
 use super::output::{moment, plain_text};
+use super::plan::following;
 use crate::config::{Endpoint, Job, Notify, SecretSource, SecretUrl, Settings, Webhook};
 use crate::model::{JobName, Timestamp};
 
@@ -36,21 +37,31 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "  MISSING  the folder {}; gatherd run would refuse", folder.display())?;
     }
     writeln!(out, "workers   {}", settings.workers)?;
-    for job in &settings.jobs {
-        let dues: Vec<String> = next_dues(job, now).map(|due| moment(due, args.utc)).collect();
-        writeln!(out, "\njob {:?}  {}, {}", job.name.as_str(), job.cadence_text, counted(job.endpoints.len()))?;
-        writeln!(out, "  due  {}", dues.join(", "))?;
-        if let Some(ping) = &job.ping {
-            writeln!(out, "  ping {}", plain_text(ping.url.to_string()))?;
-        }
-        for (index, endpoint) in job.endpoints.iter().enumerate() {
-            let (name, url) = (&endpoint.label.name, &endpoint.label.url);
-            let shown = if name == url { url.clone() } else { format!("{name}  {url}") };
-            writeln!(out, "  {:>3}  {}", index + 1, plain_text(shown))?;
-        }
-    }
+    settings.jobs.iter().try_for_each(|job| describe(job, now, args.utc, &mut out))?;
     told(&settings, &mut out)?;
-    let secrets = secrets(&settings);
+    found_secrets(&settings, &mut out)?;
+    found_files(&settings, &mut out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// When it is due, and whom it asks.
+fn describe(job: &Job, now: Timestamp, utc: bool, out: &mut impl Write) -> io::Result<()> {
+    let dues: Vec<String> = following(job, now).take(DUES).map(|due| moment(due, utc)).collect();
+    writeln!(out, "\njob {:?}  {}, {}", job.name.as_str(), job.cadence_text, counted(job.endpoints.len()))?;
+    writeln!(out, "  due  {}", dues.join(", "))?;
+    if let Some(ping) = &job.ping {
+        writeln!(out, "  ping {}", plain_text(ping.url.to_string()))?;
+    }
+    for (index, endpoint) in job.endpoints.iter().enumerate() {
+        let (name, url) = (&endpoint.label.name, &endpoint.label.url);
+        let shown = if name == url { url.clone() } else { format!("{name}  {url}") };
+        writeln!(out, "  {:>3}  {}", index + 1, plain_text(shown))?;
+    }
+    Ok(())
+}
+
+fn found_secrets(settings: &Settings, out: &mut impl Write) -> io::Result<()> {
+    let secrets = secrets(settings);
     if !secrets.is_empty() {
         writeln!(out, "\nsecrets")?;
     }
@@ -63,7 +74,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let files = files(&settings);
+    Ok(())
+}
+
+fn found_files(settings: &Settings, out: &mut impl Write) -> io::Result<()> {
+    let files = files(settings);
     if !files.is_empty() {
         writeln!(out, "\nfiles")?;
     }
@@ -73,11 +88,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             Err(error) => writeln!(out, "  MISSING  {}: {error}; gatherd run would refuse", path.display())?,
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Who is told, their URLs masked.
-fn told(settings: &Settings, out: &mut impl Write) -> std::io::Result<()> {
+fn told(settings: &Settings, out: &mut impl Write) -> io::Result<()> {
     if !settings.notify.is_empty() {
         writeln!(out, "\nnotify")?;
     }
@@ -113,10 +128,6 @@ fn files(settings: &Settings) -> BTreeSet<&Path> {
         request.ca_file.iter().chain(identity)
     });
     named.map(PathBuf::as_path).collect()
-}
-
-fn next_dues(job: &Job, now: Timestamp) -> impl Iterator<Item = Timestamp> {
-    std::iter::successors(job.cadence.next_after(now), |&due| job.cadence.next_after(due)).take(DUES)
 }
 
 fn counted(endpoints: usize) -> String {

@@ -4,10 +4,11 @@ use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::ValueEnum;
 use clap_complete::env::Shells;
 
 /// The shells that there is a script for.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Shell {
     /// For /usr/share/bash-completion/completions/gatherd, or source it from ~/.bashrc
     Bash,
@@ -29,21 +30,9 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-impl Shell {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Bash => "bash",
-            Self::Zsh => "zsh",
-            Self::Fish => "fish",
-            Self::Elvish => "elvish",
-            Self::Powershell => "powershell",
-        }
-    }
-}
-
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
-    let shells = Shells::builtins();
-    let shell = shells.completer(args.shell.name()).context("clap does not know this shell")?;
+    let (shells, value) = (Shells::builtins(), args.shell.to_possible_value());
+    let shell = value.and_then(|value| shells.completer(value.get_name())).context("clap does not know this shell")?;
     // The script asks the `gatherd` of the path: it knows the jobs, and a new version has its own options.
     let mut script = Vec::new();
     shell.write_registration("COMPLETE", "gatherd", "gatherd", "gatherd", &mut script)?;

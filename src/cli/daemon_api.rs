@@ -22,12 +22,22 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Refuses a URL that is not of plain HTTP.
+/// Refuses a URL that is not of plain HTTP, or has more in it than where the API is: it is shown in messages, and what is a
+/// secret in it would be as well.
 pub fn plain_http(url: &Url) -> anyhow::Result<()> {
-    if url.scheme() == "http" {
-        return Ok(());
+    if url.scheme() != "http" {
+        let scheme = url.scheme();
+        return Err(usage(format!(
+            "--url: {scheme}: is not plain HTTP, which is what gatherd speaks: http://ADDRESS:PORT"
+        )));
     }
-    Err(usage(format!("{url} is not plain HTTP, which is what gatherd speaks: http://ADDRESS:PORT")))
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if has_user || url.query().is_some() || url.fragment().is_some() {
+        let message = "--url: write it as http://ADDRESS:PORT, without a user, a password or parameters; what takes a token \
+                       has --token-env and --token-file";
+        return Err(usage(message));
+    }
+    Ok(())
 }
 
 /// Where a daemon is asked that listens so: one that does so on all addresses, on loopback.
@@ -91,6 +101,17 @@ mod tests {
         assert_eq!(url("0.0.0.0:8787"), "http://127.0.0.1:8787/");
         assert_eq!(url("[::]:8787"), "http://[::1]:8787/");
         assert_eq!(url("192.0.2.7:80"), "http://192.0.2.7/");
+    }
+
+    #[test]
+    fn a_secret_in_a_url_is_refused_and_not_repeated() {
+        for wrong in
+            ["http://me:s3cret@127.0.0.1:8787", "http://127.0.0.1/?token=s3cret", "https://me:s3cret@127.0.0.1/"]
+        {
+            let refused = plain_http(&Url::parse(wrong).expect("a URL")).expect_err("refused").to_string();
+            assert!(!refused.contains("s3cret"), "{refused}");
+        }
+        assert!(plain_http(&Url::parse("http://127.0.0.1:8787/behind/a/proxy").expect("a URL")).is_ok());
     }
 
     #[test]

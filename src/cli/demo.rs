@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use tempfile::TempDir;
 
 use super::output::moment;
 use super::run::code;
@@ -70,18 +69,14 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             ControlFlow::Continue(())
         }
     })?;
-    let folder = if args.database.is_none() { Some(folder.keep()) } else { drop_folder(folder) };
+    // The database stays, and with it the folder that it is in.
+    let folder = args.database.is_none().then(|| folder.keep());
     conclude(
         &format!("{rounds} round(s), {slots} slots, {ok} with a document, {} null", slots - ok),
         &database,
         folder.as_deref(),
     )?;
     Ok(code(ended))
-}
-
-fn drop_folder(folder: TempDir) -> Option<PathBuf> {
-    drop(folder);
-    None
 }
 
 /// A config like any other, so that the demo goes the way that `gatherd run` goes.

@@ -13,8 +13,10 @@ use super::args::positive_duration;
 use super::exit::{NO, usage};
 use super::interrupt::Interrupt;
 use super::output::progress_bar;
+use super::sheet::milliseconds;
+use super::token;
 use crate::app::{self, Afterwards};
-use crate::config::{RequestSettings, Secret, SecretSource};
+use crate::config::RequestSettings;
 use crate::model::{Detail, Document, Outcome, Slot};
 
 /// An entry of `--why`.
@@ -69,7 +71,7 @@ pub struct FetchArgs {
 
 pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let urls = urls(args)?;
-    let token = token(args)?;
+    let token = token::read(args.token_env.as_ref(), args.token_file.as_ref())?;
     let request = request(args)?;
     let bar = progress_bar(urls.len());
     let interrupt = Interrupt::listen()?;
@@ -116,15 +118,6 @@ fn read(path: &Path) -> std::io::Result<String> {
     }
 }
 
-fn token(args: &FetchArgs) -> anyhow::Result<Option<Secret>> {
-    let source = match (&args.token_env, &args.token_file) {
-        (Some(name), _) => SecretSource::Env(name.clone()),
-        (None, Some(path)) => SecretSource::File(path.clone()),
-        (None, None) => return Ok(None),
-    };
-    source.read_once(Path::new("")).map(Some).map_err(|error| usage(format!("{:#}", anyhow::Error::from(error))))
-}
-
 fn request(args: &FetchArgs) -> anyhow::Result<RequestSettings> {
     let default = RequestSettings::default();
     let user_agent = match &args.user_agent {
@@ -163,8 +156,7 @@ fn why_of<'a>(url: &'a str, slot: &'a Slot) -> Why<'a> {
         outcome: slot.outcome.as_str(),
         http_status: slot.http_status,
         attempts: slot.attempts,
-        // To the microsecond.
-        elapsed_ms: (slot.elapsed.as_secs_f64() * 1e6).round() / 1e3,
+        elapsed_ms: milliseconds(slot.elapsed),
         detail: slot.detail.as_ref().map(Detail::as_str),
         body: slot.body.as_ref(),
     }

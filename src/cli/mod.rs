@@ -36,6 +36,7 @@ mod source;
 mod sql;
 mod status;
 mod time_axis;
+mod token;
 mod uptime;
 mod vectors;
 mod verify;

@@ -24,12 +24,13 @@ pub fn jobs() -> Vec<CompletionCandidate> {
 pub fn endpoints() -> Vec<CompletionCandidate> {
     let words = words();
     let configured = settings(&words).map(|settings| settings.jobs).unwrap_or_default();
+    let reader = reader(&words);
     let mut names = Vec::new();
     // Which word is the job is not known here; it is one that has endpoints.
     for word in &words {
         let of_job = configured.iter().filter(|job| job.name.as_str() == word).flat_map(|job| &job.endpoints);
         names.extend(of_job.map(|endpoint| endpoint.label.name.clone()));
-        names.extend(reader(&words).and_then(|reader| reader.endpoints(word).ok()).unwrap_or_default());
+        names.extend(reader.as_ref().and_then(|reader| reader.endpoints(word).ok()).unwrap_or_default());
     }
     candidates(names)
 }

@@ -1,17 +1,20 @@
 //! Answers as a table for people or as JSON for programs, and times for people.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write, stdout};
+use std::time::Duration;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::sheet::{Cell, Form, Sheet};
 use crate::model::Timestamp;
 use crate::store::read::{Answer, Value};
 
-/// The columns whose text is JSON, as it was sent.
-const DOCUMENTS: [&str; 2] = ["body", "vector"];
+/// The column whose text is JSON, as it was sent.
+const DOCUMENT: &str = "vector";
 
 /// A table with `columns`, each as wide as its widest value.
 pub fn table<T: Into<comfy_table::Cell>>(columns: impl IntoIterator<Item = T>) -> Table {
@@ -33,27 +36,77 @@ pub fn print_to_width(table: &Table) -> anyhow::Result<()> {
 fn print_cut(table: &Table, width: usize) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     for line in table.lines() {
-        let line = line.trim_end();
-        match line.char_indices().nth(width) {
-            None => writeln!(out, "{line}")?,
-            Some(_) => writeln!(out, "{}…", line.chars().take(width - 1).collect::<String>())?,
-        }
+        writeln!(out, "{}", cut(line.trim_end(), width))?;
     }
     Ok(())
 }
 
-/// Prints `answer` as JSON or comma-separated values. With `documents` the columns that hold JSON are that JSON, not text.
+/// `text` in at most so many columns of a terminal (UAX #11), with a sign that something is missing where it is longer.
+pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if text.width() <= width {
+        return text.into();
+    }
+    let mut columns = 0;
+    let fits = |c: &char| {
+        columns += c.width().unwrap_or_default();
+        columns < width
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// `text` in lines of at most `width` columns, broken between words but not between backticks; the first line begins with
+/// `first`, the `others` with that. A word that is longer has a line of its own.
+pub fn wrapped(text: &str, first: &str, others: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut empty) = (first.to_owned(), true);
+    for word in words(text) {
+        if !empty && line.width() + 1 + word.width() > width {
+            lines.push(line);
+            (line, empty) = (others.to_owned(), true);
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(&word);
+        empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
+/// What stands between spaces, and as one what stands between backticks.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut quoted = false;
+    for word in text.split(' ') {
+        match words.last_mut().filter(|_| quoted) {
+            Some(last) => last.extend([" ", word]),
+            None => words.push(word.to_owned()),
+        }
+        quoted ^= word.matches('`').count() % 2 == 1;
+    }
+    words
+}
+
+/// A stretch of time for people, to the second, in its two largest units.
+pub fn span(span: Duration) -> String {
+    let text = humantime::format_duration(Duration::from_secs(span.as_secs())).to_string();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// Prints `answer` as JSON or comma-separated values. With `documents` a column of vectors is JSON, not text.
 pub fn print_answer(answer: &Answer, form: Form, documents: bool) -> anyhow::Result<()> {
     let mut sheet = Sheet::new(stdout().lock(), form, answer.columns.clone())?;
     for row in &answer.rows {
-        let bytes: Vec<String> = row.iter().map(plain).collect();
-        let cells = answer.columns.iter().zip(row).zip(&bytes).map(|((column, value), bytes)| match value {
-            Value::Text(text) if documents && DOCUMENTS.contains(&column.as_str()) => Cell::Json(text),
+        let blob = |value: &Value| if matches!(value, Value::Blob(_)) { plain(value) } else { String::new() };
+        let blobs: Vec<String> = row.iter().map(blob).collect();
+        let cells = answer.columns.iter().zip(row).zip(&blobs).map(|((column, value), blob)| match value {
+            Value::Text(text) if documents && column == DOCUMENT => Cell::Json(text),
             Value::Null => Cell::Null,
             Value::Integer(number) => Cell::Integer(*number),
             Value::Real(number) => Cell::Real(*number),
             Value::Text(text) => Cell::Text(text),
-            Value::Blob(_) => Cell::Text(bytes),
+            Value::Blob(_) => Cell::Text(blob),
         });
         sheet.row(&cells.collect::<Vec<_>>())?;
     }
@@ -85,9 +138,15 @@ pub fn shown_moment(value: &Value, utc: bool) -> String {
     parse_moment(value).map_or_else(|| plain(value), |moment| zoned(moment, utc))
 }
 
-/// A moment for people: to the second, in the machine's zone or UTC.
+/// A moment for people: in the machine's zone or UTC, to the millisecond unless it is a full second.
 pub fn moment(moment: Timestamp, utc: bool) -> String {
     moment.to_utc().map_or_else(|| moment.to_string(), |moment| zoned(moment, utc))
+}
+
+/// The same without a fraction of a second.
+pub fn second(moment: Timestamp, utc: bool) -> String {
+    let micros = moment.as_micros();
+    self::moment(Timestamp::from_micros(micros - micros.rem_euclid(1_000_000)), utc)
 }
 
 fn zoned(moment: DateTime<Utc>, utc: bool) -> String {
@@ -148,6 +207,16 @@ mod tests {
         assert_eq!(plain_text("a\u{202e}b\u{200b}\u{1b}[2J\u{9b}c"), r"a\u{202e}b\u{200b}\u{1b}[2J\u{9b}c");
         assert_eq!(plain_text("a\tb\r\nc"), "a b  c");
         assert_eq!(plain_lines("a\n\u{202e}b"), "a\n\\u{202e}b");
+        assert_eq!(plain_lines("a\n"), "a\n");
         assert_eq!(plain_text("Größe 数 עברית 🔑"), "Größe 数 עברית 🔑");
+    }
+
+    #[test]
+    fn text_is_cut_and_broken_by_columns() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdefg", 6), "abcde…");
+        assert_eq!(cut("数数数数", 6), "数数…");
+        assert_eq!(wrapped("数数 数数 `a b` c", "- ", "  ", 8), ["- 数数", "  数数", "  `a b`", "  c"]);
+        assert_eq!(wrapped("", "- ", "  ", 8), ["- "]);
     }
 }

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use chrono::{SecondsFormat, Utc};
 
 use super::check::secrets;
-use super::output::moment;
+use super::output::{moment, plain_text};
 use super::query::FormArgs;
 use super::sheet::{Cell, Form, Sheet};
 use crate::config::{Job, Settings};
@@ -65,7 +65,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let missing: Vec<String> = secrets(&settings)
         .into_iter()
         .filter_map(|named| named.source.read(settings.folder()).err())
-        .map(|error| format!("{:#}", anyhow::Error::from(error)))
+        .map(|error| plain_text(format!("{:#}", anyhow::Error::from(error))))
         .collect();
     match args.printed.form() {
         Form::Table { utc } => text(&jobs, &hosts, &missing, utc)?,
@@ -97,7 +97,8 @@ impl<'a> JobPlan<'a> {
     }
 }
 
-fn following(job: &Job, after: Timestamp) -> impl Iterator<Item = Timestamp> {
+/// The dues of `job` after a moment.
+pub fn following(job: &Job, after: Timestamp) -> impl Iterator<Item = Timestamp> {
     std::iter::successors(job.cadence.next_after(after), |&due| job.cadence.next_after(due))
 }
 

@@ -30,7 +30,7 @@ const SLICE: Duration = Duration::from_millis(100);
 pub struct PruneArgs {
     /// How long rounds are kept, like 90d; whole hours go
     #[arg(long, value_parser = keep, value_name = "TIME")]
-    pub keep: Duration,
+    pub keep: Keep,
     /// Only this job
     #[arg(long, value_name = "JOB", add = ArgValueCandidates::new(names::jobs))]
     pub job: Option<String>,
@@ -45,9 +45,17 @@ pub struct PruneArgs {
     pub printed: FormArgs,
 }
 
+/// How long rounds are kept.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// As it was written.
+    text: String,
+    span: Duration,
+}
+
 pub fn run(args: &PruneArgs) -> anyhow::Result<ExitCode> {
     let path = args.source.path()?;
-    let before = Timestamp::from(Utc::now()).minus(args.keep);
+    let before = Timestamp::from(Utc::now()).minus(args.keep.span);
     let reader = Reader::open(&path, DEADLINE)?;
     source::known_job(&reader, args.job.as_deref())?;
     let outdated = reader.outdated(args.job.as_deref(), before)?;
@@ -61,7 +69,7 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<ExitCode> {
         writeln!(stderr(), "nothing was deleted; --yes does it")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (pruned, bytes) = prune(&path, &outdated, before, args.keep)?;
+    let (pruned, bytes) = prune(&path, &outdated, before, &args.keep.text)?;
     writeln!(
         stderr(),
         "deleted {} rounds and ledger entries with {} slots; the file gave back {}",
@@ -100,7 +108,7 @@ fn confirmed() -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn prune(path: &Path, outdated: &[Outdated], before: Timestamp, keep: Duration) -> anyhow::Result<(Pruned, u64)> {
+fn prune(path: &Path, outdated: &[Outdated], before: Timestamp, keep: &str) -> anyhow::Result<(Pruned, u64)> {
     let mut writer = match open(path) {
         Err(StoreError::InUse { .. }) => return Err(in_use(path, keep).into()),
         opened => opened?,
@@ -137,18 +145,18 @@ fn give_back(writer: &mut Writer) -> Result<u64, StoreError> {
     Ok(given)
 }
 
-fn in_use(path: &Path, keep: Duration) -> Failure {
+fn in_use(path: &Path, keep: &str) -> Failure {
     let message = format!(
-        "{}: a running gatherd writes this database, and only one may; nothing was deleted. Write retain = \"{}\" at the \
+        "{}: a running gatherd writes this database, and only one may; nothing was deleted. Write retain = \"{keep}\" at the \
          top of its config or in the job, and it prunes by itself at its next maintenance; or stop it for as long as this takes",
-        path.display(),
-        humantime::format_duration(keep)
+        path.display()
     );
     Failure { message, code: NO }
 }
 
-fn keep(text: &str) -> Result<Duration, String> {
-    let keep = parse_duration(text).ok_or_else(|| "write it like 90d, 12h or 1y".to_owned())?;
+fn keep(text: &str) -> Result<Keep, String> {
+    let span = parse_duration(text).ok_or_else(|| "write it like 90d, 12h or 1y".to_owned())?;
     let range = Duration::from_hours(1)..=Duration::from_hours(24 * 36_525);
-    if range.contains(&keep) { Ok(keep) } else { Err("from 1h to 100 years".to_owned()) }
+    let keep = Keep { text: text.trim().to_owned(), span };
+    range.contains(&span).then_some(keep).ok_or_else(|| "from 1h to 100 years".to_owned())
 }

@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
+use unicode_width::UnicodeWidthStr;
 
-use super::output::{moment, plain_text, terminal_width};
+use super::output::{cut, moment, plain_text, terminal_width};
 use crate::model::Timestamp;
 
-/// So many rows decide how wide the columns of a table are; what is wider in a later one moves its neighbours.
+/// So many rows, or so many bytes of them, decide how wide the columns of a table are; what is wider in a later one moves
+/// its neighbours.
 const SAMPLE: usize = 1_000;
+const SAMPLE_BYTES: usize = 1024 * 1024;
 
 /// How rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub enum Cell<'a> {
     Null,
     /// A whole number.
     Integer(i64),
-    /// A number, shown to three digits behind the point.
+    /// A number; a table shows it to three digits behind the point.
     Real(f64),
     /// Text.
     Text(&'a str),
@@ -78,6 +80,7 @@ pub struct Sheet<W: Write> {
     columns: Vec<String>,
     /// The rows of a table that are not printed yet.
     waiting: Vec<Vec<String>>,
+    waiting_bytes: usize,
     widths: Option<Vec<usize>>,
     /// How long a line of a table may be.
     longest: usize,
@@ -92,7 +95,16 @@ impl<W: Write> Sheet<W> {
             writeln_csv(&mut out, columns.iter().cloned())?;
         }
         let longest = if io::stdout().is_terminal() { terminal_width().unwrap_or(usize::MAX) } else { usize::MAX };
-        Ok(Self { out, form, columns, waiting: Vec::new(), widths: None, longest, line: String::new() })
+        Ok(Self {
+            out,
+            form,
+            columns,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            widths: None,
+            longest,
+            line: String::new(),
+        })
     }
 
     /// Prints a row of as many values as there are columns.
@@ -101,8 +113,11 @@ impl<W: Write> Sheet<W> {
             Form::Json => self.json(cells),
             Form::Csv => writeln_csv(&mut self.out, cells.iter().map(plainly)),
             Form::Table { utc } => {
-                self.waiting.push(cells.iter().map(|cell| for_people(cell, utc)).collect());
-                if self.widths.is_some() || self.waiting.len() >= SAMPLE { self.print_waiting() } else { Ok(()) }
+                let row: Vec<String> = cells.iter().map(|cell| for_people(cell, utc)).collect();
+                self.waiting_bytes += row.iter().map(String::len).sum::<usize>();
+                self.waiting.push(row);
+                let is_enough = self.waiting.len() >= SAMPLE || self.waiting_bytes >= SAMPLE_BYTES;
+                if self.widths.is_some() || is_enough { self.print_waiting() } else { Ok(()) }
             }
         }
     }
@@ -139,25 +154,24 @@ impl<W: Write> Sheet<W> {
 
     fn print_waiting(&mut self) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         let head = self.columns.clone();
         let first = self.widths.is_none();
         let widths = self.widths.get_or_insert_with(|| {
             let widest = |index: usize| {
                 let cells = waiting.iter().chain([&head]).filter_map(|row| row.get(index));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+                cells.map(|cell| cell.width()).max().unwrap_or_default()
             };
             (0..head.len()).map(widest).collect()
         });
         for row in first.then_some(&head).into_iter().chain(&waiting) {
             self.line.clear();
             for (cell, width) in row.iter().zip(widths.iter()) {
-                let _ = write!(self.line, " {cell:<width$} ");
+                // Not by a format's width, which ends at 65,535.
+                let room = " ".repeat(width.saturating_sub(cell.width()));
+                self.line.extend([" ", cell, &room, " "]);
             }
-            let line = self.line.trim_end();
-            match line.char_indices().nth(self.longest) {
-                None => writeln!(self.out, "{line}")?,
-                Some(_) => writeln!(self.out, "{}…", line.chars().take(self.longest - 1).collect::<String>())?,
-            }
+            writeln!(self.out, "{}", cut(self.line.trim_end(), self.longest))?;
         }
         Ok(())
     }
@@ -170,10 +184,7 @@ fn push_json(line: &mut String, cell: &Cell<'_>) -> io::Result<()> {
         Cell::Real(number) => line.push_str(&serde_json::to_string(number)?),
         Cell::Text(text) => line.push_str(&serde_json::to_string(text)?),
         // A line is an object: outside of strings line breaks are blanks, and inside of them JSON has none.
-        Cell::Json(text) if text.contains(['\n', '\r']) => {
-            line.push_str(RawValue::from_string(text.replace(['\n', '\r'], " "))?.get());
-        }
-        Cell::Json(text) => line.push_str(text.trim_ascii()),
+        Cell::Json(text) => line.push_str(&text.trim_ascii().replace(['\n', '\r'], " ")),
         Cell::Moment(moment) => drop(write!(line, "\"{moment}\"")),
     }
     Ok(())
@@ -221,6 +232,26 @@ mod tests {
             sheet.row(row).expect("written");
         }
         String::from_utf8(sheet.finish().expect("written")).expect("UTF-8")
+    }
+
+    #[test]
+    fn columns_stay_below_each_other_whatever_is_written_in_them() {
+        let mut sheet = Sheet::new(Vec::new(), Form::Table { utc: true }, vec!["name", "value"]).expect("written");
+        for name in ["数数", "abc", "🔑"] {
+            sheet.row(&[Cell::Text(name), Cell::Integer(1)]).expect("written");
+        }
+        let printed = String::from_utf8(sheet.finish().expect("written")).expect("UTF-8");
+        assert_eq!(printed, " name  value\n 数数  1\n abc   1\n 🔑    1\n");
+    }
+
+    #[test]
+    fn a_table_of_large_documents_does_not_wait_for_a_thousand_of_them() {
+        let document = format!("[{}]", "0,".repeat(300_000));
+        let mut sheet = Sheet::new(Vec::new(), Form::Table { utc: true }, vec!["body"]).expect("written");
+        for _ in 0..3 {
+            sheet.row(&[Cell::Json(&document)]).expect("written");
+        }
+        assert!(sheet.printed().len() > document.len());
     }
 
     #[test]

@@ -130,6 +130,5 @@ fn rows(found: &[Uptime], form: Form) -> anyhow::Result<()> {
 }
 
 fn millis<'a>(span: Option<Duration>) -> Cell<'a> {
-    #[expect(clippy::cast_precision_loss, reason = "at most twelve days")]
-    span.map_or(Cell::Null, |span| Cell::Real(span.as_micros() as f64 / 1e3))
+    span.map_or(Cell::Null, Cell::milliseconds)
 }

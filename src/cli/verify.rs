@@ -35,7 +35,10 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
                 verified.problems.extend(gaps(job, &reader.handled_dues(job.name.as_str())?));
             }
         } else {
-            writeln!(stderr(), "without a config the ledger is not checked for gaps; --config names one")?;
+            writeln!(
+                stderr(),
+                "without a config the ledger is not checked for gaps; --config FILE, in place of --database, names one"
+            )?;
         }
     }
     let Verified { rounds, slots, hours, problems } = &verified;

@@ -30,6 +30,7 @@ pub use pages::{Next, Pages};
 pub use secret::{Secret, SecretError, SecretSource};
 pub use settings::{
     Auth, Backup, Endpoint, ErrorIf, Identity, Job, Listen, Maintenance, Proxy, RequestSettings, Server, Settings,
+    host_of,
 };
 pub use shown_url::{names_a_secret, shown_url};
 pub use template::{Escape, Moments, Template};

@@ -294,8 +294,9 @@ impl Endpoint {
     }
 }
 
-/// The host with its port.
-fn host_of(url: &Url) -> Arc<str> {
+/// What a URL's host is called wherever hosts are counted or paused: its name or address, with the port.
+#[must_use]
+pub fn host_of(url: &Url) -> Arc<str> {
     // `localhost.` is `localhost`, asked for without the search list.
     let host = url.host_str().unwrap_or_default();
     format!("{}:{}", host.strip_suffix('.').unwrap_or(host), url.port_or_known_default().unwrap_or_default()).into()

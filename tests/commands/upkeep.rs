@@ -342,7 +342,7 @@ fn prune_leaves_a_database_that_a_daemon_writes_to_it_and_says_what_to_do() {
     let _writer = open(&database(&folder)).expect("opened");
     let ran = gatherd(&folder, &["prune", "--keep", "90d", "--yes"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("retain = \"2months 29days"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("retain = \"90d\""), "{}", ran.stderr);
     assert_eq!(left(folder.path()), 180);
 }
 

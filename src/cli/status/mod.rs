@@ -94,9 +94,3 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         State::Down => DOWN.into(),
     })
 }
-
-/// A stretch of time for people, to the second, in its two largest units.
-fn span(span: Duration) -> String {
-    let text = humantime::format_duration(Duration::from_secs(span.as_secs())).to_string();
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
-}

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bytesize::ByteSize;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use super::report::Report;
-use super::{State, Status, span};
-use crate::cli::output::{moment, plain_text, terminal_width};
+use super::{State, Status};
+use crate::cli::output::{self, plain_text, span, terminal_width};
 use crate::model::Timestamp;
 use crate::web::report::{DaemonStatus, FailingEndpoint, JobStatus, Round};
 
@@ -42,7 +42,7 @@ impl Screen<'_> {
             State::Down => "down",
         })?;
         for reason in status.why.iter().chain(&status.notes) {
-            self.wrapped("  ", reason)?;
+            self.wrapped(reason)?;
         }
         let Report { daemon, jobs, .. } = &status.report;
         if daemon.is_none() && jobs.is_empty() {
@@ -178,10 +178,8 @@ impl Screen<'_> {
         span(self.now.since(at))
     }
 
-    /// To the second.
     fn moment(&self, at: Timestamp) -> String {
-        let micros = at.as_micros();
-        moment(Timestamp::from_micros(micros - micros.rem_euclid(1_000_000)), self.utc)
+        output::second(at, self.utc)
     }
 
     fn fact(&mut self, name: &str, text: &str) -> io::Result<()> {
@@ -194,21 +192,9 @@ impl Screen<'_> {
         writeln!(self.out, "{}", text.trim_end())
     }
 
-    /// As many lines as it takes, each behind `indent`.
-    fn wrapped(&mut self, indent: &str, text: &str) -> io::Result<()> {
-        let text = plain_text(text);
-        let mut line = String::new();
-        for word in text.split_whitespace() {
-            if !line.is_empty() && indent.width() + line.width() + 1 + word.width() > self.width {
-                self.line(&format!("{indent}{line}"))?;
-                line.clear();
-                line.push_str("  ");
-            } else if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        self.line(&format!("{indent}{line}"))
+    /// As many lines as it takes.
+    fn wrapped(&mut self, text: &str) -> io::Result<()> {
+        output::wrapped(&plain_text(text), "  ", "    ", self.width).iter().try_for_each(|line| self.line(line))
     }
 }
 
@@ -220,29 +206,7 @@ fn result(round: &Round) -> String {
     }
 }
 
-/// `text` on one line without anything that a terminal obeys, in at most so many columns (UAX #11).
+/// The same on one line without anything that a terminal obeys.
 fn cut(text: &str, width: usize) -> String {
-    let text = plain_text(text);
-    if text.width() <= width {
-        return text;
-    }
-    let mut columns = 0;
-    let fits = |c: &char| {
-        columns += c.width().unwrap_or_default();
-        columns < width
-    };
-    text.chars().take_while(fits).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_cut_by_columns_and_without_what_a_terminal_obeys() {
-        assert_eq!(cut("abcdef", 6), "abcdef");
-        assert_eq!(cut("abcdefg", 6), "abcde…");
-        assert_eq!(cut("数数数数", 6), "数数…");
-        assert_eq!(cut("\u{1b}[2J", 20), r"\u{1b}[2J");
-    }
+    output::cut(&plain_text(text), width).into_owned()
 }

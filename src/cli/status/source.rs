@@ -11,7 +11,8 @@ use super::verdict::problems;
 use super::{State, Status, StatusArgs};
 use crate::cli::daemon_api::{ask, plain_http, url_of};
 use crate::cli::health;
-use crate::config::{Listen, Secret, SecretSource, Settings};
+use crate::cli::token;
+use crate::config::{Listen, Secret, Settings};
 use crate::model::Timestamp;
 use crate::store::overview::identity;
 use crate::store::read::Reader;
@@ -48,11 +49,7 @@ impl Place {
     /// When the config is wrong, or a URL is not of plain HTTP.
     pub fn of(args: &StatusArgs) -> anyhow::Result<Self> {
         let deadline = args.deadline;
-        let token = match (&args.token_env, &args.token_file) {
-            (Some(name), _) => Some(SecretSource::Env(name.clone()).read_once(Path::new(""))?),
-            (_, Some(file)) => Some(SecretSource::File(file.clone()).read_once(Path::new(""))?),
-            _ => None,
-        };
+        let token = token::read(args.token_env.as_ref(), args.token_file.as_ref())?;
         if let Some(url) = &args.url {
             plain_http(url)?;
             return Ok(Self { settings: None, url: Ok(url.clone()), token: Ok(token), database: None, deadline });

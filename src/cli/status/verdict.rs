@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::report::Report;
-use super::span;
+use crate::cli::output::span;
 use crate::model::Timestamp;
 use crate::web::report::{DaemonStatus, JobStatus};
 
@@ -83,7 +83,7 @@ mod tests {
                 "name": "job", "cadence": "every 1m", "state": "idle", "next_due": "2026-01-31T15:01:00.000Z",
                 "endpoints": 2, "last_day": [], "failing": [], "bytes_a_day": null,
                 "last_round": {
-                    "round_id": 1, "due_at": "2026-01-31T15:00:00.000Z", "started_at": "2026-01-31T15:00:00.001Z",
+                    "round_id": 1, "job": "job", "due_at": "2026-01-31T15:00:00.000Z", "started_at": "2026-01-31T15:00:00.001Z",
                     "finished_at": "2026-01-31T15:00:01.000Z", "status": "complete", "cause": null, "covers": 1,
                     "endpoints": 2, "ok": 2, "failed": 0
                 }

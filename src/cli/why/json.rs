@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Answer;
+use crate::cli::sheet::milliseconds as ms;
 use crate::model::{Guess, Timestamp};
 use crate::store::why::{RoundAt, StoredEvidence, StoredSlot};
 
@@ -134,9 +135,4 @@ fn evidence(kept: &StoredEvidence) -> Evidence<'_> {
         cut: answer.map(|answer| answer.cut),
         guess: kept.evidence.guess.map(Guess::as_str),
     }
-}
-
-/// To the microsecond.
-fn ms(span: std::time::Duration) -> f64 {
-    (span.as_secs_f64() * 1e6).round() / 1e3
 }

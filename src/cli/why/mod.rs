@@ -16,6 +16,7 @@ use super::moment::moment;
 use super::names;
 use super::query::zone;
 use super::source::{self, ReaderArgs};
+use crate::config::host_of;
 use crate::model::Timestamp;
 use crate::store::read::Reader;
 use crate::store::why::{EndpointStatus, StoredSlot};
@@ -114,8 +115,7 @@ fn no(message: String) -> anyhow::Result<ExitCode> {
 }
 
 fn left_alone_until(reader: &Reader, url: &str, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
-    let host =
-        Url::parse(url).ok().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
-    let Some(host) = host else { return Ok(None) };
-    Ok(reader.pause_of(&host)?.map(|pause| pause.until).filter(|&until| until > now))
+    // Of a URL that changes with each round, what is shown may be none.
+    let Ok(url) = Url::parse(url) else { return Ok(None) };
+    Ok(reader.pause_of(&host_of(&url))?.map(|pause| pause.until).filter(|&until| until > now))
 }

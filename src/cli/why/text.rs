@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Answer, failure};
-use crate::cli::output::{moment, plain_text};
-use crate::model::{self, Guess, Phase, Phases, Timestamp};
+use crate::cli::output::{self, cut, moment, plain_text, second, span};
+use crate::model::{self, Guess, Phase, Phases};
 use crate::store::why::{EndpointStatus, Run, StoredEvidence, StoredSlot};
 
 const WIDTH: usize = 80;
@@ -66,8 +66,8 @@ fn history(page: &mut Page, run: &Run, slot: &StoredSlot, utc: bool) {
         1 => "1 round".to_owned(),
         rounds => format!("{rounds} rounds in a row"),
     };
-    let span = Duration::from_secs(slot.round.due.since(run.first.due).as_secs());
-    let span = if span.is_zero() { String::new() } else { format!("{}, ", rough(span)) };
+    let length = slot.round.due.since(run.first.due);
+    let span = if length.as_secs() == 0 { String::new() } else { format!("{}, ", span(length)) };
     let (since, least) = if run.whole { ("since", "") } else { ("since before", "at least ") };
     let label = if run.ok { "ok" } else { "failing" };
     page.row(label, &format!("{since} {} ({span}{least}{rounds})", moment(run.first.due, utc)));
@@ -120,9 +120,7 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
     evidence.sent.lines().for_each(|line| page.wrapped("  ", "      ", &plain_text(line)));
     page.heading("What came back");
     if *first_seen != slot.fetched_at && evidence.answer.is_some() {
-        // To the second.
-        let seen = Timestamp::from_micros(first_seen.as_micros() / 1_000_000 * 1_000_000);
-        page.line(&format!("  (first seen {}; only numbers and dates differ since)", moment(seen, utc)));
+        page.line(&format!("  (first seen {}; only numbers and dates differ since)", second(*first_seen, utc)));
     }
     match &evidence.answer {
         Some(answer) => came_back(page, answer),
@@ -136,7 +134,7 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
 
 fn came_back(page: &mut Page, answer: &model::Answer) {
     page.line(&format!("  status {}", answer.status));
-    page.first(MOST_HEADERS, answer.headers.lines().map(|line| cut(&plain_text(line), WIDTH - 2)));
+    page.first(MOST_HEADERS, answer.headers.lines().map(|line| cut(&plain_text(line), WIDTH - 2).into_owned()));
     page.line("");
     let body = answer.body.lines().map(plain_text).filter(|line| !line.trim().is_empty());
     let lines: Vec<String> = body.flat_map(|line| broken(line.trim_end(), WIDTH - 2)).collect();
@@ -176,21 +174,10 @@ impl Page {
         self.wrapped(&format!("  {label:<8}  "), "            ", text);
     }
 
-    /// `text` with its lines broken between words, but not between backticks.
     fn wrapped(&mut self, first: &str, others: &str, text: &str) {
-        let (mut line, mut empty) = (first.to_owned(), true);
-        for word in words(text) {
-            if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                self.line(&line);
-                (line, empty) = (others.to_owned(), true);
-            }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(&word);
-            empty = false;
+        for line in output::wrapped(text, first, others, WIDTH) {
+            self.line(line.trim_end());
         }
-        self.line(line.trim_end());
     }
 
     /// The first `most` of `lines`, indented; answers whether they were all.
@@ -207,32 +194,11 @@ impl Page {
     }
 }
 
-/// What stands between spaces, and as one what stands between backticks.
-fn words(text: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut quoted = false;
-    for word in text.split(' ') {
-        match words.last_mut().filter(|_| quoted) {
-            Some(last) => last.extend([" ", word]),
-            None => words.push(word.to_owned()),
-        }
-        quoted ^= word.matches('`').count() % 2 == 1;
-    }
-    words
-}
-
 /// `line` in pieces of at most `width` characters; a line without spaces, as of a page written by a machine, is one
 /// word.
 fn broken(line: &str, width: usize) -> Vec<String> {
     let characters: Vec<char> = line.chars().collect();
     characters.chunks(width).map(|piece| piece.iter().collect()).collect()
-}
-
-fn cut(line: &str, width: usize) -> String {
-    match line.char_indices().nth(width) {
-        None => line.to_owned(),
-        Some(_) => line.chars().take(width - 1).chain(['…']).collect(),
-    }
 }
 
 fn counted(count: u64, what: &str) -> String {
@@ -242,9 +208,4 @@ fn counted(count: u64, what: &str) -> String {
 fn short(span: Duration) -> String {
     let seconds = span.as_secs_f64();
     if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
-}
-
-/// The two largest units of a span.
-fn rough(span: Duration) -> String {
-    humantime::format_duration(span).to_string().split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
