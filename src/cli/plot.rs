@@ -181,9 +181,9 @@ fn draw_svg(series: &Series, title: &str, zone: Zone, picture: &mut String) -> R
     let scale = Scale::of(&bounds);
     let (low, high) = (scale.to(bounds.low), scale.to(bounds.high));
     let room = (high - low) * SVG_ROOM;
-    let root = SVGBackend::with_string(picture, SVG_SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
+    let area = SVGBackend::with_string(picture, SVG_SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
         .caption(plain_text(title), ("sans-serif", 18).into_font())
         .margin(12)
         // Half of the last time.
@@ -206,7 +206,7 @@ fn draw_svg(series: &Series, title: &str, zone: Zone, picture: &mut String) -> R
             _ => chart.draw_series(LineSeries::new(points, style))?,
         };
     }
-    root.present()?;
+    area.present()?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use gatherd::store::open;
 use reqwest::header::ETAG;
 
 use crate::support::daemon::Home;
-use crate::support::rounds::{layout, number, numbered, ok, reader};
+use crate::support::rounds::{number, numbered, ok, reader};
 use crate::support::sample_api;
 use crate::support::web::Web;
 
@@ -66,7 +66,7 @@ fn rounds_are_stored_on_time_while_old_ones_are_rolled_up_deleted_and_the_file_i
 
 #[test]
 fn upkeep_without_work_changes_no_answer_and_one_whose_copy_fails_counts_as_failed() {
-    let api = SampleApi::start(([127, 0, 0, 1], 0).into()).expect("the sample API starts");
+    let api = sample_api();
     let web = Web::start(
         "",
         &format!(
