@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatherd::config::Settings;
 use gatherd::fetch::{Ask, Attempt, Clients, PreparedJob, attempt};
-use gatherd::model::{Outcome, Remembered, Timestamp};
+use gatherd::model::{Document, Outcome, Remembered, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::{canned, sample_api};
@@ -212,7 +212,7 @@ fn a_redirect_takes_no_condition_along_because_the_version_is_that_of_another_do
     let remembered =
         Remembered { validators: first.validators.expect("the ETag"), document: first.body.expect("a document") };
     let second = attempt(&job.requests[0], ask(Some(remembered)));
-    assert_eq!(second.body.as_ref().map(|body| body.text()), Some("{\"b\":2}"), "{second:?}");
+    assert_eq!(second.body.as_ref().map(Document::text), Some("{\"b\":2}"), "{second:?}");
     assert!(server.requests()[1].to_ascii_lowercase().contains("if-none-match: \"v1\""), "it is asked where it was");
 }
 

@@ -9,9 +9,9 @@ use gatherd::store::open;
 use reqwest::header::ETAG;
 
 use crate::support::daemon::Home;
-use crate::support::rounds::{layout, number, numbered, ok, reader};
-use crate::support::sample_api;
+use crate::support::rounds::{number, numbered, ok, reader};
 use crate::support::web::Web;
+use crate::support::{YEARLY, sample_api};
 
 const ENDPOINTS: usize = 100;
 
@@ -66,12 +66,12 @@ fn rounds_are_stored_on_time_while_old_ones_are_rolled_up_deleted_and_the_file_i
 
 #[test]
 fn upkeep_without_work_changes_no_answer_and_one_whose_copy_fails_counts_as_failed() {
-    let api = SampleApi::start(([127, 0, 0, 1], 0).into()).expect("the sample API starts");
+    let api = sample_api();
     let web = Web::start(
         "",
         &format!(
             "[maintenance]\nat = \"* * * * * *\"\nbackup = {{ folder = \"/dev/null/copies\", keep = 1 }}\n\
-             [[job]]\nname = \"now\"\ncron = \"0 0 29 2 *\"\nrun_on_start = true\nendpoints = [{:?}]\n",
+             [[job]]\nname = \"now\"\n{YEARLY}\nrun_on_start = true\nendpoints = [{:?}]\n",
             api.url("/healthy")
         ),
     );
