@@ -7,7 +7,7 @@ use gatherd::model::{Evidence, Guess, Outcome, Phase, Slot};
 
 use crate::support::canned::{answer, connections, head};
 use crate::support::once::{round, slot};
-use crate::support::{ClosedPort, sample_api, write};
+use crate::support::{ClosedPort, sample_api, until, write};
 
 fn evidence(slot: &Slot) -> &Evidence {
     slot.evidence.as_ref().unwrap_or_else(|| panic!("no evidence: {slot:?}"))
@@ -102,8 +102,8 @@ fn a_refusal_whose_body_stalls_keeps_what_came_and_no_worker() {
 fn bodies_that_drip_give_their_places_back_when_nobody_waits_for_them_any_more() {
     // More time than a test has, in which each of them would hold a place.
     let keys = "retries = 0\ntimeout = \"30s\"";
-    let url = server(|_, mut stream| {
-        request(&mut stream);
+    let url = connections(|_, mut stream| {
+        head(&mut stream);
         let _ = stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 9000\r\n\r\n");
         while stream.write_all(b".").is_ok() {
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -112,9 +112,8 @@ fn bodies_that_drip_give_their_places_back_when_nobody_waits_for_them_any_more()
     let urls: Vec<String> = (0..64).map(|number| format!("{url}{number}")).collect();
     assert!(round(keys, &urls).iter().all(|slot| came_back(slot).1));
     let begun = std::time::Instant::now();
-    while came_back(&slot(keys, &url)).0.is_empty() {
-        assert!(begun.elapsed().as_secs() < 5, "no place is free");
-    }
+    until("a place is free", || !came_back(&slot(keys, &url)).0.is_empty());
+    assert!(begun.elapsed().as_secs() < 20, "it was free when they had come to their ends");
 }
 
 #[test]
@@ -191,11 +190,11 @@ fn a_key_in_the_place_of_a_users_name_is_hidden() {
 
 #[test]
 fn a_key_among_the_parameters_of_the_first_page_is_hidden_in_what_a_later_one_shows() {
-    let url = server(|_, mut stream| {
-        let answer = if request(&mut stream).starts_with("GET /?") {
-            answer("200 OK", "Link: </2>; rel=next\r\nConnection: close\r\n", b"[]")
+    let url = connections(|_, mut stream| {
+        let answer = if head(&mut stream).starts_with("GET /?") {
+            answer("200 OK", "Link: </2>; rel=next\r\n", "[]")
         } else {
-            answer("500 No", "Link: </?api_key=k3y-in-url&token=t0ken-in-query>; rel=first\r\n", b"k3y-in-url")
+            answer("500 No", "Link: </?api_key=k3y-in-url&token=t0ken-in-query>; rel=first\r\n", "k3y-in-url")
         };
         let _ = stream.write_all(&answer);
     });

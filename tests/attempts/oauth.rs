@@ -104,7 +104,7 @@ fn an_api_that_refuses_every_token_does_not_cost_one_each_round() {
     let api = sample_api();
     let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
     let url = api.url("/status/401");
-    let home = Home::new(&format!("[[job]]\nname = \"job\"\nevery = \"200ms\"\n{keys}\nendpoints = [{url:?}]\n"));
+    let home = Home::new(&format!("[[job]]\nname = \"job\"\n{OFTEN}\n{keys}\nendpoints = [{url:?}]\n"));
     let daemon = home.start();
     daemon.wait_for_rounds("job", 6);
     daemon.stop();

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::rounds::{begin, closed, database, due, failed, layout, ok, reader};
-use crate::support::{Ran, gatherd, run};
+use crate::support::{Ran, gatherd, run, until};
 
 fn document(round: i64, text: &str) -> Slot {
     Slot { body: Some(json::document(text.as_bytes()).expect("JSON")), ..ok(round) }
@@ -210,7 +210,8 @@ fn figures_by_hour_and_day_are_those_that_are_counted_by_hand() {
 
 #[test]
 fn a_day_of_this_machine_begins_with_the_first_of_two_midnights() {
-    let ((_folder, path, mut writer), layout) = (database(), layout(&["a"]));
+    let (_folder, path, mut writer) = database();
+    let layout = layout(&["a"]);
     let start: Timestamp = "2026-10-24T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a moment").into();
     for id in 1..=48_i64 {
         let due = start.plus(Duration::from_hours(id.unsigned_abs()));
@@ -423,7 +424,7 @@ fn an_export_that_is_interrupted_leaves_nothing_behind() {
     let slow = "x=[limit(900000; repeat(1))] | length";
     let database = path.display().to_string();
     let mut export = gatherd(["export", "-o", &to, "--field", slow, "--database", &database]).spawn().expect("started");
-    crate::support::until("it listens", || has_thread(export.id(), "interrupt"));
+    until("it listens", || has_thread(export.id(), "interrupt"));
     let id = rustix::process::Pid::from_child(&export);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("sent");
     assert_eq!(export.wait().expect("ended").code(), Some(130));

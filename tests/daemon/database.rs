@@ -147,16 +147,15 @@ fn a_due_whose_beginning_was_refused_leaves_its_trace_beside_a_later_one_that_wa
         }
         answer("200 OK", "", "1")
     });
-    let keys = "every = \"1s\"\ndeadline = \"50s\"\ntimeout = \"50s\"\nretries = 0";
+    let keys = "every = \"1s\"\ndeadline = \"50s\"\ntimeout = \"50s\"";
     let home = Home::new(&format!("grace = \"0s\"\n{}", job("figures", keys, &[api.url("/")])));
     let mut command = home.command();
     command.env("RUST_LOG", "debug");
     let mut daemon = Daemon::of(command);
     daemon.wait_for_rounds("figures", 1);
-    let locker = Connection::open(home.database()).expect("opened");
-    locker.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let lock = home.lock();
     daemon.wait_for_start("the beginning of rounds is not written");
-    locker.execute_batch("ROLLBACK").expect("unlocked");
+    drop(lock);
     daemon.wait_for("due without a round");
     until("a due is skipped", || home.number("SELECT count(*) FROM round WHERE status = 'skipped'") > 0);
     daemon.kill();

@@ -10,8 +10,8 @@ use reqwest::header::ETAG;
 
 use crate::support::daemon::Home;
 use crate::support::rounds::{number, numbered, ok, reader};
-use crate::support::sample_api;
 use crate::support::web::Web;
+use crate::support::{YEARLY, sample_api};
 
 const ENDPOINTS: usize = 100;
 
@@ -71,7 +71,7 @@ fn upkeep_without_work_changes_no_answer_and_one_whose_copy_fails_counts_as_fail
         "",
         &format!(
             "[maintenance]\nat = \"* * * * * *\"\nbackup = {{ folder = \"/dev/null/copies\", keep = 1 }}\n\
-             [[job]]\nname = \"now\"\ncron = \"0 0 29 2 *\"\nrun_on_start = true\nendpoints = [{:?}]\n",
+             [[job]]\nname = \"now\"\n{YEARLY}\nrun_on_start = true\nendpoints = [{:?}]\n",
             api.url("/healthy")
         ),
     );

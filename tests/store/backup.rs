@@ -68,9 +68,9 @@ fn the_oldest_copies_make_room_and_nothing_else_in_their_folder_does() {
 
 #[test]
 fn a_copy_of_a_clock_that_was_ahead_makes_room_for_those_that_come_after_it() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let [path, copies] = ["gatherd.db", "copies"].map(|name| folder.path().join(name));
-    store(&mut open(&path).expect("opened"), 1);
+    let (folder, path, mut writer) = database();
+    let copies = folder.path().join("copies");
+    store(&mut writer, 1);
     for stamp in ["20260101T031700Z", "20990101T031700Z", "20260102T031700Z", "20260103T031700Z"] {
         backup::rotate(&path, &copies, stamp, 2).expect("copied");
     }
@@ -79,9 +79,9 @@ fn a_copy_of_a_clock_that_was_ahead_makes_room_for_those_that_come_after_it() {
 
 #[test]
 fn who_may_not_read_the_database_may_not_read_its_copy() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let [path, copy] = ["gatherd.db", "copy.db"].map(|name| folder.path().join(name));
-    store(&mut open(&path).expect("opened"), 1);
+    let (folder, path, mut writer) = database();
+    let copy = folder.path().join("copy.db");
+    store(&mut writer, 1);
     for (mode, expected) in [(0o600, 0o600), (0o640, 0o640), (0o400, 0o600)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("changed");
         backup::copy(&path, &copy, |_, _| {}).expect("copied");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gatherd::model::{Cause, JobName, LedgerRow, RoundId, RoundStatus, Timestamp};
-use gatherd::store::read::Value;
+use gatherd::store::read::{Reader, Value};
 use gatherd::store::{StoreError, open};
 use rusqlite::Connection;
 
@@ -25,15 +25,14 @@ fn the_upkeep_leaves_every_round_and_an_empty_log() {
 
 #[test]
 fn questions_that_belong_together_see_one_moment_of_the_file_and_share_its_deadline() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    let (mut writer, layout) = (open(&path).expect("opened"), layout(1));
-    writer.close(&closed(1, &layout)).expect("stored");
+    let (_folder, path, mut writer) = database();
+    let layout = numbered(1);
+    writer.close(&closed(1, &layout, vec![ok(1)])).expect("stored");
     let reader = Reader::open(&path, Duration::from_millis(200)).expect("opened");
     let newest = |reader: &Reader| Ok::<_, StoreError>(reader.last_complete("job")?.map(|round| round.id));
     let seen = reader.at_one_moment(|reader| {
         let before = newest(reader)?;
-        writer.close(&closed(2, &layout)).expect("stored");
+        writer.close(&closed(2, &layout, vec![ok(2)])).expect("stored");
         Ok::<_, StoreError>((before, newest(reader)?))
     });
     assert_eq!(seen.expect("answered"), (Some(RoundId(1)), Some(RoundId(1))));

@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::OFTEN;
 use crate::support::web::Web;
+use crate::support::{OFTEN, YEARLY};
 use crate::{EXACT, job, once, upstream};
 
 #[test]
@@ -91,7 +91,8 @@ fn a_page_of_stretches_goes_on_with_the_value_that_the_last_one_ended_with() {
         when.path("/number");
         then.status(200).body("7.10");
     });
-    let web = Web::start("", &job("once", "every = \"1h\"\nrun_on_start = true", &[("number", server.url("/number"))]));
+    let cadence = format!("{YEARLY}\nrun_on_start = true");
+    let web = Web::start("", &job("once", &cadence, &[("number", server.url("/number"))]));
     let due = web.daemon.wait_for_rounds("once", 1)[0]["due"].as_str().expect("a due").to_owned();
     let day = &due[..10];
     let history = "/api/v1/jobs/once/endpoints/number/history";
