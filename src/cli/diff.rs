@@ -50,9 +50,9 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if matches!(form, Form::Table { .. }) {
-        table(&changes, form)?
+        table(&changes, form)?;
     } else {
-        rows(&changes, form)?
+        rows(&changes, form)?;
     }
     Ok(ExitCode::SUCCESS)
 }

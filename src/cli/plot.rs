@@ -180,7 +180,7 @@ fn draw_svg(series: &Series, title: &str, zone: Zone, picture: &mut String) -> R
     let times = (bounds.first..bounds.last).with_key_points(ticks.into_iter().map(Timestamp::as_micros).collect());
     let scale = Scale::of(&bounds);
     let (low, high) = (scale.to(bounds.low), scale.to(bounds.high));
-    let room = (high - low) * SVG_ROOM;
+    let free = (high - low) * SVG_ROOM;
     let root = SVGBackend::with_string(picture, SVG_SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -190,7 +190,7 @@ fn draw_svg(series: &Series, title: &str, zone: Zone, picture: &mut String) -> R
         .margin_right(60)
         .x_label_area_size(32)
         .y_label_area_size(90)
-        .build_cartesian_2d(times, low - room..high + room)?;
+        .build_cartesian_2d(times, low - free..high + free)?;
     let time = |at: &i64| shown(Timestamp::from_micros(*at), zone, format);
     let value = |value: &f64| label(scale.from(*value), (bounds.high / 8.0) - (bounds.low / 8.0));
     let mut mesh = chart.configure_mesh();

@@ -11,7 +11,6 @@ use crate::store::read::{NamedRow, Value};
 
 /// A round, or an entry of the ledger: a due that did not become a complete round.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "the names are those of the view")]
 pub struct Round {
     /// Its number: unique, and growing with time.
     pub round_id: i64,
@@ -43,6 +42,7 @@ pub struct Round {
 
 impl Round {
     /// As it is stored.
+    #[must_use]
     pub fn stored(round: StoredRound) -> Self {
         Self {
             round_id: round.id.0,
@@ -60,6 +60,7 @@ impl Round {
     }
 
     /// As the file will show it.
+    #[must_use]
     pub fn of(round: &ClosedRound) -> Self {
         let (begin, slots, ok) = (&round.begin, round.slots.len(), round.ok());
         let count = |count| u64::try_from(count).ok();
