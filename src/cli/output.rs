@@ -23,17 +23,9 @@ pub fn table<T: Into<comfy_table::Cell>>(columns: impl IntoIterator<Item = T>) -
     table
 }
 
-/// Prints `table` whole.
-pub fn print(table: &Table) -> anyhow::Result<()> {
-    print_cut(table, usize::MAX)
-}
-
 /// Prints `table`. On a terminal each line is cut to its width, so that a row is a line.
 pub fn print_to_width(table: &Table) -> anyhow::Result<()> {
-    print_cut(table, terminal_width().unwrap_or(usize::MAX))
-}
-
-fn print_cut(table: &Table, width: usize) -> anyhow::Result<()> {
+    let width = terminal_width().unwrap_or(usize::MAX);
     let mut out = stdout().lock();
     for line in table.lines() {
         writeln!(out, "{}", cut(line.trim_end(), width))?;

@@ -1,12 +1,13 @@
 //! `gatherd rounds`: the last rounds and what is in the ledger.
 
+use std::io::stdout;
 use std::process::ExitCode;
 
 use clap_complete::engine::ArgValueCandidates;
 
 use super::output::{self, parse_moment, plain, shown_moment};
 use super::query::AnswerArgs;
-use super::sheet::Form;
+use super::sheet::{Cell, Form, Sheet};
 use super::{names, source};
 
 /// `gatherd rounds`.
@@ -35,9 +36,9 @@ pub fn run(args: &RoundsArgs) -> anyhow::Result<ExitCode> {
         form => return output::print_answer(&answer, form, true).map(|()| ExitCode::SUCCESS),
     };
     let vector = args.vectors.then_some("vector");
-    let mut table = output::table(
-        ["round", "job", "due", "status", "cause", "covers", "ok", "failed", "took"].into_iter().chain(vector),
-    );
+    let columns = ["round", "job", "due", "status", "cause", "covers", "ok", "failed", "took"];
+    let columns = columns.into_iter().chain(vector).collect();
+    let mut sheet = Sheet::new(stdout().lock(), Form::Table { utc }, columns)?.whole();
     for row in answer.named_rows() {
         let took = parse_moment(row.get("finished_at")).zip(parse_moment(row.get("started_at")));
         let took = took.map(|(end, start)| format!("{:.3} s", (end - start).as_seconds_f64()));
@@ -45,8 +46,8 @@ pub fn run(args: &RoundsArgs) -> anyhow::Result<ExitCode> {
         cells.extend(["status", "cause", "covers", "ok", "failed"].map(|column| plain(row.get(column))));
         cells.push(took.unwrap_or_default());
         cells.extend(vector.map(|column| plain(row.get(column))));
-        table.add_row(cells);
+        sheet.row(&cells.iter().map(|cell| Cell::Text(cell)).collect::<Vec<_>>())?;
     }
-    output::print(&table)?;
+    drop(sheet.finish()?);
     Ok(ExitCode::SUCCESS)
 }

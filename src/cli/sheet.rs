@@ -107,6 +107,11 @@ impl<W: Write> Sheet<W> {
         })
     }
 
+    /// The same, with the lines of a table whole, however wide the terminal is.
+    pub fn whole(self) -> Self {
+        Self { longest: usize::MAX, ..self }
+    }
+
     /// Prints a row of as many values as there are columns.
     pub fn row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
         match self.form {

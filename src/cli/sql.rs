@@ -1,9 +1,10 @@
 //! `gatherd sql`: any question.
 
+use std::io::stdout;
 use std::process::ExitCode;
 
 use super::output;
-use super::sheet::Form;
+use super::sheet::{Cell, Form, Sheet};
 use super::source::ReaderArgs;
 
 /// `gatherd sql`.
@@ -35,11 +36,13 @@ pub fn run(args: &SqlArgs) -> anyhow::Result<ExitCode> {
     } else if args.json {
         output::print_answer(&answer, Form::Json, false)?;
     } else {
-        let mut table = output::table(answer.columns.iter().map(output::plain_text));
+        let columns = answer.columns.iter().map(output::plain_text).collect();
+        let mut sheet = Sheet::new(stdout().lock(), Form::Table { utc: true }, columns)?.whole();
         for row in &answer.rows {
-            table.add_row(row.iter().map(output::plain));
+            let values: Vec<String> = row.iter().map(output::plain).collect();
+            sheet.row(&values.iter().map(|value| Cell::Text(value)).collect::<Vec<_>>())?;
         }
-        output::print(&table)?;
+        drop(sheet.finish()?);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,9 +3,9 @@
 use std::io::{Write, stdout};
 
 use super::observation::{COLUMNS, cells};
-use super::output::{self, moment, plain_text};
+use super::output::{moment, plain_text};
 use super::rows;
-use super::sheet::{Form, Sheet, milliseconds};
+use super::sheet::{Cell, Form, Sheet, milliseconds};
 use crate::store::history::{Observation, Place, Vector, VectorSlot};
 
 /// Prints `vectors`: as tables with a line about each round, or with the columns of the view `observations`.
@@ -18,20 +18,21 @@ pub fn print(vectors: &[Vector], form: Form) -> anyhow::Result<()> {
         return rows::print_rest(sheet);
     };
     for (index, vector) in vectors.iter().enumerate() {
-        let mut table = output::table(["endpoint", "outcome", "status", "tries", "ms", "document or reason"]);
+        let columns = vec!["endpoint", "outcome", "status", "tries", "ms", "document or reason"];
+        let mut sheet = Sheet::new(Vec::new(), form, columns)?;
         for slot in &vector.slots {
-            table.add_row([
-                plain_text(&slot.endpoint),
-                slot.outcome.clone(),
-                slot.http_status.map(|status| status.to_string()).unwrap_or_default(),
-                slot.attempts.to_string(),
-                format!("{:.0}", milliseconds(slot.elapsed)),
-                plain_text(slot.body.as_deref().or(slot.detail.as_deref()).unwrap_or_default()),
-            ]);
+            sheet.row(&[
+                Cell::Text(&slot.endpoint),
+                Cell::Text(&slot.outcome),
+                slot.http_status.map_or(Cell::Null, Cell::count),
+                Cell::count(slot.attempts),
+                Cell::Text(&format!("{:.0}", milliseconds(slot.elapsed))),
+                Cell::text(slot.body.as_deref().or(slot.detail.as_deref())),
+            ])?;
         }
         let (name, due) = (plain_text(&vector.round.job), moment(vector.round.due, utc));
         writeln!(stdout(), "{}job {name:?}, due {due}", if index == 0 { "" } else { "\n" })?;
-        output::print_to_width(&table)?;
+        rows::print_rest(sheet)?;
     }
     Ok(())
 }

@@ -149,6 +149,24 @@ fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
 }
 
 #[test]
+fn a_large_document_is_one_line_of_any_table() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("gatherd.db");
+    let large = format!("[{}0]", "0,".repeat(50_000));
+    open(&path).expect("opened").close(&closed(1, &layout(&["a"]), vec![document(1, &large)])).expect("stored");
+    for (arguments, lines) in [
+        (&["history", "job", "a"][..], 2),
+        (&["rounds", "--vectors"], 2),
+        (&["sql", "SELECT body, outcome FROM latest"], 2),
+        (&["latest"], 3),
+    ] {
+        let printed = asked(&path, arguments);
+        assert_eq!(printed.lines().count(), lines, "{arguments:?}");
+        assert!(printed.contains(&large), "{arguments:?}");
+    }
+}
+
+#[test]
 fn stretches_of_time_come_in_several_turns_and_each_once() {
     let (_folder, path) = small();
     let span = ["--since", "2026-01-31 11:00", "--until", "2026-01-31 19:00"];
