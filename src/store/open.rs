@@ -1,7 +1,6 @@
 //! Opening the file: who may, which settings, which version of the schema.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,8 +90,14 @@ fn connect_read_only(path: &Path) -> rusqlite::Result<Connection> {
     if !refused || log > 0 {
         return usual;
     }
+    connect_immutable(path)
+}
+
+/// The file alone, without its log and without a lock.
+fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
 }
 
 /// Whether the schema has what `version` brought.
@@ -124,21 +129,26 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     folder.canonicalize().map(|folder| folder.join(name)).map_err(failed(folder))
 }
 
-/// Refuses a file that is not ours or too new by its first bytes, before SQLite touches it
-/// (<https://www.sqlite.org/fileformat.html>: user version at 60, application id at 68).
+/// Refuses a file that is not ours or too new before SQLite could change anything beside it. SQLite reads the header itself: a
+/// descriptor of our own would at its end take all locks along that this process has on the file, and the next one to close
+/// the database elsewhere would delete the log under us (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 fn check_header(path: &Path) -> Result<(), StoreError> {
-    let mut header = Vec::with_capacity(100);
-    match File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)) {
-        Ok(0) => return Ok(()),
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StoreError::io(path, "cannot read it")(error)),
+    if matches!(path.metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
+        return Ok(());
     }
-    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
-        return Err(StoreError::Foreign { path: path.to_owned(), why: "it is not a SQLite database" });
+    let read = |name: &str, connection: &Connection| -> rusqlite::Result<i64> {
+        connection.pragma_query_value(None, name, |row| row.get(0))
+    };
+    let header = connect_immutable(path).and_then(|connection| {
+        Ok((read("user_version", &connection)?, read("application_id", &connection)?))
+    });
+    match header {
+        Ok((version, application)) => check_version(path, version, application),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(StoreError::Foreign { path: path.to_owned(), why: "it is not a SQLite database" })
+        }
+        Err(source) => Err(sqlite(path, source)),
     }
-    let word = |at: usize| header[at..at + 4].iter().fold(0_i64, |word, &byte| word << 8 | i64::from(byte));
-    check_version(path, word(60), word(68))
 }
 
 fn check_version(path: &Path, version: i64, application: i64) -> Result<(), StoreError> {

@@ -150,10 +150,9 @@ fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
 
 #[test]
 fn a_large_document_is_one_line_of_any_table() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
+    let (_folder, path, mut writer) = database();
     let large = format!("[{}0]", "0,".repeat(50_000));
-    open(&path).expect("opened").close(&closed(1, &layout(&["a"]), vec![document(1, &large)])).expect("stored");
+    writer.close(&closed(1, &layout(&["a"]), vec![document(1, &large)])).expect("stored");
     for (arguments, lines) in [
         (&["history", "job", "a"][..], 2),
         (&["rounds", "--vectors"], 2),

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use gatherd::sample_api::SampleApi;
@@ -109,6 +110,25 @@ fn a_client_that_leaves_what_it_asked_for_unread_holds_no_part_of_the_file() {
     assert_eq!(busy, 0);
     assert_eq!(web.get("/api/v1/latest").status().as_u16(), 200);
     drop(unread);
+    web.daemon.stop();
+}
+
+#[test]
+fn what_the_api_reads_takes_no_lock_off_the_file() {
+    let api = sample_api();
+    let web = Web::start("", &job(&api, OFTEN));
+    web.daemon.wait_for_rounds("figures", 1);
+    let file = std::fs::metadata(web.home.database()).expect("a file").ino();
+    let is_locked = || {
+        let locks = std::fs::read_to_string("/proc/locks").expect("the system's locks");
+        let ours = |lock: &str| lock.contains("POSIX") && lock.contains(&format!(" {} ", web.daemon.pid()));
+        locks.lines().any(|lock| ours(lock) && lock.contains(&format!(":{file} ")))
+    };
+    assert!(is_locked(), "as SQLite does");
+    web.json("/api/v1/status");
+    web.json("/api/v1/latest");
+    // Without it the next `sqlite3 gatherd.db` (before 3.51) to end would delete the log.
+    assert!(is_locked(), "not any more");
     web.daemon.stop();
 }
 
