@@ -136,13 +136,12 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
     if matches!(path.metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
         return Ok(());
     }
-    let read = |name: &str, connection: &Connection| -> rusqlite::Result<i64> {
-        connection.pragma_query_value(None, name, |row| row.get(0))
+    let header = || -> rusqlite::Result<(i64, i64)> {
+        let connection = connect_immutable(path)?;
+        let word = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+        Ok((word("user_version")?, word("application_id")?))
     };
-    let header = connect_immutable(path).and_then(|connection| {
-        Ok((read("user_version", &connection)?, read("application_id", &connection)?))
-    });
-    match header {
+    match header() {
         Ok((version, application)) => check_version(path, version, application),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Err(StoreError::Foreign { path: path.to_owned(), why: "it is not a SQLite database" })
