@@ -1,6 +1,6 @@
 //! `gatherd fetch`: one round as a command.
 
-use std::io::{BufWriter, Read, Write, stdin, stdout};
+use std::io::{BufWriter, Read, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +34,7 @@ struct Why<'a> {
 /// `gatherd fetch`.
 #[derive(Debug, clap::Args)]
 pub struct FetchArgs {
-    /// URLs, fetched after those of --urls
+    /// URLs, fetched after those of --urls; a text that is none is null, and standard error says so
     #[arg(value_name = "URL")]
     pub url: Vec<String>,
     /// A file with a URL a line, - for standard input; blank lines and lines with # are passed over
@@ -86,6 +86,11 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let interrupted = interrupt.round_is_over();
     bar.finish_and_clear();
     print(&slots, args.why)?;
+    // Who mistypes a URL hears of it, also where the array alone is looked at.
+    for (text, slot) in slots.iter().filter(|(_, slot)| slot.outcome == Outcome::Protocol && slot.attempts == 0) {
+        let problem = slot.detail.as_ref().map_or("not a URL", Detail::as_str);
+        writeln!(stderr(), "gatherd: {text:?}: {problem}")?;
+    }
     let any_null = slots.iter().any(|(_, slot)| slot.outcome != Outcome::Ok);
     Ok(if interrupted {
         Interrupt::CODE.into()
