@@ -28,7 +28,8 @@ use crate::model::Timestamp;
     Exit code 2: down; the daemon does not answer, or nobody holds the lock of the database.\n\n\
     An endpoint that fails is enough for degraded, so that a monitor sees it. Whether the daemon itself works is what \
     gatherd health says.\n\
-    Of a daemon that cannot be asked (listen = false, no token) only what its file says is known.")]
+    Of a daemon that cannot be asked (listen = false, no token) only what its file says is known; where the \
+    file is not known either, as with --url, it is degraded.")]
 pub struct StatusArgs {
     /// The config of the daemon: where it listens, with which token, and its database
     #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with_all = ["url", "database"])]

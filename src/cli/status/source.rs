@@ -82,7 +82,12 @@ impl Place {
                 Status { state: state(&why), why, notes: Vec::new(), report: *report }
             }
             Asked::Reticent { obstacle, note } => {
-                let status = self.by_file(true, now, vec![format!("only its file is known: {note}")]);
+                let mut status = self.by_file(true, now, Vec::new());
+                if status.report.database.is_some() {
+                    status.notes.insert(0, format!("only its file is known: {note}"));
+                } else {
+                    status.why.push(format!("no more is known than that it answers: {note}"));
+                }
                 let why: Vec<String> = obstacle.into_iter().chain(status.why).collect();
                 Status { state: state(&why), why, ..status }
             }
