@@ -180,6 +180,21 @@ fn where_the_token_cannot_be_read_the_daemon_is_known_to_live_and_its_file_tells
 }
 
 #[test]
+fn a_config_that_became_wrong_is_said_and_the_daemon_is_asked_all_the_same() {
+    let mut place = Place::listening("", &[("healthy", "/healthy")]);
+    let config = place.home.folder.path().join("config.toml");
+    let daemon = place.start();
+    let good = std::fs::read_to_string(&config).expect("a config");
+    std::fs::write(&config, format!("nonsense = 1\n{good}")).expect("written");
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.starts_with("degraded\n  its config cannot be used: "), "{}", ran.stdout);
+    assert_eq!(json(&place.status(&["--json"]))["daemon"]["workers"]["alive"], 4);
+    daemon.stop();
+    assert_eq!(place.status(&[]).code, Some(2), "it runs no more");
+}
+
+#[test]
 fn a_daemon_of_another_file_is_not_taken_for_this_one() {
     let mut one = Place::listening("", &[("healthy", "/healthy")]);
     let address = one.listener.as_ref().and_then(|listener| listener.local_addr().ok()).expect("an address");
