@@ -40,7 +40,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use crate::app::Afterwards;
+use crate::app::{Afterwards, Bounds};
 use crate::config::{Endpoint, RequestSettings, Secret};
 use crate::fetch::{Ask, Clients, Request};
 pub use crate::model::Document;
@@ -79,15 +79,8 @@ pub async fn fetch_all(
     // The round has an actor system and blocking clients of its own, neither of which may live in the caller's runtime.
     let round = move || {
         let Some(token) = token else { return };
-        match app::fetch_urls(
-            &urls,
-            once(),
-            Some(&token),
-            DEFAULT_WORKERS,
-            Afterwards::CleanUp,
-            |_| {},
-            answer.closed(),
-        ) {
+        let bounds = Bounds { workers: DEFAULT_WORKERS, deadline: None, afterwards: Afterwards::CleanUp };
+        match app::fetch_urls(&urls, once(), Some(&token), bounds, |_| {}, answer.closed()) {
             // The caller may be gone.
             Ok(slots) => drop(answer.send(slots)),
             Err(error) => tracing::error!(error = format!("{error:#}"), "no round"),

@@ -42,7 +42,8 @@ pub struct Dispatch {
     rounds: Vec<Running>,
     hosts: Hosts,
     memories: Memories,
-    /// Whether a host that asks for a pause is left alone by all, and not only by the slot that it told so.
+    /// Whether a host that asks for a pause is left alone by all, and not only by the slot that it told so, which waits
+    /// for a minute at most.
     leaves_alone: bool,
     /// Pauses that hosts asked for, and not taken yet.
     pauses: Vec<HostPause>,
@@ -208,7 +209,8 @@ impl Dispatch {
         let running = &mut self.rounds[index];
         running.in_flight = running.in_flight.saturating_sub(1);
         let (due, layout) = (running.begin.due, Arc::clone(&running.begin.layout));
-        if let Some(slot) = running.answered(position, attempt, now) {
+        let patience = (!self.leaves_alone).then_some(retry::LONGEST_WAIT);
+        if let Some(slot) = running.answered(position, attempt, patience, now) {
             self.memories.learn(&job, &layout.endpoints[position as usize].name, slot, due);
             self.ended.fetch_add(1, Ordering::Relaxed);
         }

@@ -209,8 +209,15 @@ impl Running {
     }
 
     /// Keeps the answer, asks for the next page, or tries again after a pause when that may help and fits into the
-    /// round. Answers the slot when it has ended.
-    pub(super) fn answered(&mut self, position: u32, mut attempt: Attempt, now: Moment) -> Option<&Slot> {
+    /// round. Answers the slot when it has ended. A command has a `patience`: a host that asks for a longer pause is not
+    /// waited for.
+    pub(super) fn answered(
+        &mut self,
+        position: u32,
+        mut attempt: Attempt,
+        patience: Option<Duration>,
+        now: Moment,
+    ) -> Option<&Slot> {
         let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
         slot.in_flight = false;
         slot.gathered = attempt.gathered.take();
@@ -225,13 +232,16 @@ impl Running {
         }
         let tries_left = slot.tries <= request.settings().retries && !self.stopping;
         if tries_left && retry::is_retried(attempt.outcome, attempt.http_status) {
-            let pause = retry::pause(slot.tries).max(attempt.retry_after.unwrap_or_default());
-            let at = now.monotonic + pause;
-            if at < self.closes {
+            let asked = attempt.retry_after.unwrap_or_default();
+            let at = now.monotonic + retry::pause(slot.tries).max(asked);
+            if at < self.closes && patience.is_none_or(|patience| asked <= patience) {
                 slot.last = Some(attempt);
                 self.retries.push(Reverse((at, position)));
                 return None;
             }
+        }
+        if let Some(asked) = attempt.retry_after.filter(|_| patience.is_some()) {
+            attempt.detail = Some(retry::with_asked_pause(attempt.detail.as_ref(), asked));
         }
         slot.finish(attempt, request, now);
         self.open -= 1;
@@ -306,7 +316,7 @@ mod tests {
         let mut running = Running::new(start, &HashSet::new(), now);
         let failed = Attempt::failed(Outcome::NotJson, Detail::new(""));
         let attempt = Attempt { gathered: Some(Box::new(Gathered::none(&pages))), ..failed };
-        assert!(running.answered(0, attempt, now).is_some());
+        assert!(running.answered(0, attempt, None, now).is_some());
         assert!(running.slots[0].gathered.is_none());
     }
 }

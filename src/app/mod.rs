@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 
-pub use self::once::{Afterwards, Unstored, fetch_rounds, fetch_urls};
+pub use self::once::{Afterwards, Bounds, Unstored, fetch_rounds, fetch_urls};
 pub use self::reload::Reloads;
 use self::reload::{Config, Loaded, Plan};
 pub use self::serve::CannotListen;

@@ -32,7 +32,18 @@ pub enum Afterwards {
     LeaveToExit,
 }
 
-/// Fetches each of `urls` once, `workers` wide, and answers the slots in order, each with its URL as it may be shown.
+/// How far a single round may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The threads: the most requests in flight.
+    pub workers: usize,
+    /// The longest that the round may take; otherwise each slot ends by its own timeout, retries and pauses.
+    pub deadline: Option<Duration>,
+    /// What becomes of the threads and connections.
+    pub afterwards: Afterwards,
+}
+
+/// Fetches each of `urls` once, within `bounds`, and answers the slots in order, each with its URL as it may be shown.
 /// Blocks. All are asked as `request` says, and get `token`. A text that is no URL ends as `protocol` without an
 /// attempt. `progress` is told now and then how many slots have ended. When `stop` resolves, what is not there yet is
 /// `cancelled`.
@@ -43,8 +54,7 @@ pub fn fetch_urls(
     urls: &[String],
     request: RequestSettings,
     token: Option<&Secret>,
-    workers: usize,
-    afterwards: Afterwards,
+    bounds: Bounds,
     progress: impl FnMut(usize),
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Vec<(String, Slot)>> {
@@ -54,8 +64,9 @@ pub fn fetch_urls(
     let slots = if endpoints.is_empty() {
         Vec::new()
     } else {
-        let round = Unstored { job: JobName::new("fetch"), endpoints, deadline: ENDLESS };
-        let rounds = fetch_rounds(vec![round], token, workers, afterwards, progress, stop)?;
+        let deadline = bounds.deadline.unwrap_or(ENDLESS);
+        let round = Unstored { job: JobName::new("fetch"), endpoints, deadline };
+        let rounds = fetch_rounds(vec![round], token, bounds.workers, bounds.afterwards, progress, stop)?;
         rounds.into_iter().flat_map(|round| round.slots).collect()
     };
     let mut slots = slots.into_iter();

@@ -33,7 +33,7 @@ pub const MEANINGS: [(u8, &str); 9] = [
         NO,
         "The answer is no: a null with --fail, an unknown job or endpoint, a question that takes too long, a daemon that is not ready or degraded.",
     ),
-    (DOWN, "The daemon is not reachable, or does not run."),
+    (DOWN, "The daemon is not reachable, does not run, or cannot be asked."),
     (USAGE, "The command line or the question is wrong."),
     (SOFTWARE, "A defect in gatherd."),
     (SYSTEM, "The system gives no more threads or descriptors."),

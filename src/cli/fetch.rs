@@ -1,6 +1,6 @@
 //! `gatherd fetch`: one round as a command.
 
-use std::io::{BufWriter, Read, Write, stdin, stdout};
+use std::io::{BufWriter, Read, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::interrupt::Interrupt;
 use super::output::progress_bar;
 use super::sheet::milliseconds;
 use super::token;
-use crate::app::{self, Afterwards};
+use crate::app::{self, Afterwards, Bounds};
 use crate::config::RequestSettings;
 use crate::model::{Detail, Document, Outcome, Slot};
 
@@ -34,7 +34,7 @@ struct Why<'a> {
 /// `gatherd fetch`.
 #[derive(Debug, clap::Args)]
 pub struct FetchArgs {
-    /// URLs, fetched after those of --urls
+    /// URLs, fetched after those of --urls; a text that is none is null, and standard error says so
     #[arg(value_name = "URL")]
     pub url: Vec<String>,
     /// A file with a URL a line, - for standard input; blank lines and lines with # are passed over
@@ -52,9 +52,14 @@ pub struct FetchArgs {
     /// The time for one attempt, from connect to the last byte
     #[arg(long, default_value = "10s", value_parser = positive_duration, value_name = "TIME")]
     pub timeout: Duration,
-    /// Further attempts for failures that may pass
+    /// Further attempts for failures that may pass, after a pause of up to 30 s or the one that the host asks for; a host
+    /// that asks for more than a minute is not asked again
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=20), value_name = "N")]
     pub retries: u32,
+    /// The time for all of it; what has not ended by then is null, and no pause is waited for that goes beyond it
+    /// [default: none, each URL has its timeout and retries]
+    #[arg(long, value_parser = positive_duration, value_name = "TIME")]
+    pub deadline: Option<Duration>,
     /// Threads: the most requests in flight
     #[arg(long, default_value_t = 64, value_parser = workers, value_name = "N")]
     pub workers: usize,
@@ -76,18 +81,16 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let bar = progress_bar(urls.len());
     let interrupt = Interrupt::listen()?;
     let progress = |ended| bar.set_position(u64::try_from(ended).unwrap_or(u64::MAX));
-    let slots = app::fetch_urls(
-        &urls,
-        request,
-        token.as_ref(),
-        args.workers,
-        Afterwards::LeaveToExit,
-        progress,
-        interrupt.first(),
-    )?;
+    let bounds = Bounds { workers: args.workers, deadline: args.deadline, afterwards: Afterwards::LeaveToExit };
+    let slots = app::fetch_urls(&urls, request, token.as_ref(), bounds, progress, interrupt.first())?;
     let interrupted = interrupt.round_is_over();
     bar.finish_and_clear();
     print(&slots, args.why)?;
+    // Who mistypes a URL hears of it, also where the array alone is looked at.
+    for (text, slot) in slots.iter().filter(|(_, slot)| slot.outcome == Outcome::Protocol && slot.attempts == 0) {
+        let problem = slot.detail.as_ref().map_or("not a URL", Detail::as_str);
+        writeln!(stderr(), "gatherd: {text:?}: {problem}")?;
+    }
     let any_null = slots.iter().any(|(_, slot)| slot.outcome != Outcome::Ok);
     Ok(if interrupted {
         Interrupt::CODE.into()

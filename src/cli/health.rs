@@ -1,8 +1,8 @@
 //! `gatherd health`: asks the daemon that runs here whether it stores rounds. The probe of a container or a monitor, which
 //! needs neither a shell nor another program.
 
-use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::io::{Write, stderr, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use url::Url;
 
 use super::daemon_api::{ask, plain_http, url_of};
 use super::exit::{DOWN, Failure, NO};
+use super::output::plain_lines;
 use crate::config::Settings;
 
 /// A daemon that does not answer for so long is one that does not work.
@@ -18,6 +19,12 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `gatherd health`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code 0: the daemon stores rounds.\n\
+    Exit code 1: it does not, and says why.\n\
+    Exit code 2: nobody answers, or it cannot be told, because the config has listen = false.\n\n\
+    A config that is wrong or not there does not make a daemon that runs unhealthy: it goes on with the one that it has \
+    read. Then it is asked where the part of the config that can be read says, or at 127.0.0.1:8787, and standard error \
+    says so.")]
 pub struct HealthArgs {
     /// Where its HTTP API is [default: where the config says that it listens]
     #[arg(long, value_name = "http://ADDRESS:PORT")]
@@ -30,7 +37,7 @@ pub struct HealthArgs {
 pub fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
     let url = match &args.url {
         Some(url) => url.clone(),
-        None => url_of(&Settings::load(&args.config)?.server.listen)?,
+        None => configured(&args.config)?,
     };
     plain_http(&url)?;
     let answer = ask(&url, "/readyz", None, PATIENCE);
@@ -45,6 +52,16 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<ExitCode> {
         (status, _, Some(why)) => Err(down(format!("{url} answers {status}: {why}"))),
         (status, ..) => Err(down(format!("what answers {status} at {url} is not gatherd"))),
     }
+}
+
+/// Where the config at `path` says that the daemon is, as far as it can be read.
+fn configured(path: &Path) -> anyhow::Result<Url> {
+    let (settings, mistakes) = Settings::load_despite_mistakes(path);
+    let url = url_of(&settings.server.listen).map_err(|error| down(format!("cannot tell: {error}")))?;
+    if let Some(mistakes) = mistakes {
+        writeln!(stderr(), "gatherd: {}; asking {url}", plain_lines(&mistakes.in_short()))?;
+    }
+    Ok(url)
 }
 
 fn down(message: String) -> anyhow::Error {

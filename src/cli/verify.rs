@@ -9,6 +9,7 @@ use super::sheet::{Cell, Form, Sheet};
 use super::source::DatabaseArgs;
 use crate::config::{Job, Settings};
 use crate::model::Timestamp;
+use crate::store::StoreError;
 use crate::store::read::Reader;
 use crate::store::verify::{DEADLINE, Handled, MOST_TOLD, Problem, Verified};
 
@@ -24,23 +25,13 @@ pub struct VerifyArgs {
 }
 
 pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let reader = Reader::open(&args.source.path()?, DEADLINE)?;
-    let mut verified = Verified { problems: reader.verify_integrity()?, ..Verified::default() };
-    // What SQLite cannot read makes no sense to ask further.
-    if verified.problems.is_empty() {
-        verified.add(reader.verify_vectors()?);
-        verified.add(reader.verify_rollups()?);
-        if args.source.config.exists() && args.source.database.is_none() {
-            for job in &Settings::load(&args.source.config)?.jobs {
-                verified.problems.extend(gaps(job, &reader.handled_dues(job.name.as_str())?));
-            }
-        } else {
-            writeln!(
-                stderr(),
-                "without a config the ledger is not checked for gaps; --config FILE, in place of --database, names one"
-            )?;
+    let verified = match Reader::open(&args.source.path()?, DEADLINE) {
+        Ok(reader) => verify(args, &reader)?,
+        Err(error) if error.is_damage() => {
+            Verified { problems: vec![damage("integrity", &error)], ..Verified::default() }
         }
-    }
+        Err(error) => return Err(error.into()),
+    };
     let Verified { rounds, slots, hours, problems } = &verified;
     let form = args.printed.form();
     if problems.is_empty() && matches!(form, Form::Table { .. }) {
@@ -53,6 +44,37 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     }
     drop(sheet.finish()?);
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { NO.into() })
+}
+
+/// All that can be looked at, also in a file of which a part is damaged.
+fn verify(args: &VerifyArgs, reader: &Reader) -> anyhow::Result<Verified> {
+    let mut verified = Verified { problems: reader.verify_integrity()?, ..Verified::default() };
+    verified.add(reader.verify_vectors()?);
+    verified.add(reader.verify_rollups()?);
+    if !args.source.config.exists() || args.source.database.is_some() {
+        writeln!(
+            stderr(),
+            "without a config the ledger is not checked for gaps; --config FILE, in place of --database, names one"
+        )?;
+        return Ok(verified);
+    }
+    for job in &Settings::load(&args.source.config)?.jobs {
+        match reader.handled_dues(job.name.as_str()) {
+            Ok(handled) => verified.problems.extend(gaps(job, &handled)),
+            Err(error) if error.is_damage() => {
+                verified.problems.push(damage("ledger", &error));
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(verified)
+}
+
+/// What could not be looked at.
+fn damage(kind: &'static str, error: &StoreError) -> Problem {
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    Problem::of_file(kind, format!("not all of it can be read: {cause}"))
 }
 
 /// The dues of `job` that are neither a round nor in the ledger. In the order of numbers: a clock that was set back is no

@@ -29,6 +29,14 @@ impl Mistakes {
         let mistake = Mistake { line, key: String::new(), problem: problem.into() };
         Self { file: file.to_owned(), list: vec![mistake] }
     }
+
+    /// The first of them, and how many more there are.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let first = Self { file: self.file.clone(), list: self.list.first().cloned().into_iter().collect() };
+        let more = self.list.len().saturating_sub(1);
+        if more == 0 { first.to_string() } else { format!("{first} (and {more} more, see gatherd check)") }
+    }
 }
 
 /// The nearest of the `known` names, if it is so near to `name` that it may have been meant.

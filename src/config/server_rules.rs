@@ -25,7 +25,7 @@ impl Rules<'_, '_> {
         let Ok(listen) = text.parse::<SocketAddr>() else {
             let example = "such as \"127.0.0.1:8787\"; `false` turns the API off";
             self.text.mistake(place, format!("{text:?} is not an address with a port, {example}"));
-            return Listen::Off;
+            return Listen::Default(DEFAULT.into());
         };
         if !listen.ip().is_loopback() && !has_token {
             self.text.mistake(place, "elsewhere than on loopback a `token` is required beside `listen`");

@@ -328,17 +328,16 @@ impl Settings {
     /// # Errors
     /// Every mistake in it, or that it cannot be read.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
-        match std::fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => Self::parse(path, &text),
-            Ok(Err(error)) => {
-                let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
-                Err(Mistakes::one(path, line, "not UTF-8, as TOML has to be"))
-            }
-            Err(error) => {
-                let hint = "gatherd init writes a new one, --config names another";
-                Err(Mistakes::one(path, 0, format!("cannot read it: {error} ({hint})")))
-            }
+        Self::parse(path, &read(path)?)
+    }
+
+    /// Reads the config file as far as it can be understood, with defaults in the place of the rest, and its mistakes. For
+    /// those who ask a daemon that runs: it has read a config that was right.
+    #[must_use]
+    pub fn load_despite_mistakes(path: &Path) -> (Self, Option<Mistakes>) {
+        match read(path) {
+            Ok(text) => Self::understand(path, &text),
+            Err(mistakes) => (Self::understand(path, "").0, Some(mistakes)),
         }
     }
 
@@ -347,11 +346,17 @@ impl Settings {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Mistakes> {
+        let (settings, mistakes) = Self::understand(path, text);
+        mistakes.map_or(Ok(settings), Err)
+    }
+
+    fn understand(path: &Path, text: &str) -> (Self, Option<Mistakes>) {
         let text = Text::new(text);
         let file = file::read(&text);
         let settings = Rules::new(&text, folder_of(path)).settings(path, file);
         let list = text.into_mistakes();
-        if list.is_empty() { Ok(settings) } else { Err(Mistakes { file: path.to_owned(), list }) }
+        let mistakes = (!list.is_empty()).then(|| Mistakes { file: path.to_owned(), list });
+        (settings, mistakes)
     }
 
     /// The folder that relative paths in the config refer to.
@@ -359,6 +364,18 @@ impl Settings {
     pub fn folder(&self) -> &Path {
         folder_of(&self.file)
     }
+}
+
+fn read(path: &Path) -> Result<String, Mistakes> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let hint = "gatherd init writes a new one, --config names another";
+        Mistakes::one(path, 0, format!("cannot read it: {error} ({hint})"))
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+        Mistakes::one(path, line, "not UTF-8, as TOML has to be")
+    })
 }
 
 fn folder_of(file: &Path) -> &Path {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::model::Outcome;
+use crate::model::{Detail, Outcome};
 
 /// The upper bound of the first pause; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -13,6 +13,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest that a server is believed when it asks for a pause.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// The longest that a command waits for a host that asks for a pause: somebody waits for the command.
+pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Whether an attempt that ended so may end otherwise soon.
 #[must_use]
@@ -51,6 +53,15 @@ pub fn asked_pause(status: StatusCode, headers: &HeaderMap) -> Option<Duration> 
     let asks = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let mut lines = headers.get_all(RETRY_AFTER).iter().filter(|_| asks).filter_map(|line| line.to_str().ok());
     lines.find_map(|line| retry_after(line, SystemTime::now()))
+}
+
+/// What `detail` says, and that the host asks for a pause.
+#[must_use]
+pub fn with_asked_pause(detail: Option<&Detail>, asked: Duration) -> Detail {
+    let said = detail.map_or(String::new(), |detail| format!("{detail}; "));
+    let length = humantime::format_duration(Duration::from_secs(asked.as_secs() + u64::from(asked.subsec_nanos() > 0)));
+    let more = if asked < LONGEST_RETRY_AFTER { "" } else { " or more" };
+    Detail::new(format!("{said}the host asks for a pause of {length}{more}"))
 }
 
 #[cfg(test)]

@@ -123,6 +123,24 @@ impl Trouble {
     }
 }
 
+/// Whether a question of our own failed because of what is in the file: pages or values that are broken, tables that are
+/// not there.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, SqlInputError, Utf8Error,
+    };
+    match error {
+        SqlInputError { .. }
+        | FromSqlConversionFailure(..)
+        | IntegralValueOutOfRange(..)
+        | InvalidColumnType(..)
+        | Utf8Error(..) => true,
+        other => {
+            matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        }
+    }
+}
+
 impl StoreError {
     /// Makes the error of what was tried with the file or folder at `path`.
     pub(super) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self + use<> {
@@ -144,6 +162,12 @@ impl StoreError {
     #[must_use]
     pub fn with_cause(&self) -> String {
         std::error::Error::source(self).map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
+    }
+
+    /// Whether the file holds what cannot be read as what it should be.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if is_damage(source))
     }
 
     /// Whether a query is refused for its text.

@@ -31,6 +31,9 @@ pub(super) const ROLLUPS: i64 = 4;
 /// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x6774_6864;
 
+/// What is said of a database that has no mark, and tables.
+const FOREIGN_TABLES: &str = "it has tables of something else";
+
 /// How long a write waits for a lock that somebody else holds, before the round is queued. Short: the thread that
 /// waits is the one that tells the Scheduler that a job is free again.
 const WRITE_BUSY_TIMEOUT: Duration = Duration::from_millis(100);
@@ -73,7 +76,16 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     let ready =
         connection.busy_timeout(READ_BUSY_TIMEOUT).and_then(|()| connection.pragma_update(None, "query_only", true));
     ready.map_err(|source| sqlite(path, source))?;
-    Ok(connection)
+    let identify = || -> rusqlite::Result<(i64, i64)> {
+        let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        Ok((application, connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?))
+    };
+    let foreign = |why| Err(StoreError::Foreign { path: path.to_owned(), why });
+    match identify().map_err(|source| sqlite(path, source))? {
+        (APPLICATION_ID, 1..) => Ok(connection),
+        (_, 1..) => foreign(FOREIGN_TABLES),
+        _ => foreign("it has no tables"),
+    }
 }
 
 /// A reader of a write-ahead log makes the log's index where there is none, which somebody who may not write beside the
@@ -175,7 +187,7 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let (version, application, tables) = identify().map_err(|source| sqlite(path, source))?;
     check_version(path, version, application)?;
     if tables > 0 && application != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path.to_owned(), why: "it has tables of something else" });
+        return Err(StoreError::Foreign { path: path.to_owned(), why: FOREIGN_TABLES });
     }
     let update = || -> rusqlite::Result<()> {
         if tables == 0 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::error::StoreError;
+use super::error::{StoreError, is_damage};
 use super::open::{ROLLUPS, has};
 use super::read::Reader;
 use super::rollup::{HOUR_MICROS, Slots, dues_of, figures_of, pruned_before, read_figures, read_rows, rounds_between};
@@ -40,6 +40,14 @@ pub struct Problem {
     pub problem: String,
 }
 
+impl Problem {
+    /// One that is not known to be at a narrower place.
+    #[must_use]
+    pub fn of_file(kind: &'static str, problem: String) -> Self {
+        Self { kind, place: "the file".to_owned(), problem }
+    }
+}
+
 /// A round or a run of the ledger, as the dues of a job are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handled {
@@ -57,16 +65,19 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read in time.
     pub fn verify_integrity(&self) -> Result<Vec<Problem>, StoreError> {
-        self.in_time(|| {
+        let verified = self.look("integrity", |verified| {
             let connection = &self.connection;
             let mut statement = connection.prepare(&format!("PRAGMA integrity_check({MOST_TOLD})"))?;
-            let found = statement.query_map([], |row| row.get::<_, String>(0))?;
-            let mut problems = Vec::new();
-            for text in found {
-                let text = text?;
-                if text != "ok" {
-                    problems.push(Problem { kind: "integrity", place: "the file".to_owned(), problem: text });
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let problem: String = row.get(0)?;
+                if problem != "ok" {
+                    verified.problems.push(Problem::of_file("integrity", problem));
                 }
+            }
+            if !verified.problems.is_empty() {
+                // Where rows are not found for the damage, all that point at them would be told.
+                return Ok(());
             }
             let mut statement =
                 connection.prepare("SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1")?;
@@ -74,10 +85,11 @@ impl Reader {
             while let Some(row) = rows.next()? {
                 let (place, count): (String, i64) = (format!("table {}", row.get::<_, String>(0)?), row.get(1)?);
                 let problem = format!("{count} rows point at rows that are not there");
-                problems.push(Problem { kind: "integrity", place, problem });
+                verified.problems.push(Problem { kind: "integrity", place, problem });
             }
-            Ok(problems)
-        })
+            Ok(())
+        })?;
+        Ok(verified.problems)
     }
 
     /// Whether each vector is as long as its layout and counted right, and each body there exactly when the outcome is ok.
@@ -85,14 +97,13 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read in time.
     pub fn verify_vectors(&self) -> Result<Verified, StoreError> {
-        self.in_time(|| {
-            let connection = &self.connection;
+        let connection = &self.connection;
+        let mut verified = self.look("vector", |verified| {
             let count = |table: &str| -> rusqlite::Result<u64> {
                 connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
                     Ok(row.get::<_, i64>(0)?.unsigned_abs())
                 })
             };
-            let mut verified = Verified { rounds: count("round")?, slots: count("slot")?, ..Verified::default() };
             verified.told(connection, "vector", VECTORS, |row| {
                 let (slots, endpoints, last): (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(5)?);
                 let counted: Option<i64> = row.get(6)?;
@@ -109,13 +120,17 @@ impl Reader {
                     Some(ok) => format!("its {slots} slots are not the {ok} ok ones it counts"),
                 })
             })?;
+            (verified.rounds, verified.slots) = (count("round")?, count("slot")?);
+            Ok(())
+        })?;
+        verified.add(self.look("body", |verified| {
             verified.told(connection, "body", BODIES, |row| {
                 let (position, outcome): (i64, String) = (row.get(2)?, row.get(3)?);
                 let body = if row.get::<_, bool>(4)? { "a body" } else { "no body" };
                 Ok(format!("slot {position} has the outcome {outcome} and {body}"))
-            })?;
-            Ok(verified)
-        })
+            })
+        })?);
+        Ok(verified)
     }
 
     /// Whether each rollup that is not stale says what the slots of its hour say, where they are still there.
@@ -123,26 +138,48 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read in time.
     pub fn verify_rollups(&self) -> Result<Verified, StoreError> {
-        self.in_time(|| {
+        self.look("rollup", |verified| {
             let view = self.connection.unchecked_transaction()?;
-            let mut verified = Verified::default();
             if !has(&view, ROLLUPS)? {
-                return Ok(verified);
+                return Ok(());
             }
             for (job_id, job) in jobs(&view, None)? {
                 let pruned = pruned_before(&view, job_id)?.unwrap_or(i64::MIN);
                 for hour in hours(&view, job_id, pruned)? {
                     verified.hours += 1;
-                    if verified.problems.len() < MOST_TOLD
-                        && let Some(problem) = compare(&view, job_id, hour)?
-                    {
+                    if verified.problems.len() >= MOST_TOLD {
+                        continue;
+                    }
+                    let problem = match compare(&view, job_id, hour) {
+                        Err(error) if is_damage(&error) => Some(format!("it cannot be read: {error}")),
+                        found => found?,
+                    };
+                    if let Some(problem) = problem {
                         let place = format!("job {job:?}, hour of {}", dues_of(hour).start);
                         verified.problems.push(Problem { kind: "rollup", place, problem });
                     }
                 }
             }
-            Ok(verified)
+            Ok(())
         })
+    }
+
+    /// Does `look`, which notes what it finds. What it cannot read for the damage of the file is a finding as well, and its
+    /// end.
+    fn look(
+        &self,
+        kind: &'static str,
+        look: impl FnOnce(&mut Verified) -> rusqlite::Result<()>,
+    ) -> Result<Verified, StoreError> {
+        let mut verified = Verified::default();
+        self.in_time(|| match look(&mut verified) {
+            Err(error) if is_damage(&error) => {
+                verified.problems.push(Problem::of_file(kind, format!("not all of it can be read: {error}")));
+                Ok(())
+            }
+            other => other,
+        })?;
+        Ok(verified)
     }
 
     /// The rounds and ledger entries of a job that were not pruned, in the order of their numbers, for those who know

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::canned::{always, answer};
 use crate::support::daemon::{Daemon, Home};
-use crate::support::{ClosedPort, Ran, YEARLY, gatherd, run, until};
+use crate::support::{ClosedPort, Ran, YEARLY, gatherd, run, until, write};
 
 fn health(url: &str) -> Ran {
     run(gatherd(["health", "--url", url]))
@@ -66,6 +66,25 @@ fn an_encrypted_url_is_a_mistake_of_usage() {
 }
 
 #[test]
+fn where_the_config_does_not_say_whom_to_ask_it_cannot_be_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let off = write(folder.path(), "off.toml", "[server]\nlisten = false\n");
+    let ran = run(gatherd(["health", "--config", &off]));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    assert!(ran.stderr.contains("cannot tell: the config turns the HTTP API off"), "{}", ran.stderr);
+    // Whoever may listen at the default address: it is asked, and the config is no failure of the daemon's.
+    for unreadable in ["absent.toml", "."] {
+        let ran = run(gatherd([Path::new("health"), Path::new("--config"), &folder.path().join(unreadable)]));
+        assert!(matches!(ran.code, Some(0..=2)), "{:?} {}", ran.code, ran.stderr);
+        assert!(
+            ran.stderr.contains("cannot read it") && ran.stderr.contains("asking http://127.0.0.1:8787/"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
 fn the_config_says_where_the_daemon_is() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -82,6 +101,16 @@ fn the_config_says_where_the_daemon_is() {
         ran.code == Some(0)
     });
     assert_eq!(ran.stdout, "ready\n");
+    let good = std::fs::read_to_string(&config).expect("a config");
+    // A typo elsewhere, and a file that is cut off in the middle of its writing.
+    for wrong in [format!("nonsense = 1\n{good}"), good[..good.len() - 20].to_owned()] {
+        std::fs::write(&config, wrong).expect("written");
+        let ran = health();
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "ready\n"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("config.toml:1: nonsense") || ran.stderr.contains("not TOML"), "{}", ran.stderr);
+        assert!(ran.stderr.ends_with(&format!("; asking http://{address}/\n")), "{}", ran.stderr);
+    }
+    std::fs::write(&config, good).expect("written");
     daemon.stop();
     assert_eq!(health().code, Some(2), "it runs no more");
 }

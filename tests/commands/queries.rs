@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use gatherd::model::Outcome;
+use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::rounds::{closed, database, failed, layout, ok};
-use crate::support::{self, Ran, run};
+use crate::support::{self, Ran, run, write};
 
 fn gatherd(args: &[&str]) -> Ran {
     let mut command = support::gatherd(args);
@@ -87,6 +88,27 @@ fn a_job_or_database_that_is_not_there_is_said_plainly() {
     assert_eq!(absent.code, Some(78));
     assert!(absent.stderr.contains("no database there"), "{}", absent.stderr);
     assert!(!folder.path().join("absent.db").exists());
+}
+
+#[test]
+fn a_file_of_another_application_is_said_to_be_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let other = Connection::open(path("other.db")).expect("made");
+    other.execute_batch("CREATE TABLE customer (name TEXT)").expect("a table");
+    drop(Connection::open(path("empty.db")).expect("made").execute_batch("VACUUM"));
+    write(folder.path(), "text.db", "x".repeat(5_000));
+    for (name, why) in [
+        ("other.db", "it has tables of something else"),
+        ("empty.db", "it has no tables"),
+        ("text.db", "it is not a SQLite database"),
+    ] {
+        for command in ["rounds", "latest", "verify"] {
+            let ran = gatherd(&[command, "--database", &path(name)]);
+            assert_eq!(ran.code, Some(78), "{command} {name}: {}", ran.stderr);
+            assert!(ran.stderr.contains(&format!("not a gatherd database ({why})")), "{command}: {}", ran.stderr);
+        }
+    }
 }
 
 #[test]

@@ -164,6 +164,7 @@ fn a_daemon_without_an_api_is_known_by_its_lock_and_its_file() {
 #[test]
 fn where_the_token_cannot_be_read_the_daemon_is_known_to_live_and_its_file_tells_the_rest() {
     let mut place = Place::listening("token = { env = \"API_TOKEN\" }", &[("healthy", "/healthy")]);
+    let address = place.listener.as_ref().and_then(|listener| listener.local_addr().ok()).expect("an address");
     let daemon = place.start();
     let ran = place.status(&[]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
@@ -171,7 +172,26 @@ fn where_the_token_cannot_be_read_the_daemon_is_known_to_live_and_its_file_tells
     let secret = write(place.home.folder.path(), "token", format!("{TOKEN}\n"));
     let told = json(&place.status(&["--json", "--token-file", &secret]));
     assert_eq!(told["daemon"]["workers"]["configured"], 4, "{told}");
+    // By its URL alone it is known to live, and nothing else.
+    let ran = run(gatherd(["status", "--url", &format!("http://{address}")]));
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.starts_with("degraded\n  no more is known than that it answers: http://"), "{}", ran.stdout);
     daemon.stop();
+}
+
+#[test]
+fn a_config_that_became_wrong_is_said_and_the_daemon_is_asked_all_the_same() {
+    let mut place = Place::listening("", &[("healthy", "/healthy")]);
+    let config = place.home.folder.path().join("config.toml");
+    let daemon = place.start();
+    let good = std::fs::read_to_string(&config).expect("a config");
+    std::fs::write(&config, format!("nonsense = 1\n{good}")).expect("written");
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.starts_with("degraded\n  its config cannot be used: "), "{}", ran.stdout);
+    assert_eq!(json(&place.status(&["--json"]))["daemon"]["workers"]["alive"], 4);
+    daemon.stop();
+    assert_eq!(place.status(&[]).code, Some(2), "it runs no more");
 }
 
 #[test]

@@ -297,12 +297,36 @@ fn verify_finds_a_page_that_was_written_over() {
     let folder = home();
     change(&folder, "PRAGMA wal_checkpoint(TRUNCATE)");
     let path = database(&folder);
+    let good = std::fs::read(&path).expect("readable");
+    // Wherever the damage is: behind the header, which says what the file is.
+    for page in 0..good.len() / 4096 {
+        let mut bytes = good.clone();
+        bytes[(page * 4096).max(100)..(page + 1) * 4096].fill(0xaa);
+        std::fs::write(&path, bytes).expect("written over");
+        let ran = gatherd(&folder, &["verify"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "page {page}: {}", ran.stdout);
+        assert!(ran.stdout.contains("\n integrity"), "page {page}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn verify_goes_on_beside_what_is_damaged() {
+    let folder = home();
+    change(
+        &folder,
+        "UPDATE slot SET body = NULL WHERE round_id = 20 AND position = 0; PRAGMA wal_checkpoint(TRUNCATE)",
+    );
+    let path = database(&folder);
+    let page = number(&path, "SELECT rootpage FROM sqlite_schema WHERE name = 'rollup'");
+    let from = usize::try_from(page - 1).expect("a page") * 4096;
     let mut bytes = std::fs::read(&path).expect("readable");
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 5_000].fill(0xaa);
+    bytes[from..from + 4096].fill(0xaa);
     std::fs::write(&path, bytes).expect("written over");
     let ran = gatherd(&folder, &["verify"]);
-    assert!(matches!(ran.code, Some(1 | 74)), "{:?}: {}{}", ran.code, ran.stdout, ran.stderr);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""));
+    for found in ["\n integrity  the file", "\n body       job \"job\", round 20", "\n rollup     the file"] {
+        assert!(ran.stdout.contains(found), "{found}: {}", ran.stdout);
+    }
 }
 
 // --- prune ---

@@ -87,6 +87,29 @@ fn a_command_waits_for_a_slot_that_was_told_to_and_for_no_other() {
 }
 
 #[test]
+fn a_command_waits_a_minute_at_most_and_says_what_was_asked_for() {
+    let jobs = jobs(&[("retries = 1", &["http://a/1"])]);
+    for (asked, waits, detail) in [
+        (60, true, "429; the host asks for a pause of 1m"),
+        (61, false, "429; the host asks for a pause of 1m 1s"),
+        (3600, false, "429; the host asks for a pause of 1h or more"),
+    ] {
+        let mut hall = Hall::new(1);
+        hall.dispatch = Dispatch::new(1, []);
+        let order = hall.start(&jobs[0], SECOND * 10_000).remove(0);
+        assert!(hall.ends(&order, busy(asked)).is_empty());
+        if waits {
+            let (waited, again) = hall.next_tick();
+            assert_eq!(waited, SECOND * 60);
+            hall.ends(&again[0], busy(asked));
+        }
+        let slot = hall.closed().remove(0).slots.remove(0);
+        assert_eq!((slot.outcome, slot.attempts), (Outcome::HttpStatus, if waits { 2 } else { 1 }));
+        assert_eq!(slot.detail.expect("a detail").as_str(), detail);
+    }
+}
+
+#[test]
 fn slots_that_wait_for_a_host_keep_their_order_when_it_asks_for_a_pause() {
     let jobs = jobs(&[("max_per_host = 1\nretries = 0", &["http://a/1", "http://a/2", "http://a/3", "http://a/4"])]);
     let mut hall = Hall::new(16);

@@ -96,6 +96,29 @@ fn retries_try_again_what_may_pass_and_only_that() {
 }
 
 #[test]
+fn a_host_that_asks_for_an_hour_delays_nobody() {
+    let api = sample_api();
+    let urls = ["/rate-limited?after=Wed,%2021%20Oct%202099%2007:28:00%20GMT", "/healthy"].map(|path| api.url(path));
+    let entries = fetch(&["--why", "--retries", "3"], &urls).array();
+    assert_eq!(
+        (member(&entries, "outcome"), member(&entries, "attempts")),
+        (vec![json!("http_status"), json!("ok")], vec![json!(1); 2])
+    );
+    let detail = entries[0]["detail"].as_str().unwrap();
+    assert!(detail.ends_with("; the host asks for a pause of 1h or more"), "{detail}");
+}
+
+#[test]
+fn by_the_deadline_all_has_ended_and_what_is_there_is_printed() {
+    let api = sample_api();
+    let urls = ["/hang", "/healthy", "/rate-limited?after=40"].map(|path| api.url(path));
+    let entries = fetch(&["--why", "--retries", "2", "--deadline", "2s"], &urls).array();
+    assert_eq!(member(&entries, "outcome"), ["timeout", "ok", "http_status"]);
+    let slowest = entries.iter().filter_map(|entry| entry["elapsed_ms"].as_f64()).fold(0.0, f64::max);
+    assert!(slowest < 10_000.0, "{entries:?}");
+}
+
+#[test]
 fn without_retries_there_is_one_attempt_each() {
     let api = sample_api();
     for (args, path) in [(&["--why"][..], "/flaky/b"), (&["--why", "--retries", "0"], "/flaky/c")] {

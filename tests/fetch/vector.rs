@@ -196,6 +196,8 @@ fn what_is_no_http_url_becomes_null_with_a_reason_and_shows_no_secret() {
     urls.push(api.url("/echo/after"));
     let ran = fetch(&["--why"], &urls);
     assert_eq!(ran.code, Some(0));
+    assert_eq!(ran.stderr.lines().count(), texts.len(), "{}", ran.stderr);
+    assert!(ran.stderr.contains("gatherd: \"/data\": not a URL: it has to begin with http:// or https://\n"));
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("s3cret"), "{}{}", ran.stdout, ran.stderr);
     let entries = ran.array();
     let (last, entries) = entries.split_last().unwrap();

@@ -20,7 +20,10 @@ use crate::store::{StoreError, is_held};
 
 /// The daemon that is meant.
 pub struct Place {
+    /// Its config, where that is right.
     settings: Option<Settings>,
+    /// What is wrong with its config, where that is not.
+    mistakes: Option<String>,
     /// Where it is asked, or why it cannot be.
     url: Result<Url, String>,
     /// What it is shown, or why that cannot be read.
@@ -46,19 +49,21 @@ impl Place {
     /// The one that `args` mean.
     ///
     /// # Errors
-    /// When the config is wrong, or a URL is not of plain HTTP.
+    /// When a token cannot be read, or a URL is not of plain HTTP.
     pub fn of(args: &StatusArgs) -> anyhow::Result<Self> {
         let deadline = args.deadline;
         let token = token::read(args.token_env.as_ref(), args.token_file.as_ref())?;
         if let Some(url) = &args.url {
             plain_http(url)?;
-            return Ok(Self { settings: None, url: Ok(url.clone()), token: Ok(token), database: None, deadline });
+            let (url, token) = (Ok(url.clone()), Ok(token));
+            return Ok(Self { settings: None, mistakes: None, url, token, database: None, deadline });
         }
         if let Some(database) = &args.database {
             let url = Err("only the file was asked".to_owned());
-            return Ok(Self { settings: None, url, token: Ok(None), database: Some(database.clone()), deadline });
+            let database = Some(database.clone());
+            return Ok(Self { settings: None, mistakes: None, url, token: Ok(None), database, deadline });
         }
-        let settings = Settings::load(&args.config)?;
+        let (settings, mistakes) = Settings::load_despite_mistakes(&args.config);
         let url = match settings.server.listen {
             Listen::Off => Err("the config has listen = false".to_owned()),
             _ => url_of(&settings.server.listen).map_err(|error| error.to_string()),
@@ -71,18 +76,34 @@ impl Place {
             (token, _) => Ok(token),
         };
         let database = Some(settings.database.clone());
-        Ok(Self { settings: Some(settings), url, token, database, deadline })
+        let mistakes = mistakes.map(|mistakes| mistakes.in_short());
+        let settings = Some(settings).filter(|_| mistakes.is_none());
+        Ok(Self { settings, mistakes, url, token, database, deadline })
     }
 
-    /// How it is at `now`.
+    /// How it is at `now`. A daemon that runs goes on with the config that it has read, so one that is wrong is the least.
     pub fn status(&self, now: Timestamp) -> Status {
+        let mut status = self.of_daemon(now);
+        if let Some(mistakes) = &self.mistakes {
+            status.why.push(format!("its config cannot be used: {mistakes}"));
+            status.state = if status.state == State::Ok { State::Degraded } else { status.state };
+        }
+        status
+    }
+
+    fn of_daemon(&self, now: Timestamp) -> Status {
         match self.ask() {
             Asked::Told(report) => {
                 let why = problems(&report, now);
                 Status { state: state(&why), why, notes: Vec::new(), report: *report }
             }
             Asked::Reticent { obstacle, note } => {
-                let status = self.by_file(true, now, vec![format!("only its file is known: {note}")]);
+                let mut status = self.by_file(true, now, Vec::new());
+                if status.report.database.is_some() {
+                    status.notes.insert(0, format!("only its file is known: {note}"));
+                } else {
+                    status.why.push(format!("no more is known than that it answers: {note}"));
+                }
                 let why: Vec<String> = obstacle.into_iter().chain(status.why).collect();
                 Status { state: state(&why), why, ..status }
             }
