@@ -33,7 +33,7 @@ enum WebhookUrl {
 }
 
 /// Why somebody could not be told. Its text shows no URL.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Undelivered {
     /// How it ended, in the words of a slot.
     pub outcome: Outcome,
