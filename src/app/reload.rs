@@ -89,12 +89,14 @@ pub struct Config {
     /// How the file looked when it was read last, and at the last look.
     read: Option<FileStamp>,
     seen: Option<FileStamp>,
+    /// Whether it was said that the file is gone.
+    gone: bool,
 }
 
 impl Config {
     /// `plan` is in use, and was read when its file looked as `read`.
     pub fn new(plan: Plan, reloads: Reloads, read: Option<FileStamp>) -> Self {
-        Self { reloads, plan, before: Vec::new(), loading: None, again: false, read, seen: read }
+        Self { reloads, plan, before: Vec::new(), loading: None, again: false, read, seen: read, gone: false }
     }
 
     /// What is in use.
@@ -111,7 +113,12 @@ impl Config {
         }
         let now = FileStamp::of(&self.plan.settings.file);
         let before = std::mem::replace(&mut self.seen, now);
-        // A file that is not there is about to be replaced.
+        // A file that is not there is about to be replaced, unless that takes long.
+        let gone = now.is_none() && before.is_none();
+        if gone && !self.gone {
+            tracing::warn!(file = %self.plan.settings.file.display(), "the config is gone, the one in use stays");
+        }
+        self.gone = gone;
         now.is_some() && now != self.read && now == before
     }
 

@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use super::start::Actors;
 use crate::actors::{Alive, FileReader, Meters};
 use crate::clock::Clock;
-use crate::config::{Listen, Secret, Server, Settings};
+use crate::config::{Listen, LiveSecret, Server, Settings};
 use crate::model::{ClosedRound, JobName, Timestamp};
 use crate::web::api::{Api, ConfiguredJobs, Sources};
 use crate::web::hosts::Hosts;
@@ -65,7 +65,7 @@ impl CannotListen {
 /// The API before the actors are there: what can fail has not failed.
 pub struct Prepared {
     listener: TcpListener,
-    token: Option<Secret>,
+    token: Option<LiveSecret>,
     hosts: Hosts,
     prometheus: PrometheusHandle,
     started: Timestamp,
@@ -92,7 +92,7 @@ pub struct Served {
 /// When the config wants an address that cannot be had, or a token that cannot be read.
 pub fn prepare(settings: &Settings, given: Option<TcpListener>, clock: &dyn Clock) -> anyhow::Result<Option<Prepared>> {
     let server = &settings.server;
-    let token = server.token.as_ref().map(|source| source.read(settings.folder())).transpose();
+    let token = server.token.as_ref().map(|source| LiveSecret::of(source, settings.folder())).transpose();
     let token = token.context("cannot read the token of [server]")?;
     let Some(listener) = listen(server, given)? else { return Ok(None) };
     let address = listener.local_addr().context("the HTTP API has no address")?;

@@ -4,6 +4,7 @@
 mod field;
 mod file;
 mod file_stamp;
+mod live_secret;
 mod maintenance;
 mod mistake;
 mod notify;
@@ -23,6 +24,7 @@ mod webhook;
 
 pub use field::Field;
 pub use file_stamp::FileStamp;
+pub use live_secret::LiveSecret;
 pub use mistake::{Mistake, Mistakes};
 pub use notify::{Notify, NotifyKind};
 pub use oauth2::OAuth2;

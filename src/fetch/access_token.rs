@@ -17,10 +17,9 @@ use super::attempt::Attempt;
 use super::body::{self, End};
 use super::coding::Coding;
 use super::deadline::Deadline;
-use super::live_secret::LiveSecret;
 use super::tree::tree;
 use super::{fault, redirect, retry};
-use crate::config::{OAuth2, Secret};
+use crate::config::{LiveSecret, OAuth2, Secret};
 use crate::model::{Detail, Outcome};
 
 /// The largest answer of a token endpoint.

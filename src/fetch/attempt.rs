@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TR
 
 use super::body::{self, End};
 use super::coding::Coding;
-use super::connection::Connecting;
+use super::connection::{phases, phases_of_unanswered};
 use super::deadline::Deadline;
 use super::evidence::{self, Seen};
 use super::pages::{self, Gathered, Turned};
@@ -157,28 +157,12 @@ fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -
 
 /// An attempt without an answer, with how far it came and what was sent.
 fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadline) -> Attempt {
-    let connecting = request.common.connections.newest(&call.url, deadline.began());
-    let reached = match (failed.outcome, &connecting) {
-        (Outcome::Dns, _) => Phase::Dns,
-        (Outcome::Tls, _) => Phase::Tls,
-        (Outcome::Connect | Outcome::BlockedAddress, _) => Phase::Connect,
-        (_, Some(connecting)) if connecting.ended.is_none() => connecting.phases.reached,
-        _ => Phase::Headers,
-    };
-    let phases = phases(connecting, reached, deadline.began(), Instant::now());
+    let unsent = || phases_of_unanswered(failed.outcome, None, deadline.began()).into();
+    let phases = failed.phases.unwrap_or_else(unsent);
     let redactor = request.redactor(call);
     let evidence = evidence::evidence(call, &redactor, None);
     let detail = failed.detail.map(|detail| Detail::new(redactor.redact(detail.as_str().as_bytes())));
-    Attempt { phases: Some(Box::new(phases)), evidence: Some(evidence), detail, ..failed }
-}
-
-/// The phases of an attempt that began at `began` and came to `reached`. That of the headers, if it came so far, is from
-/// the end of connecting, or from the beginning where a connection stood already, until `answered`.
-fn phases(connecting: Option<Connecting>, reached: Phase, began: Instant, answered: Instant) -> Phases {
-    let before = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
-    let connected = connecting.and_then(|connecting| connecting.ended).unwrap_or(began);
-    let headers = (reached >= Phase::Headers).then(|| answered.saturating_duration_since(connected));
-    Phases { headers, ..before }
+    Attempt { phases: Some(phases), evidence: Some(evidence), detail, ..failed }
 }
 
 type Refusal = (Outcome, Detail);
@@ -205,7 +189,7 @@ enum Found {
 }
 
 fn read(request: &Request, call: &Call, followed: Followed, ask: &Ask, deadline: Deadline) -> Attempt {
-    let Followed { mut response, refused } = followed;
+    let Followed { mut response, refused, connecting } = followed;
     let (status, answered) = (response.status(), Instant::now());
     let mut reading = Reading { request, ask, call, bytes: Vec::new(), begun: false, cut: false };
     let result = match refused {
@@ -216,7 +200,6 @@ fn read(request: &Request, call: &Call, followed: Followed, ask: &Ask, deadline:
         Ok(found) => return succeeded(request, status, found),
         Err(refusal) => refusal,
     };
-    let connecting = request.common.connections.newest(&call.url, deadline.began());
     let reached = if reading.begun { Phase::Body } else { Phase::Headers };
     let mut phases = phases(connecting, reached, deadline.began(), answered);
     phases.body = reading.begun.then(|| answered.elapsed());

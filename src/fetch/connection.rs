@@ -2,8 +2,9 @@
 //! a request failed; people ask where it got stuck.
 //!
 //! All of it happens in one task of the library's runtime, so a task-local value carries the observation from the
-//! connector through the resolver and the TLS library. It is kept by server, the newest connection of each: attempts
-//! that connect to one server at the same time share it, and cannot tell whose it is.
+//! connector through the resolver and the TLS library. Which request a connection is made for the library does not say:
+//! it begins to make one as soon as it is asked, so it is taken for that of the request to its server that was made last
+//! and has none yet. Of requests to one server in the same millisecond, one may be given what is another's.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -16,7 +17,7 @@ use reqwest::Url;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::model::{Phase, Phases};
+use crate::model::{Outcome, Phase, Phases};
 
 /// So long a connection that may be dead is not used. The library closes one that nobody used for 90 s.
 const AVOIDED: Duration = Duration::from_mins(2);
@@ -38,17 +39,16 @@ struct Trace {
     ended: Option<Instant>,
 }
 
-/// The newest connection to each server, and who asks it.
+/// Who asks each server, and the connections that were made for them.
 #[derive(Clone, Debug, Default)]
 pub struct Connections(Arc<Mutex<HashMap<String, Server>>>);
 
 /// What is known of a server.
 #[derive(Debug, Default)]
 struct Server {
-    newest: Option<Arc<Mutex<Trace>>>,
-    /// Requests that it is asked now.
-    asking: usize,
-    /// Requests that it was asked ever.
+    /// Requests that it is asked now, by number, each with the connection that was made for it.
+    asking: Vec<(u64, Option<Arc<Mutex<Trace>>>)>,
+    /// Requests that it was asked ever, which numbers them.
     asked: u64,
     /// When an answer came last.
     answered: Option<Instant>,
@@ -62,18 +62,26 @@ pub struct Asking {
     connections: Connections,
     server: String,
     began: Instant,
-    /// What `Server::asked` was, where nobody else asked.
-    alone: Option<u64>,
+    number: u64,
+    /// Whether nobody else asked when it began.
+    alone: bool,
 }
 
 impl Asking {
     /// Whether the request went through a connection that was there before, or may have: of requests to one server at
     /// the same time, nobody knows who made the connection and who got it.
     pub fn may_have_shared(&self) -> bool {
+        let asked = lock(&self.connections.0).get(&self.server).map(|server| server.asked);
+        !self.alone || asked != Some(self.number) || self.connecting().is_none()
+    }
+
+    /// How far the connection came that was made for the request, with the times of its phases; `None` when there is
+    /// none: one that stood already was used.
+    pub fn connecting(&self) -> Option<Connecting> {
         let servers = lock(&self.connections.0);
-        let Some(server) = servers.get(&self.server) else { return true };
-        let connected = server.newest.as_ref().is_some_and(|trace| lock(trace).began >= self.began);
-        !connected || self.alone != Some(server.asked)
+        let mut asking = servers.get(&self.server)?.asking.iter();
+        let (_, trace) = asking.find(|(number, _)| *number == self.number)?;
+        trace.as_ref().map(|trace| lock(trace).connecting())
     }
 
     /// Whether the connections to the server are better not used for now.
@@ -104,7 +112,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         if let Some(server) = lock(&self.connections.0).get_mut(&self.server) {
-            server.asking = server.asking.saturating_sub(1);
+            server.asking.retain(|(number, _)| *number != self.number);
         }
     }
 }
@@ -115,25 +123,21 @@ impl Connections {
         let name = server(url.as_str()).unwrap_or_default();
         let mut servers = lock(&self.0);
         let server = entry(&mut servers, name.clone());
-        server.asking += 1;
         server.asked += 1;
-        let alone = (server.asking == 1).then_some(server.asked);
-        Asking { connections: self.clone(), server: name, began: Instant::now(), alone }
-    }
-
-    /// How far the newest connection to the server of `url` came that was begun after `since`, with the times of its
-    /// phases; `None` when there is none: one that stood already was used.
-    pub fn newest(&self, url: &Url, since: Instant) -> Option<Connecting> {
-        let trace = *lock(lock(&self.0).get(&server(url.as_str())?)?.newest.as_ref()?);
-        (trace.began >= since).then(|| trace.connecting())
+        let (number, alone) = (server.asked, server.asking.is_empty());
+        server.asking.push((number, None));
+        Asking { connections: self.clone(), server: name, began: Instant::now(), number, alone }
     }
 
     fn begin(&self, server: Option<String>) -> Arc<Mutex<Trace>> {
         let now = Instant::now();
         let trace = Trace { began: now, lookup: None, found: None, handshake: None, ended: None };
         let trace = Arc::new(Mutex::new(trace));
-        if let Some(server) = server {
-            entry(&mut lock(&self.0), server).newest = Some(Arc::clone(&trace));
+        if let Some(name) = server
+            && let Some(server) = lock(&self.0).get_mut(&name)
+            && let Some((_, made)) = server.asking.iter_mut().rfind(|(_, made)| made.is_none())
+        {
+            *made = Some(Arc::clone(&trace));
         }
         trace
     }
@@ -141,7 +145,7 @@ impl Connections {
 
 fn entry(servers: &mut HashMap<String, Server>, name: String) -> &mut Server {
     if servers.len() >= MOST_SERVERS && !servers.contains_key(&name) {
-        servers.retain(|_, server| server.asking > 0);
+        servers.retain(|_, server| !server.asking.is_empty());
     }
     servers.entry(name).or_default()
 }
@@ -153,6 +157,27 @@ pub struct Connecting {
     pub ended: Option<Instant>,
     /// The phase that it is in or ended in, and the times of those before.
     pub phases: Phases,
+}
+
+/// The phases of an attempt that began at `began` and came to `reached`. That of the headers, if it came so far, is from
+/// the end of connecting, or from the beginning where a connection stood already, until `answered`.
+pub fn phases(connecting: Option<Connecting>, reached: Phase, began: Instant, answered: Instant) -> Phases {
+    let before = connecting.map_or(Phases::until(reached), |connecting| Phases { reached, ..connecting.phases });
+    let connected = connecting.and_then(|connecting| connecting.ended).unwrap_or(began);
+    let headers = (reached >= Phase::Headers).then(|| answered.saturating_duration_since(connected));
+    Phases { headers, ..before }
+}
+
+/// The same for one that got no answer and ended now, with `outcome`.
+pub fn phases_of_unanswered(outcome: Outcome, connecting: Option<Connecting>, began: Instant) -> Phases {
+    let reached = match (outcome, &connecting) {
+        (Outcome::Dns, _) => Phase::Dns,
+        (Outcome::Tls, _) => Phase::Tls,
+        (Outcome::Connect | Outcome::BlockedAddress, _) => Phase::Connect,
+        (_, Some(connecting)) if connecting.ended.is_none() => connecting.phases.reached,
+        _ => Phase::Headers,
+    };
+    phases(connecting, reached, began, Instant::now())
 }
 
 impl Trace {

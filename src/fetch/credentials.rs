@@ -11,8 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use super::access_token::{AccessToken, AccessTokens};
 use super::attempt::Attempt;
 use super::deadline::Deadline;
-use super::live_secret::LiveSecret;
-use crate::config::{Auth, Secret, SecretError};
+use crate::config::{Auth, LiveSecret, Secret, SecretError};
 
 /// Credentials, shared by the requests that ask with them.
 pub struct Credentials(Kind);

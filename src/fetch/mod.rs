@@ -16,7 +16,6 @@ mod evidence;
 mod fault;
 mod guess;
 pub mod json;
-mod live_secret;
 mod pages;
 mod pointer;
 mod redact;

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::Instant;
 
 use reqwest::blocking::Response;
 use reqwest::header::LOCATION;
@@ -12,6 +11,7 @@ use url::Host;
 
 use super::address::{is_blocked, is_public};
 use super::attempt::Attempt;
+use super::connection::{Connecting, phases_of_unanswered};
 use super::deadline::Deadline;
 use super::fault;
 use super::request::{Call, Request, without_userinfo};
@@ -27,6 +27,8 @@ pub struct Followed {
     pub response: Response,
     /// Why the redirect that it asks for is not followed, though some are wanted.
     pub refused: Option<Detail>,
+    /// The last connection that was made for it, if one was.
+    pub connecting: Option<Connecting>,
 }
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. When no redirects are wanted, one is an
@@ -34,17 +36,18 @@ pub struct Followed {
 pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -> Result<Followed, Attempt> {
     let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
     let most = request.settings().redirects;
-    let mut hops = 0;
+    let (mut hops, mut connecting) = (0, None);
     loop {
         check_literal(&url, public_only)?;
-        let response = send(request, &call, &url, (public_only, alone), deadline)?;
+        let (response, made) = send(request, &call, &url, (public_only, alone), deadline)?;
+        connecting = made.or(connecting);
         let Some(location) = location(&response).filter(|_| most > 0) else {
-            return Ok(Followed { response, refused: None });
+            return Ok(Followed { response, refused: None, connecting });
         };
         let next = if hops < most { target(&url, &location) } else { Err(format!("more than {most} redirects")) };
         url = match next {
             Ok(next) => next,
-            Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)) }),
+            Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)), connecting }),
         };
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
         call = Cow::Owned(call.redirected(response.status()));
@@ -59,7 +62,7 @@ fn target(url: &Url, location: &str) -> Result<Url, String> {
     if next.origin() == url.origin() { Ok(without_userinfo(&next).0) } else { Err("to another origin".to_owned()) }
 }
 
-/// The answer to one request. What went wrong with a connection that others used before it, or beside it, says nothing
+/// The answer to one request, with the connection that was made for it. What went wrong with a connection that others used before it, or beside it, says nothing
 /// about this request: a server closes a connection that was kept alive at the moment of its next use, and over HTTP/2
 /// all fail that share a connection with one bad answer. So an idempotent request is sent once more, over a connection
 /// of its own (RFC 9110, section 9.2.2). So is what an HTTP/2 server says that it did not process.
@@ -69,28 +72,30 @@ fn send(
     url: &Url,
     (public_only, alone): (bool, bool),
     deadline: Deadline,
-) -> Result<Response, Attempt> {
+) -> Result<(Response, Option<Connecting>), Attempt> {
     let connections = &request.common.connections;
     let mut alone = alone || public_only;
     let mut sent_again = 0;
     loop {
-        let (asking, began) = (connections.ask(url), Instant::now());
+        let asking = connections.ask(url);
         alone |= asking.is_to_be_alone();
         let error = match request.send(call, url, deadline.left(), public_only, alone) {
             Ok(response) => {
                 asking.answered();
-                return Ok(response);
+                return Ok((response, asking.connecting()));
             }
             Err(error) => error,
         };
         let unprocessed = fault::was_not_processed(&error);
-        let failed = fault::of_request(error, connections.newest(url, began).as_ref());
+        let connecting = asking.connecting();
+        let mut failed = fault::of_request(error, connecting.as_ref());
         let shared = !alone && asking.may_have_shared();
         if shared && failed.outcome == Outcome::Timeout {
             asking.unanswered();
         }
         let cut_off = matches!(failed.outcome, Outcome::Reset | Outcome::Protocol) && call.method.is_idempotent();
         if !(cut_off && shared || unprocessed) || sent_again == MOST_AGAIN || deadline.left().is_zero() {
+            failed.phases = Some(phases_of_unanswered(failed.outcome, connecting, deadline.began()).into());
             return Err(failed);
         }
         alone = true;

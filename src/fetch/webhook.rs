@@ -14,10 +14,9 @@ use super::client::{Clients, CredentialsError};
 use super::common::{Common, is_here};
 use super::credentials::basic;
 use super::deadline::Deadline;
-use super::live_secret::LiveSecret;
 use super::request::without_userinfo;
 use super::{fault, redirect, retry};
-use crate::config::{self, SecretUrl};
+use crate::config::{self, LiveSecret, SecretUrl};
 use crate::model::{Detail, Outcome};
 
 /// One that can be told. Has no connection and no text of its own that would show the URL.
@@ -33,7 +32,7 @@ enum WebhookUrl {
 }
 
 /// Why somebody could not be told. Its text shows no URL.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Undelivered {
     /// How it ended, in the words of a slot.
     pub outcome: Outcome,

@@ -16,7 +16,7 @@ use super::status::LastLoad;
 use crate::actors::messages::{
     AskBusy, AskJobs, AskStorage, JobState, NotStarted, Question, StartNow, StartedNow, StorageState,
 };
-use crate::config::{Secret, Settings};
+use crate::config::{LiveSecret, Settings};
 use crate::model::{JobName, Layout, Timestamp};
 use crate::store::read::Reader;
 
@@ -85,7 +85,7 @@ pub struct Api {
     /// Worker threads that there should be.
     pub workers: usize,
     /// What callers have to show.
-    pub token: Option<Secret>,
+    pub token: Option<LiveSecret>,
     /// What the server is called.
     pub hosts: Hosts,
     /// Rounds as they close.
@@ -106,7 +106,7 @@ impl Api {
     #[must_use]
     pub fn new(
         settings: &Settings,
-        token: Option<Secret>,
+        token: Option<LiveSecret>,
         hosts: Hosts,
         feed: Feed,
         sources: Sources,

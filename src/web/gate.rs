@@ -113,7 +113,8 @@ fn check_token(request: &ServiceRequest, api: &Api) -> Result<(), Problem> {
     let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     // A browser sends a password by itself, also for a request that another site's page has made, so that one is only
     // good for reading.
-    if shown.is_some_and(|shown| is_bearer(shown, token) || (reads && is_password(shown, token))) {
+    let token = token.current();
+    if shown.is_some_and(|shown| is_bearer(shown, &token) || (reads && is_password(shown, &token))) {
         return Ok(());
     }
     let detail =

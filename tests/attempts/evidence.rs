@@ -65,6 +65,21 @@ fn how_far_an_attempt_came_is_known_for_each_way_to_fail() {
 }
 
 #[test]
+fn the_time_that_an_attempt_waited_is_its_own_while_another_connects_to_the_same_server() {
+    let url = connections(|_, mut stream| {
+        if head(&mut stream).starts_with("GET /hang ") {
+            head(&mut stream);
+        } else {
+            let _ = stream.write_all(&answer("503 Later", "Connection: close\r\nRetry-After: 1\r\n", ""));
+        }
+    });
+    let slots = round("retries = 1\ntimeout = \"1500ms\"", &[format!("{url}hang"), format!("{url}again")]);
+    assert_eq!((slots[0].outcome, slots[1].attempts), (Outcome::Timeout, 2), "{slots:?}");
+    let waited = slots[0].phases.as_ref().and_then(|phases| phases.headers).expect("a time");
+    assert!(waited.as_millis() >= 1_000, "{waited:?}");
+}
+
+#[test]
 fn a_body_is_kept_to_two_kib_and_decoded() {
     let long = "x".repeat(5000);
     let pages = [long.clone(), format!("{}ü", "y".repeat(2047)), "short".to_owned()];

@@ -97,6 +97,22 @@ fn a_lock_that_is_let_go_while_the_daemon_stops_loses_nothing() {
 }
 
 #[test]
+fn a_database_that_refuses_until_the_end_is_complained_of_once_in_it() {
+    let api = sample_api();
+    let home = Home::new(&job("figures", "every = \"250ms\"", &[api.url("/healthy")]));
+    let daemon = home.start();
+    daemon.wait_for_rounds("figures", 1);
+    let _lock = home.lock();
+    daemon.wait_for("the database refuses, rounds wait");
+    daemon.signal("TERM");
+    let (status, rest) = daemon.wait();
+    assert_ne!(status.code(), Some(0), "{rest:#?}");
+    let stopping = rest.iter().skip_while(|line| line["signal"] != "SIGTERM");
+    let complaints = stopping.filter(|line| line["message"] == "the database still refuses").count();
+    assert!((1..=2).contains(&complaints), "at the end, and before it if a pause was just over: {rest:#?}");
+}
+
+#[test]
 fn a_second_name_of_the_database_does_not_get_a_second_daemon() {
     let home = Home::new(&idle());
     let first = home.start();

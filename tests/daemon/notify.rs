@@ -116,6 +116,9 @@ fn a_message_that_is_refused_for_the_moment_is_sent_again() {
     let notify = format!("[[notify]]\nurl = {:?}\nkind = \"slack\"\nafter = 1\n", hook.url("/hook"));
     let home = Home::new(&format!("{}{notify}", job("", &[api.url("/1")])));
     let daemon = home.start();
+    let line = daemon.wait_for("could not be told yet, it is tried again");
+    let (level, error) = ("WARN", "http_status: 503 Service Unavailable");
+    assert_eq!((&line["level"], &line["notify"], &line["error"]), (&level.into(), &"slack".into(), &error.into()));
     let line = daemon.wait_for("told");
     assert_eq!(line["notify"], "slack");
     let messages = told(&hook);

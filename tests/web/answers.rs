@@ -7,8 +7,8 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, IF_NONE_MATCH};
 use serde_json::json;
 
-use crate::support::YEARLY;
 use crate::support::web::{TOKEN, Web, problem};
+use crate::support::{YEARLY, write};
 use crate::{job, once, upstream};
 
 #[test]
@@ -36,6 +36,25 @@ fn with_a_token_everything_takes_it_but_health() {
     for answer in [bearer, password] {
         assert_eq!(answer.expect("an answer").status().as_u16(), 200);
     }
+    web.daemon.stop();
+}
+
+#[test]
+fn a_token_whose_file_changes_is_asked_for_from_then_on() {
+    let (server, folder) = (upstream(), tempfile::tempdir().expect("a temporary folder"));
+    let file = write(folder.path(), "token", "first");
+    let web = Web::start(&format!("token = {{ file = {file:?} }}"), &once(&server));
+    let status = |token: &str| {
+        let answer = web.request(Method::GET, "/metrics").bearer_auth(token).send().expect("an answer");
+        answer.status().as_u16()
+    };
+    assert_eq!((status("first"), status("second")), (200, 401));
+    write(folder.path(), "token", "second\n");
+    assert_eq!((status("first"), status("second")), (401, 200));
+    web.daemon.wait_for("the secret changed and was read again");
+    write(folder.path(), "token", "");
+    assert_eq!((status(""), status("second")), (401, 200), "an empty file is no token");
+    web.daemon.wait_for("the secret cannot be read again, the last one stays in use");
     web.daemon.stop();
 }
 

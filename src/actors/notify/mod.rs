@@ -232,6 +232,11 @@ fn messages(name: &str, webhook: Webhook, meters: Meters) -> io::Result<Outbox<M
     let report = move |message: &Message, fate: Fate| {
         let title = &message.title;
         let result = match fate {
+            Fate::Delayed(error, again_in) => {
+                // For up to an hour nobody would know that the alarm does not work.
+                tracing::warn!(notify = target, title, %error, ?again_in, "could not be told yet, it is tried again");
+                return;
+            }
             Fate::Delivered => {
                 tracing::info!(notify = target, title, "told");
                 "delivered"
@@ -266,6 +271,7 @@ fn pings(job: &JobName, webhook: Webhook, meters: Meters) -> io::Result<Outbox<(
     let failing = AtomicBool::new(false);
     let report = move |(): &(), fate: Fate| {
         let result = match fate {
+            Fate::Delayed(..) => return,
             Fate::Delivered => {
                 if failing.swap(false, Ordering::Relaxed) {
                     tracing::info!(%job, "the ping_url can be called again");

@@ -30,6 +30,8 @@ pub struct Bounds {
 /// What became of one.
 #[derive(Debug)]
 pub enum Fate {
+    /// It was not at the first try, for this reason, and is tried again after so long. Another fate follows.
+    Delayed(Undelivered, Duration),
     /// It was delivered.
     Delivered,
     /// This is why it was not, at last.
@@ -224,6 +226,9 @@ impl<T> Shared<T> {
             if !error.may_pass() || began.elapsed() + wait > self.bounds.patience {
                 return Fate::Failed(error);
             }
+            if pause == FIRST_PAUSE {
+                (self.report)(item, Fate::Delayed(error.clone(), wait));
+            }
             tracing::debug!(%error, again_in = ?wait, "not delivered yet");
             match self.pause(wait) {
                 Next::Again => {}
@@ -288,6 +293,9 @@ mod tests {
             results.lock().expect("unpoisoned").recv().unwrap_or(Ok(()))
         };
         let report = move |item: &u32, became: Fate| {
+            if matches!(became, Fate::Delayed(..)) {
+                return;
+            }
             let word = format!("{became:?}");
             // The test may be over.
             let _ = fate.send(format!("{item} {}", word.split('(').next().unwrap_or_default()));

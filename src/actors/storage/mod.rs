@@ -116,13 +116,13 @@ impl Storage {
     /// Writes what waits, when the pause since the last try is over.
     fn retry_in_time(&mut self) {
         if self.queue.is_time(self.clock.now().monotonic) {
-            self.retry();
+            self.retry(true);
         }
         self.watch.meters.queue(self.queue.waiting());
     }
 
-    /// Writes what waits, in order, until it is empty or the disk refuses.
-    fn retry(&mut self) {
+    /// Writes what waits, in order, until it is empty or the disk refuses, which is logged anew if it `is_news`.
+    fn retry(&mut self, is_news: bool) {
         if self.failed {
             return;
         }
@@ -134,10 +134,10 @@ impl Storage {
             };
             let reason = error.with_cause();
             if self.is_passing(error) {
-                if was_refused {
-                    tracing::warn!(error = reason, waiting = self.queue.waiting(), "the database still refuses");
-                } else {
+                if !was_refused {
                     tracing::warn!(error = reason, "the database refuses, rounds wait");
+                } else if is_news {
+                    tracing::warn!(error = reason, waiting = self.queue.waiting(), "the database still refuses");
                 }
                 self.queue.failed(self.clock.now().monotonic);
             }
@@ -285,11 +285,11 @@ impl Storage {
     /// Writes what waits, for as long as is given, and answers how many entries are left.
     fn settle(&mut self, within: Duration) -> usize {
         let deadline = self.clock.now().monotonic + within;
-        self.retry();
+        self.retry(true);
         while !self.queue.is_empty() && !self.failed && self.clock.now().monotonic < deadline {
             // This thread has nothing else to do any more.
             thread::sleep(SETTLE_PAUSE);
-            self.retry();
+            self.retry(false);
         }
         self.remember_incidents();
         if self.queue.is_empty() && !self.failed {

@@ -34,7 +34,9 @@ fn of_daemon(daemon: &DaemonStatus) -> Vec<String> {
         problems.push(format!("{dead} of {} workers are dead; see the log", workers.configured));
     }
     if daemon.config_refused_at.is_some() {
-        problems.push("the last reload failed, the config before is in use; see gatherd check".to_owned());
+        problems.push(
+            "the last reload failed, the config before is in use; see gatherd check, then reload again".to_owned(),
+        );
     }
     problems
 }
@@ -110,7 +112,7 @@ mod tests {
             (
                 "/daemon/config_refused_at",
                 json!("2026-01-31T14:30:00.000Z"),
-                "the last reload failed, the config before is in use; see gatherd check",
+                "the last reload failed, the config before is in use; see gatherd check, then reload again",
             ),
             ("/jobs/0/last_round/status", json!("missed"), "the last round of job was missed"),
             (

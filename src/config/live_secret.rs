@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::config::{FileStamp, Secret, SecretError, SecretSource};
+use super::{FileStamp, Secret, SecretError, SecretSource};
 
 /// A file that changed so shortly before it was read may change once more without a trace in its times.
 const GRAIN: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ struct State {
 
 impl LiveSecret {
     /// A secret that never changes.
+    #[must_use]
     pub fn fixed(secret: Secret) -> Self {
         Self { source: None, state: Mutex::new(State { secret: Arc::new(secret), stamp: None, complaint: None }) }
     }
