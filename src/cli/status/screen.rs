@@ -75,11 +75,7 @@ impl Screen<'_> {
 
     fn database(&mut self, report: &Report) -> io::Result<()> {
         let Some(database) = &report.database else { return Ok(()) };
-        let known: Vec<u64> = report.jobs.iter().filter_map(|job| job.bytes_a_day).collect();
-        let growth = match known.iter().sum::<u64>() {
-            _ if known.is_empty() => String::new(),
-            bytes => format!(", about {} more a day", ByteSize(bytes)),
-        };
+        let growth = growth(&report.jobs);
         let (bytes, log) = (ByteSize(database.bytes), ByteSize(database.log_bytes));
         let free = match database.free_bytes {
             0 => String::new(),
@@ -195,6 +191,18 @@ impl Screen<'_> {
     /// As many lines as it takes.
     fn wrapped(&mut self, text: &str) -> io::Result<()> {
         output::wrapped(&plain_text(text), "  ", "    ", self.width).iter().try_for_each(|line| self.line(line))
+    }
+}
+
+/// How fast the file grows by the jobs whose cadence is known: of one without a round it cannot be told yet.
+fn growth(jobs: &[JobStatus]) -> String {
+    let due: Vec<Option<u64>> = jobs.iter().filter(|job| job.cadence.is_some()).map(|job| job.bytes_a_day).collect();
+    let bytes = ByteSize(due.iter().flatten().sum());
+    match due.iter().flatten().count() {
+        0 if due.is_empty() => String::new(),
+        0 => ", growth not known yet".to_owned(),
+        known if known < due.len() => format!(", at least {bytes} more a day"),
+        _ => format!(", about {bytes} more a day"),
     }
 }
 
