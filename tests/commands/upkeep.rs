@@ -175,7 +175,8 @@ fn plan_tells_the_size_of_a_year_from_the_documents_that_are_there() {
            2880  api.example.com:443
     "#);
     let mut writer = open(&database(&folder)).expect("opened");
-    let failing = [180, 181].map(|round| vec![failed(round, Outcome::Timeout, ""), failed(round, Outcome::Backoff, "")]);
+    let failing =
+        [180, 181].map(|round| vec![failed(round, Outcome::Timeout, ""), failed(round, Outcome::Backoff, "")]);
     for (round, slots) in (180..).zip(failing) {
         writer.close(&closed(round, &layout(&["a", "b"]), slots)).expect("stored");
     }
