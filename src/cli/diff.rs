@@ -38,6 +38,9 @@ pub fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let [before, after] =
         [("A", &args.before), ("B", &args.after)].map(|(name, text)| round(&reader, args, name, text));
     let (before, after) = (before?, after?);
+    if before.round.due > after.round.due {
+        writeln!(stderr(), "A is later than B: what is shown goes back in time")?;
+    }
     let changes = diff(&before, &after);
     let form = args.answer.form();
     if let Form::Table { utc } = form {

@@ -46,6 +46,24 @@ pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
+/// `text` in at most so many columns, without its middle where it is longer: names of endpoints that are URLs begin alike.
+pub fn cut_middle(text: &str, width: usize) -> Cow<'_, str> {
+    if text.width() <= width {
+        return text.into();
+    }
+    let within = |most: usize| {
+        let mut columns = 0;
+        move |c: &char| {
+            columns += c.width().unwrap_or_default();
+            columns <= most
+        }
+    };
+    let begin: String = text.chars().take_while(within(width.saturating_sub(1) / 3)).collect();
+    let end: Vec<char> = text.chars().rev().take_while(within(width.saturating_sub(1 + begin.width()))).collect();
+    let end: String = end.into_iter().rev().collect();
+    format!("{begin}…{end}").into()
+}
+
 /// `text` in lines of at most `width` columns, broken between words but not between backticks; the first line begins with
 /// `first`, the `others` with that. A word that is longer has a line of its own.
 pub fn wrapped(text: &str, first: &str, others: &str, width: usize) -> Vec<String> {
@@ -208,6 +226,9 @@ mod tests {
         assert_eq!(cut("abcdef", 6), "abcdef");
         assert_eq!(cut("abcdefg", 6), "abcde…");
         assert_eq!(cut("数数数数", 6), "数数…");
+        assert_eq!(cut_middle("abcdef", 6), "abcdef");
+        assert_eq!(cut_middle("http://127.0.0.1/hang", 10), "htt…1/hang");
+        assert_eq!(cut_middle("数数数数", 6), "…数数");
         assert_eq!(wrapped("数数 数数 `a b` c", "- ", "  ", 8), ["- 数数", "  数数", "  `a b`", "  c"]);
         assert_eq!(wrapped("", "- ", "  ", 8), ["- "]);
     }

@@ -162,7 +162,7 @@ fn text(jobs: &[JobPlan<'_>], hosts: &BTreeMap<String, HostPlan>, missing: &[Str
         }
         let size = match plan.bytes_a_year {
             Some(bytes) => format!("{} a year, as documents are now", ByteSize(bytes)),
-            None => "not known before a round is stored".to_owned(),
+            None => "not known before a document is stored".to_owned(),
         };
         let kept = plan.bytes_kept().map(|bytes| format!("; {} stay, by its `retain`", ByteSize(bytes)));
         writeln!(out, "  size          {size}{}\n", kept.unwrap_or_default())?;

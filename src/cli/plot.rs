@@ -17,8 +17,8 @@ use crate::store::history::Zone;
 
 /// Where nobody sees a terminal, in characters.
 const WIDTH: usize = 80;
-/// Less than that is not drawn, in characters: the library refuses.
-const NARROWEST: usize = 16;
+/// In characters. The library panics below 32 dots, and gets one less than there are.
+const NARROWEST: usize = 17;
 /// In lines.
 const HEIGHT: u32 = 15;
 /// Dots of a character in Braille.
@@ -160,9 +160,16 @@ fn drawn(series: &Series, title: &str, zone: Zone, width: usize) -> String {
     }
     let format = if bounds.last - bounds.first <= HOUR { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M" };
     let ends = [bounds.first, bounds.last].map(|at| shown(Timestamp::from_micros(at), zone, format));
-    let between = columns.saturating_sub(ends[0].len() + ends[1].len());
     let _ = writeln!(text, "{:margin$} └{}", "", "─".repeat(columns));
-    let _ = writeln!(text, "{:margin$}  {}{:between$}{}", "", ends[0], "", ends[1]);
+    match columns.checked_sub(ends[0].len() + ends[1].len()).filter(|&between| between > 0) {
+        Some(between) => {
+            let _ = writeln!(text, "{:margin$}  {}{:between$}{}", "", ends[0], "", ends[1]);
+        }
+        // Below each other, where they do not fit beside each other.
+        None => {
+            let _ = writeln!(text, "{:margin$}  {}\n{:margin$}  {:>columns$}", "", ends[0], "", ends[1]);
+        }
+    }
     text
 }
 
@@ -264,6 +271,16 @@ mod tests {
         assert_eq!(lines.count(), 2, "{picture}");
         assert!(picture.contains("a &lt; b") && picture.contains("<circle"), "{picture}");
         assert!(!picture.contains('\u{1b}') && picture.contains("1970-01-01 01:00"), "{picture}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_a_narrow_picture() {
+        for width in 0..40 {
+            let text = drawn(&series(), "users", Zone::Utc, width);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width.max(22)), "{width}: {text}");
+            assert!(text.contains("1970-01-01 00:00") && text.ends_with(" 1970-01-01 02:00\n"), "{width}: {text}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn zone(utc: bool) -> Zone {
 /// Which stretch of time, by dues.
 #[derive(Debug, clap::Args)]
 pub struct SpanArgs {
-    /// From then on: 7d for seven days ago, or as "2026-01-31 14:00", 2026-01-31, 2026-01-31T14:00:00Z
+    /// From then on: 7d for seven days ago, 14:00, yesterday, 2026-01-31, "2026-01-31 14:00", 2026-01-31T14:00:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Before then, written likewise

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::mistake::{Mistake, meant};
 
 /// Keys that people write one level too high or too low, and where they belong.
-const ELSEWHERE: [(&[&str], &str); 5] = [
+const ELSEWHERE: [(&[&str], &str); 10] = [
     (
         &[
             "method",
@@ -46,7 +46,12 @@ const ELSEWHERE: [(&[&str], &str); 5] = [
         "a [[job]]",
     ),
     (&["retain"], "the top of the file, before the first section, or a [[job]]"),
+    (&["max_pages", "items", "link", "cursor", "counter"], "`pages = { … }`"),
+    (&["token_url", "client_id", "client_secret", "scopes", "credentials_in"], "`oauth2 = { … }`"),
     (&["at", "backup"], "[maintenance]"),
+    (&["folder", "keep"], "[maintenance], in `backup = { … }`"),
+    (&["listen", "hosts"], "[server]"),
+    (&["kind", "after", "pause"], "a [[notify]]"),
     (&["database", "workers", "grace"], "the top of the file, before the first section"),
 ];
 

@@ -20,8 +20,10 @@ use super::section::Text;
 use super::shown_url::shown_url;
 use super::template::{Escape, Template};
 use super::webhook::Webhook;
-use crate::model::{EndpointLabel, JobName, Layout};
+use crate::model::{EndpointLabel, JobName, Layout, Timestamp};
 use crate::schedule::{Cadence, Entry};
+
+const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
@@ -312,6 +314,12 @@ impl Job {
             deadline: self.deadline,
             run_on_start: self.run_on_start,
         }
+    }
+
+    /// How many dues the week after `from` has.
+    #[must_use]
+    pub fn dues_a_week(&self, from: Timestamp) -> u64 {
+        self.cadence.dues_between(from, from.plus(WEEK)).map_or(0, |dues| dues.count)
     }
 
     /// The ordered endpoints, as the database keeps them.

@@ -1,5 +1,5 @@
-//! What an operator asks first: how each job did last and in the last day, who fails since when, how large the file is
-//! and how fast it grows.
+//! What an operator asks first: how each job did last and in the last day, who fails since when, how large the file and
+//! each round in it is.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,12 +16,14 @@ use super::sizes::{ROUND_BYTES, SLOT_BYTES};
 pub use super::streaks::Failing;
 use super::streaks::failing;
 use super::uptime::jobs;
-use crate::model::{RoundId, Timestamp};
+use crate::model::Timestamp;
 
 /// What the last day is.
 const DAY: Duration = Duration::from_hours(24);
 /// How long the beginnings of failures are looked for, in all.
 const LOOK_BACK: Duration = Duration::from_secs(1);
+/// So many rounds tell how large one is.
+const MEASURED_ROUNDS: i64 = 10;
 
 /// How things stand, by the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +45,8 @@ pub struct JobOverview {
     pub last_day: Vec<DayCount>,
     /// Who failed in its newest complete round.
     pub failing: Vec<Failing>,
-    /// What it adds to the file in a day, as its rounds were in the last one; `None` before there are two.
-    pub bytes_a_day: Option<u64>,
+    /// What each of its newest complete rounds takes in the file, on average; `None` before there is one.
+    pub bytes_a_round: Option<u64>,
 }
 
 /// How many dues of the last day became this.
@@ -124,11 +126,8 @@ fn job_overview(
     };
     let last_round = newest("r.status <> 'running'")?;
     let from = now.minus(DAY);
-    let bytes_a_day = match &complete {
-        Some(round) => bytes_a_day(connection, job_id, round.id, from)?,
-        None => None,
-    };
-    Ok(JobOverview { job, last_round, last_day: last_day(connection, job_id, from)?, failing, bytes_a_day })
+    let (last_day, bytes_a_round) = (last_day(connection, job_id, from)?, bytes_a_round(connection, job_id)?);
+    Ok(JobOverview { job, last_round, last_day, failing, bytes_a_round })
 }
 
 /// What became of the dues from `from` on. Of a run of misses that began before, all count.
@@ -149,29 +148,17 @@ fn last_day(connection: &Connection, job_id: i64, from: Timestamp) -> rusqlite::
     statement.query_map([job_id, from.as_micros()], read)?.collect()
 }
 
-/// As many rounds as were stored since `from`, each as large as round `newest`. Of a job that is younger the rounds
-/// there are tell how many a day has.
-fn bytes_a_day(
-    connection: &Connection,
-    job_id: i64,
-    newest: RoundId,
-    from: Timestamp,
-) -> rusqlite::Result<Option<u64>> {
-    let sql =
-        "SELECT count(*), min(due_at), max(due_at) FROM round WHERE job_id = ?1 AND due_at >= ?2 AND ok IS NOT NULL";
-    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?));
-    let (rounds, first, last): (_, Option<i64>, Option<i64>) =
-        connection.prepare_cached(sql)?.query_row([job_id, from.as_micros()], read)?;
-    let sql = "SELECT EXISTS (SELECT 1 FROM round WHERE job_id = ?1 AND due_at < ?2)";
-    let is_older: bool = connection.prepare_cached(sql)?.query_row([job_id, from.as_micros()], |row| row.get(0))?;
-    let rounds = u128::from(rounds.unsigned_abs());
-    let rounds_a_day = match first.zip(last) {
-        _ if is_older => rounds,
-        Some((first, last)) if last > first => (rounds - 1) * DAY.as_micros() / u128::from(last.abs_diff(first)),
-        _ => return Ok(None),
-    };
-    let sql = "SELECT coalesce(sum(octet_length(body)), 0) + count(*) * ?2 + ?3 FROM slot WHERE round_id = ?1";
-    let parameters = [newest.0, SLOT_BYTES.cast_signed(), ROUND_BYTES.cast_signed()];
-    let each: i64 = connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
-    Ok(u64::try_from(rounds_a_day * u128::from(each.unsigned_abs())).ok())
+/// The average of the newest complete rounds: single ones differ by what fails.
+fn bytes_a_round(connection: &Connection, job_id: i64) -> rusqlite::Result<Option<u64>> {
+    let mut statement = connection.prepare_cached(
+        "WITH newest AS (
+             SELECT round_id FROM round WHERE job_id = ?1 AND status = 'complete' ORDER BY round_id DESC LIMIT ?2)
+         SELECT (SELECT sum(?3 + coalesce(octet_length(body), 0) + coalesce(octet_length(detail), 0)
+                            + coalesce(octet_length(phases), 0))
+                 FROM newest CROSS JOIN slot USING (round_id)) / count(*) + ?4
+         FROM newest",
+    )?;
+    let parameters = [job_id, MEASURED_ROUNDS, SLOT_BYTES.cast_signed(), ROUND_BYTES.cast_signed()];
+    let bytes: Option<i64> = statement.query_row(parameters, |row| row.get(0))?;
+    Ok(bytes.map(i64::unsigned_abs))
 }

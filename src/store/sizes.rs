@@ -9,7 +9,8 @@ pub const SLOT_BYTES: u64 = 50;
 pub const ROUND_BYTES: u64 = 120;
 
 impl Reader {
-    /// The bytes of the documents in the last complete round of `job`, and how many there are; `None` before there is one.
+    /// The bytes of the documents in the last complete round of `job` that has any, and how many there are; `None` before
+    /// there is one.
     ///
     /// # Errors
     /// When the file cannot be read in time.
@@ -18,7 +19,8 @@ impl Reader {
             let mut statement = self.connection.prepare_cached(
                 "SELECT sum(octet_length(s.body)), count(s.body) FROM slot s
                  WHERE s.round_id = (SELECT r.round_id FROM round r
-                                     WHERE r.job_id = (SELECT job_id FROM job WHERE name = ?1) AND r.status = 'complete'
+                                     WHERE r.job_id = (SELECT job_id FROM job WHERE name = ?1)
+                                         AND r.status = 'complete' AND r.ok > 0
                                      ORDER BY r.round_id DESC LIMIT 1)",
             )?;
             statement.query_row([job], |row| {

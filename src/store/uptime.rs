@@ -9,9 +9,9 @@ use rusqlite::{Connection, params};
 use super::error::StoreError;
 use super::open::{ROLLUPS, has};
 use super::read::Reader;
+pub use super::rollup::Outage;
 use super::rollup::{
-    Outage, Percentiles, Slots, Summary, dues_of, hour_of, pruned_before, read_rows, rounds_between, stale_hours,
-    start_of,
+    Percentiles, Slots, Summary, dues_of, hour_of, pruned_before, read_rows, rounds_between, stale_hours, start_of,
 };
 use crate::model::Timestamp;
 

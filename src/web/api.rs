@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::{MailboxError, Recipient};
+use chrono::Utc;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::events::Feed;
@@ -16,7 +17,7 @@ use super::status::LastLoad;
 use crate::actors::messages::{
     AskBusy, AskJobs, AskStorage, JobState, NotStarted, Question, StartNow, StartedNow, StorageState,
 };
-use crate::config::{LiveSecret, Settings};
+use crate::config::{Job, LiveSecret, Settings};
 use crate::model::{JobName, Layout, Timestamp};
 use crate::store::read::Reader;
 
@@ -31,6 +32,8 @@ const ACTORS_PATIENCE: Duration = Duration::from_secs(2);
 pub struct ConfiguredJob {
     /// The cadence as it was written.
     pub cadence: String,
+    /// How many dues it has in a week.
+    pub dues_a_week: u64,
     /// Its name and endpoints.
     pub layout: Layout,
 }
@@ -41,8 +44,13 @@ pub struct ConfiguredJobs(Arc<RwLock<Vec<Arc<ConfiguredJob>>>>);
 
 impl ConfiguredJobs {
     fn of(settings: &Settings) -> Vec<Arc<ConfiguredJob>> {
-        let jobs = settings.jobs.iter();
-        jobs.map(|job| Arc::new(ConfiguredJob { cadence: job.cadence_text.clone(), layout: job.layout() })).collect()
+        let now = Timestamp::from(Utc::now());
+        let configured = |job: &Job| ConfiguredJob {
+            cadence: job.cadence_text.clone(),
+            dues_a_week: job.dues_a_week(now),
+            layout: job.layout(),
+        };
+        settings.jobs.iter().map(|job| Arc::new(configured(job))).collect()
     }
 
     /// Another config is in use from now on.

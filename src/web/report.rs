@@ -74,7 +74,7 @@ pub struct JobStatus {
     pub last_day: Vec<DayCount>,
     /// The endpoints that failed in its newest complete round.
     pub failing: Vec<FailingEndpoint>,
-    /// What it adds to the file in a day, as its rounds were in the last one.
+    /// What it adds to the file in a day, by its cadence and the size of its newest rounds; null before there is one.
     pub bytes_a_day: Option<u64>,
 }
 
@@ -164,7 +164,6 @@ impl JobStatus {
             last_round: known.last_round.map(Round::stored),
             last_day: last_day.map(|day| DayCount { status: day.status, cause: day.cause, dues: day.dues }).collect(),
             failing: failing.collect(),
-            bytes_a_day: known.bytes_a_day,
             ..self
         }
     }
@@ -176,18 +175,34 @@ pub fn stored_jobs(known: Vec<JobOverview>) -> Vec<JobStatus> {
     known.into_iter().map(|job| JobStatus::named(&job.job).with(job)).collect()
 }
 
-/// The jobs of a config in its order, each with what the file has `known` of it, then those that only the file knows.
+/// The jobs of a config in its order, given with how many dues they have in a week, each with what the file has `known` of
+/// it, then those that only the file knows.
 #[must_use]
-pub fn jobs(configured: impl Iterator<Item = JobStatus>, mut known: Vec<JobOverview>) -> Vec<JobStatus> {
+pub fn jobs(configured: impl Iterator<Item = (JobStatus, u64)>, mut known: Vec<JobOverview>) -> Vec<JobStatus> {
     let mut jobs: Vec<JobStatus> = configured
-        .map(|job| match known.iter().position(|known| known.job == job.name) {
-            Some(index) => job.with(known.remove(index)),
+        .map(|(job, dues_a_week)| match known.iter().position(|known| known.job == job.name) {
+            Some(index) => {
+                let known = known.remove(index);
+                JobStatus { bytes_a_day: bytes_a_day(&known, dues_a_week), ..job.with(known) }
+            }
             None => job,
         })
         .collect();
     let retired = stored_jobs(known).into_iter();
     jobs.extend(retired.map(|job| JobStatus { state: Some("retired".to_owned()), ..job }));
     jobs
+}
+
+/// By the cadence, not by the rounds of the last day: there are few of them after a start, and fewer while nothing ran.
+/// Of dues that are skipped because the round before them still runs, the same share will be.
+fn bytes_a_day(known: &JobOverview, dues_a_week: u64) -> Option<u64> {
+    let dues = |is: &[&str]| -> u64 {
+        known.last_day.iter().filter(|day| is.contains(&day.status.as_str())).map(|day| day.dues).sum()
+    };
+    let (ran, skipped) = (dues(&["complete"]), dues(&["skipped"]));
+    let a_week = u128::from(dues_a_week) * u128::from(known.bytes_a_round?);
+    let run = a_week * u128::from(ran.max(1)) / u128::from(ran.max(1) + skipped);
+    u64::try_from(run / 7).ok()
 }
 
 impl DatabaseStatus {

@@ -83,16 +83,17 @@ pub async fn status(request: HttpRequest, api: Data<Api>, _: Query<Nothing>) -> 
     Ok(answer::ok(&request, json(&Status { daemon, jobs, database }, "ask for single jobs")?))
 }
 
-/// The jobs of the config, as far as it and the scheduler know them.
-fn configured(api: &Api, states: Option<&[JobState]>) -> impl Iterator<Item = JobStatus> {
+/// The jobs of the config, as far as it and the scheduler know them, and how many dues they have in a week.
+fn configured(api: &Api, states: Option<&[JobState]>) -> impl Iterator<Item = (JobStatus, u64)> {
     api.jobs.all().into_iter().map(move |job| {
-        let state = states.and_then(|states| states.iter().find(|state| state.job == job.layout.job));
-        JobStatus {
+        let known = states.and_then(|states| states.iter().find(|state| state.job == job.layout.job));
+        let told = JobStatus {
             cadence: Some(job.cadence.clone()),
-            state: state.map(|state| phase(state).to_owned()),
-            next_due: state.and_then(|state| state.next_due),
+            state: known.map(|state| phase(state).to_owned()),
+            next_due: known.and_then(|state| state.next_due),
             endpoints: Some(job.layout.endpoints.len()),
             ..JobStatus::named(job.layout.job.as_str())
-        }
+        };
+        (told, job.dues_a_week)
     })
 }

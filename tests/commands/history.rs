@@ -10,8 +10,8 @@ use gatherd::fetch::json;
 use gatherd::model::{
     Cause, ClosedRound, JobName, Layout, LedgerRow, Outcome, RoundBegin, RoundId, RoundStatus, Slot, Timestamp,
 };
-use gatherd::store::{Writer, open};
 use gatherd::store::history::{Observation, Page, Place, Selection, Span, Which};
+use gatherd::store::Writer;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -133,7 +133,7 @@ fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
         &["history", "job", "a", "--every", "25h"],
         &["history", "job", "a", "--every", "1h", "--agg", "avg"],
         &["history", "job", "a", "--agg", "avg"],
-        &["history", "job", "a", "--since", "yesterday"],
+        &["history", "job", "a", "--since", "tomorrow"],
         &["history", "job", "a", "--since", "1h", "--until", "2h"],
         &["history", "job", "a", "--plot"],
         &["history", "job", "a", "--json", "--csv"],
@@ -146,6 +146,20 @@ fn a_name_that_is_not_known_is_said_with_the_nearest_one() {
     }
     let none = ask(&path, &["history", "job", "a", "--every", "0s"]);
     assert!(none.code == Some(64) && none.stderr.contains("at least 1s"), "{}", none.stderr);
+}
+
+#[test]
+fn a_time_that_is_still_to_come_and_a_difference_backwards_are_said() {
+    let (_folder, path) = small();
+    for (arguments, said) in [
+        (&["at", "job", "2099-01-01"][..], "2099-01-01 is still to come: this is the newest vector\n"),
+        (&["at", "job", "2026-01-31 13:04"], ""),
+        (&["diff", "job", "9", "1"], "A is later than B: what is shown goes back in time\n"),
+        (&["diff", "job", "1", "9"], ""),
+    ] {
+        let ran = ask(&path, arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), said), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gatherd::model::{ClosedRound, Outcome, RoundStatus, Slot, Timestamp};
+use gatherd::model::{Cause, ClosedRound, LedgerRow, Outcome, RoundId, RoundStatus, Slot, Timestamp};
 use gatherd::sample_api::SampleApi;
+use gatherd::store::sizes::{ROUND_BYTES, SLOT_BYTES};
 use gatherd::store::{Writer, open};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -31,7 +32,7 @@ fn redacted(text: &str) -> String {
     for (pattern, instead) in [
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "[moment]"),
         (r"\b\d+(months?|days?|h|m|s)( \d+(days?|h|m|s))?\b", "[span]"),
-        (r"\d+(\.\d+)? [KM]iB", "[size]"),
+        (r"\d+(\.\d+)? ([KM]i)?B\b", "[size]"),
         (r"127\.0\.0\.1:\d+", "[address]"),
         (r"/[^ ]*/gatherd\.db", "[folder]/gatherd.db"),
         (r", \d+ busy", ", [n] busy"),
@@ -249,12 +250,37 @@ fn a_streak_is_followed_through_rollups_to_its_first_failure() {
 }
 
 #[test]
-fn the_size_of_a_day_follows_from_the_rounds_at_hand() {
-    let (_folder, path, _writer) = file(61, |round| vec![ok(round), ok(round)]);
-    let found = reader(&path).overview(due(62)).expect("an overview");
-    // A round a minute: {"round":61} twice, and what slots and rounds take beside it.
-    let each = 2 * 12 + 2 * gatherd::store::sizes::SLOT_BYTES + gatherd::store::sizes::ROUND_BYTES;
-    assert_eq!(found.jobs[0].bytes_a_day, Some(1_440 * each));
+fn the_growth_of_a_day_follows_from_the_cadence_and_the_newest_rounds_not_from_when_nothing_ran() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let job = |name: &str, every: &str| {
+        format!("[[job]]\nname = {name:?}\nevery = {every:?}\nendpoints = [\"https://api.example.com/\"]\n")
+    };
+    let first = write(folder.path(), "first.toml", job("job", "1m"));
+    let both = write(folder.path(), "both.toml", job("job", "1m") + &job("new", "1h"));
+    let mut writer = open(&folder.path().join("gatherd.db")).expect("opened");
+    let ask = |config: &str, args: &[&str]| status(Path::new(config), args);
+    assert!(ask(&first, &[]).stdout.contains("growth not known yet"), "{}", ask(&first, &[]).stdout);
+
+    let layout = layout(&["a"]);
+    writer.close(&closed(10, &layout, vec![ok(10)])).expect("stored");
+    // {"round":10}, and what slots and rounds take beside it, 1,440 times a day.
+    let day = 1_440 * (12 + SLOT_BYTES + ROUND_BYTES);
+    let grown = |config: &str| json(&ask(config, &["--json"]))["jobs"][0]["bytes_a_day"].as_u64();
+    assert_eq!(grown(&first), Some(day), "from one round on");
+    let missed = LedgerRow {
+        id: RoundId(11),
+        job: layout.job.clone(),
+        first_due: due(11),
+        last_due: due(70),
+        covers: 60,
+        status: RoundStatus::Missed,
+        cause: Cause::DaemonDown,
+    };
+    writer.ledger(&[missed]).expect("recorded");
+    writer.close(&closed(71, &layout, vec![ok(71)])).expect("stored");
+    assert_eq!(grown(&first), Some(day), "an hour in which nothing ran changes nothing");
+    assert!(ask(&first, &[]).stdout.contains("log, about "), "{}", ask(&first, &[]).stdout);
+    assert!(ask(&both, &[]).stdout.contains("log, at least "), "{}", ask(&both, &[]).stdout);
 }
 
 #[test]

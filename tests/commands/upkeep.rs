@@ -160,7 +160,7 @@ endpoints = ["https://api.example.com/3"]
     let change = local.lines().find(|line| line.contains("clock change")).expect("the change of Berlin's clock");
     assert!(change.matches(" 02:30:00+0").count() >= 5, "as people in Berlin read it: {change}");
     assert!(text.contains("MISSING  ") && text.contains("GATHERD_TEST_ABSENT"), "{text}");
-    assert!(text.contains("size          not known before a round is stored"), "{text}");
+    assert!(text.contains("size          not known before a document is stored"), "{text}");
 }
 
 #[test]
@@ -174,6 +174,14 @@ fn plan_tells_the_size_of_a_year_from_the_documents_that_are_there() {
     requests a day, without retries and further pages
            2880  api.example.com:443
     "#);
+    let mut writer = open(&database(&folder)).expect("opened");
+    let failing =
+        [180, 181].map(|round| vec![failed(round, Outcome::Timeout, ""), failed(round, Outcome::Backoff, "")]);
+    for (round, slots) in (180..).zip(failing) {
+        writer.close(&closed(round, &layout(&["a", "b"]), slots)).expect("stored");
+    }
+    let then = answer(&folder, &["plan", "--utc"]);
+    assert!(then.contains("123.3 MiB a year"), "rounds without a document tell nothing of their size: {then}");
 }
 
 // --- backup ---

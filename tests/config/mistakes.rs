@@ -264,6 +264,8 @@ fn a_key_on_the_wrong_level_is_told_where_it_belongs() {
             "{told}"
         );
     }
+    let told = mistakes(JOB.replace("\"https://example.com/\"", "{ url = \"https://example.com/\", max_pages = 3 }"));
+    assert!(told.contains("max_pages: unknown key; it belongs in `pages = { … }`"), "{told}");
 }
 
 #[test]

@@ -27,11 +27,14 @@ impl Report {
         let Some(settings) = settings else {
             return Self { daemon: None, jobs: stored_jobs(found.jobs), database };
         };
-        let configured = settings.jobs.iter().map(|job| JobStatus {
-            cadence: Some(job.cadence_text.clone()),
-            next_due: job.cadence.next_after(now).filter(|_| runs),
-            endpoints: Some(job.endpoints.len()),
-            ..JobStatus::named(job.name.as_str())
+        let configured = settings.jobs.iter().map(|job| {
+            let status = JobStatus {
+                cadence: Some(job.cadence_text.clone()),
+                next_due: job.cadence.next_after(now).filter(|_| runs),
+                endpoints: Some(job.endpoints.len()),
+                ..JobStatus::named(job.name.as_str())
+            };
+            (status, job.dues_a_week(now))
         });
         Self { daemon: None, jobs: jobs(configured, found.jobs), database }
     }

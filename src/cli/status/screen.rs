@@ -15,7 +15,7 @@ use crate::web::report::{DaemonStatus, FailingEndpoint, JobStatus, Round};
 
 /// Columns where nobody says how many there are.
 const USUAL_WIDTH: usize = 80;
-/// The widest that a job's name is shown.
+/// The widest that a name is shown.
 const WIDEST_NAME: usize = 24;
 /// The most endpoints that are listed.
 const MOST_FAILING: usize = 8;
@@ -75,11 +75,7 @@ impl Screen<'_> {
 
     fn database(&mut self, report: &Report) -> io::Result<()> {
         let Some(database) = &report.database else { return Ok(()) };
-        let known: Vec<u64> = report.jobs.iter().filter_map(|job| job.bytes_a_day).collect();
-        let growth = match known.iter().sum::<u64>() {
-            _ if known.is_empty() => String::new(),
-            bytes => format!(", about {} more a day", ByteSize(bytes)),
-        };
+        let growth = growth(&report.jobs);
         let (bytes, log) = (ByteSize(database.bytes), ByteSize(database.log_bytes));
         let free = match database.free_bytes {
             0 => String::new(),
@@ -134,7 +130,7 @@ impl Screen<'_> {
         let not_run = job.last_day.iter().filter(|day| !["complete", "running"].contains(&day.status.as_str()));
         let not_run: u64 = not_run.map(|day| day.dues).sum();
         let result = last.map_or_else(|| "-".to_owned(), result);
-        [cut(&job.name, WIDEST_NAME), when, cut(&result, WIDEST_NAME), cut(&next, WIDEST_NAME), not_run.to_string()]
+        [name(&job.name), when, cut(&result, WIDEST_NAME), cut(&next, WIDEST_NAME), not_run.to_string()]
     }
 
     /// Who fails, whoever began last first: what is new is what an operator wants to know.
@@ -153,8 +149,8 @@ impl Screen<'_> {
             let status = failing.http_status.map(|status| status.to_string()).filter(known);
             let status = status.map(|status| format!(" {status}")).unwrap_or_default();
             let detail = failing.detail.as_ref().map(|detail| format!(", {detail}")).unwrap_or_default();
-            let name = format!("{} / {}", cut(job, WIDEST_NAME), cut(&failing.endpoint, WIDEST_NAME));
-            self.line(&format!("{name}: {}{status}{detail}", failing.outcome))?;
+            let names = format!("{} / {}", name(job), name(&failing.endpoint));
+            self.line(&format!("{names}: {}{status}{detail}", failing.outcome))?;
             self.line(&format!("  {}", self.streak(failing)))?;
         }
         let more = failing.len().saturating_sub(MOST_FAILING);
@@ -198,6 +194,18 @@ impl Screen<'_> {
     }
 }
 
+/// How fast the file grows by the jobs whose cadence is known: of one without a round it cannot be told yet.
+fn growth(jobs: &[JobStatus]) -> String {
+    let due: Vec<Option<u64>> = jobs.iter().filter(|job| job.cadence.is_some()).map(|job| job.bytes_a_day).collect();
+    let bytes = ByteSize(due.iter().flatten().sum());
+    match due.iter().flatten().count() {
+        0 if due.is_empty() => String::new(),
+        0 => ", growth not known yet".to_owned(),
+        known if known < due.len() => format!(", at least {bytes} more a day"),
+        _ => format!(", about {bytes} more a day"),
+    }
+}
+
 fn result(round: &Round) -> String {
     match (round.status.as_str(), &round.cause, round.ok, round.endpoints) {
         ("complete", _, Some(ok), Some(all)) => format!("{ok}/{all} ok"),
@@ -206,7 +214,12 @@ fn result(round: &Round) -> String {
     }
 }
 
-/// The same on one line without anything that a terminal obeys.
+/// A name in the room for it; the end stays, by which those that begin alike differ.
+fn name(name: &str) -> String {
+    output::cut_middle(&plain_text(name), WIDEST_NAME).into_owned()
+}
+
+/// `text` on one line without anything that a terminal obeys.
 fn cut(text: &str, width: usize) -> String {
     output::cut(&plain_text(text), width).into_owned()
 }

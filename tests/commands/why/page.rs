@@ -101,7 +101,7 @@ fn an_endpoint_that_is_well_is_told_with_its_last_failure() {
         machine is off.
       - Check the port, and whether this machine's address is allowed there. If the
         way out is a proxy: `proxy`.
-      - If it is merely far away: `connect_timeout = "10s"`.
+      - If it is merely far away: a longer `connect_timeout`.
     "#);
     insta::assert_snapshot!(why(&folder, &["others", "--utc"]), @r#"
     job "job", endpoint "others"

@@ -3,6 +3,10 @@
 use super::{Failure, lines};
 use crate::model::Phase;
 
+/// What a longer `timeout` needs, whatever the job's cadence is.
+const ROOM: &str =
+    "It has to fit into the round, which ends before the next is due: else a longer `every`, too, or a `deadline`.";
+
 pub fn dns(failure: &Failure<'_>) -> Vec<String> {
     let host = failure.host.split(':').next().unwrap_or_default();
     if failure.says(&["temporary failure"]) {
@@ -102,27 +106,29 @@ fn too_slow(phase: Option<Phase>, host: &str) -> Vec<String> {
     match phase {
         Some(Phase::Dns) => lines([
             "The name servers do not answer in time. Check /etc/resolv.conf; a silent one in it delays all others.",
-            "If they are merely slow: `connect_timeout = \"10s\"`.",
+            "If they are merely slow: a longer `connect_timeout`.",
         ]),
         Some(Phase::Connect) => lines([
             &format!("Nothing at {host} answers, as when a firewall drops packets or the machine is off."),
             "Check the port, and whether this machine's address is allowed there. If the way out is a proxy: `proxy`.",
-            "If it is merely far away: `connect_timeout = \"10s\"`.",
+            "If it is merely far away: a longer `connect_timeout`.",
         ]),
         Some(Phase::Tls) => lines([
             &format!("{host} takes the connection but does not shake hands. Is that port for TLS? Else write http://."),
-            "If it is merely slow: `connect_timeout = \"10s\"`.",
+            "If it is merely slow: a longer `connect_timeout`.",
         ]),
         Some(Phase::Headers) => lines([
-            "The server has the request and thinks for longer than it is given: `timeout = \"30s\"`.",
+            "The server has the request and thinks for longer than it is given: a longer `timeout`.",
+            ROOM,
             "Ask for less, if it has to compute what it answers: `query`.",
             "Some servers let scripts hang: a `user_agent` that says who you are may change it.",
         ]),
         Some(Phase::Body) => lines([
-            "The answer came, but not to its end: `timeout = \"30s\"`.",
+            "The answer came, but not to its end: a longer `timeout`.",
+            ROOM,
             "Ask for less, if it is large: `query`.",
         ]),
-        None => lines(["Give it more time: `timeout = \"30s\"`, within the job's `deadline`."]),
+        None => lines(["Give it more time: a longer `timeout`.", ROOM]),
     }
 }
 
