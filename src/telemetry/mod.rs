@@ -1,6 +1,7 @@
 //! The log: tracing, to standard error, or to systemd's journal.
 
 mod journal;
+mod quoted;
 
 use std::io::IsTerminal;
 
@@ -12,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::journal::Journal;
+use self::quoted::QuotedFields;
 
 /// The most lines that wait for a slow reader; more are dropped. Their places take 32 bytes each from the start: the
 /// default of 128,000 would be a quarter of an idle daemon's memory.
@@ -51,7 +53,9 @@ pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
             NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).finish(std::io::stderr());
         let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
         match format {
-            LogFormat::Pretty => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
+            LogFormat::Pretty => {
+                registry.with(lines.fmt_fields(QuotedFields).with_ansi(std::io::stderr().is_terminal())).init();
+            }
             LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
         }
         Some(guard)

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use gatherd::model::{Evidence, Guess, Outcome, Phase, Slot};
 
 use crate::support::canned::{answer, connections, head};
-use crate::support::once::{round, slot};
+use crate::support::once::{round, round_of, slot};
 use crate::support::{ClosedPort, sample_api, until, write};
 
 fn evidence(slot: &Slot) -> &Evidence {
@@ -73,7 +73,8 @@ fn the_time_that_an_attempt_waited_is_its_own_while_another_connects_to_the_same
             let _ = stream.write_all(&answer("503 Later", "Connection: close\r\nRetry-After: 1\r\n", ""));
         }
     });
-    let slots = round("retries = 1\ntimeout = \"1500ms\"", &[format!("{url}hang"), format!("{url}again")]);
+    let endpoints = format!("[{{ url = \"{url}hang\", retries = 0 }}, {{ url = \"{url}again\", retries = 1 }}]");
+    let slots = round_of(&format!("timeout = \"1500ms\"\nendpoints = {endpoints}"));
     assert_eq!((slots[0].outcome, slots[1].attempts), (Outcome::Timeout, 2), "{slots:?}");
     let waited = slots[0].phases.as_ref().and_then(|phases| phases.headers).expect("a time");
     assert!(waited.as_millis() >= 1_000, "{waited:?}");
