@@ -87,13 +87,13 @@ pub async fn status(request: HttpRequest, api: Data<Api>, _: Query<Nothing>) -> 
 fn configured(api: &Api, states: Option<&[JobState]>) -> impl Iterator<Item = (JobStatus, u64)> {
     api.jobs.all().into_iter().map(move |job| {
         let state = states.and_then(|states| states.iter().find(|state| state.job == job.layout.job));
-        let status = JobStatus {
+        let known = JobStatus {
             cadence: Some(job.cadence.clone()),
             state: state.map(|state| phase(state).to_owned()),
             next_due: state.and_then(|state| state.next_due),
             endpoints: Some(job.layout.endpoints.len()),
             ..JobStatus::named(job.layout.job.as_str())
         };
-        (status, job.dues_a_week)
+        (known, job.dues_a_week)
     })
 }
