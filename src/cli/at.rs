@@ -19,7 +19,7 @@ pub struct AtArgs {
     /// The job
     #[arg(add = ArgValueCandidates::new(names::jobs))]
     pub job: String,
-    /// As it was then: "2026-01-31 14:00", 2026-01-31T14:00:00Z, 14:00 for the last time it was, yesterday, or 2h for two hours ago
+    /// As it was then: "2026-01-31 14:00", 2026-01-31T14:00:00Z, 14:00, yesterday, or 2h for two hours ago
     pub time: String,
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -38,13 +38,43 @@ pub fn endpoints() -> Vec<CompletionCandidate> {
 fn candidates(mut names: Vec<String>) -> Vec<CompletionCandidate> {
     names.sort();
     names.dedup();
-    names.into_iter().map(CompletionCandidate::new).collect()
+    let typed = |name: String| if for_bash() { escaped(&name) } else { name };
+    names.into_iter().map(|name| CompletionCandidate::new(typed(name))).collect()
 }
 
 /// The words of the line that is completed: the shell hands them over behind `--`.
 fn words() -> Vec<String> {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    words.skip_while(|word| word != "--").skip(1).collect()
+    let words = words.skip_while(|word| word != "--").skip(1);
+    if for_bash() { words.map(|word| meant(&word)).collect() } else { words.collect() }
+}
+
+/// Bash hands words over as they were typed, and inserts what it gets as it is. The other shells quote by themselves.
+/// The name of the shell has been taken out of the environment by now; only the script for bash sets this one.
+fn for_bash() -> bool {
+    std::env::var_os("_CLAP_COMPLETE_COMP_TYPE").is_some()
+}
+
+/// `name` as it is typed in bash: what ends a word or means something there (as `:` does to its completion) stands
+/// behind a backslash.
+fn escaped(name: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./,+@%".contains(c);
+    name.chars().flat_map(|c| (!plain(c)).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// What a word means that was typed in bash, without its quotes and backslashes.
+fn meant(typed: &str) -> String {
+    let (mut word, mut quote) = (String::new(), None);
+    let mut rest = typed.chars();
+    while let Some(c) = rest.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => word.extend(rest.next()),
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => word.push(c),
+        }
+    }
+    word
 }
 
 fn value_of(words: &[String], name: &str) -> Option<PathBuf> {
@@ -64,5 +94,19 @@ fn reader(words: &[String]) -> Option<Reader> {
     match value_of(words, "database") {
         Some(path) => open(&path),
         None => open(&settings(words)?.database),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_in_bash_means_the_name_whatever_stands_in_it() {
+        for name in ["sales", "bad job ü", "https://a.example/?b=$c&d", "it's \"so\"", "back\\slash", "*"] {
+            assert_eq!(meant(&escaped(name)), name);
+        }
+        assert_eq!(escaped("bad job ü"), "bad\\ job\\ ü");
+        assert_eq!(meant("\"bad job\"' ü'"), "bad job ü");
     }
 }

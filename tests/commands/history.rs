@@ -364,6 +364,9 @@ fn history_follows_the_name_through_positions_and_the_clock_through_its_steps() 
 #[test]
 fn the_shell_completes_jobs_and_endpoints() {
     let (_folder, path) = small();
+    let mut writer = open(&path).expect("opened");
+    let blank = Layout { job: JobName::new("bad job"), ..Layout::clone(&layout(&["an endpoint"])) };
+    writer.close(&closed(10, &blank.into(), vec![ok(10)])).expect("stored");
     let database = path.display().to_string();
     let completed = |words: &[&str]| {
         let index = (words.len() - 1).to_string();
@@ -374,6 +377,12 @@ fn the_shell_completes_jobs_and_endpoints() {
     };
     assert_eq!(completed(&["gatherd", "history", "--database", &database, "j"]), "job");
     assert_eq!(completed(&["gatherd", "why", "--database", &database, "job", ""]).lines().next(), Some("a"));
+    for typed in ["b", "bad\\ j"] {
+        assert_eq!(completed(&["gatherd", "history", "--database", &database, typed]), "bad\\ job", "one word in bash");
+    }
+    for job in ["bad\\ job", "\"bad job\""] {
+        assert_eq!(completed(&["gatherd", "why", "--database", &database, job, "an"]), "an\\ endpoint", "{job}");
+    }
     let script = gatherd(["x"]).env("COMPLETE", "bash").output().expect("gatherd runs");
     assert!(!script.stdout.is_empty());
 }

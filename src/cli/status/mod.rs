@@ -24,14 +24,15 @@ use crate::model::Timestamp;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code 0: all is well.\n\
     Exit code 1: degraded; the first lines say why: endpoints that failed in the last round, rounds that wait for the \
-    disk, dead workers, a config that is wrong, a reload that failed, a last round that was late, skipped, missed or \
-    interrupted.\n\
+    disk, dead workers, a config that is wrong, a reload that failed, a last round that was skipped, missed, \
+    interrupted or started more than 5 s late, a round that has not started 5 s after its due.\n\
     Exit code 2: down; the daemon does not answer, or nobody holds the lock of the database.\n\n\
     An endpoint that fails is enough for degraded, so that a monitor sees it. Whether the daemon itself works is what \
     gatherd health says.\n\
-    Of a daemon that cannot be asked (listen = false, no token) only what its file says is known; where the \
-    file is not known either, as with --url, it is degraded. So it is when the config is wrong or not there: then the \
-    daemon is looked for where the part of the config that can be read says, or at 127.0.0.1:8787.")]
+    Of a daemon that cannot be asked (listen = false, no token) only what its file says is known: of rounds that have \
+    ended, not of one that has not started. Where the file is not known either, as with --url, it is degraded. So it is \
+    when the config is wrong or not there: then the daemon is looked for where the part of the config that can be read \
+    says, or at 127.0.0.1:8787.")]
 pub struct StatusArgs {
     /// The config of the daemon: where it listens, with which token, and its database
     #[arg(long, default_value = "config.toml", value_name = "FILE", conflicts_with_all = ["url", "database"])]
