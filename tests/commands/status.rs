@@ -191,6 +191,12 @@ fn a_config_that_became_wrong_is_said_and_the_daemon_is_asked_all_the_same() {
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.starts_with("degraded\n  its config cannot be used: "), "{}", ran.stdout);
     assert_eq!(json(&place.status(&["--json"]))["daemon"]["workers"]["alive"], 4);
+    // Where it listens is not known any more, but who holds the lock lives.
+    std::fs::remove_file(&config).expect("removed");
+    let ran = place.status(&[]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("  its config cannot be used: "), "{}", ran.stdout);
+    std::fs::write(&config, good).expect("written");
     daemon.stop();
     assert_eq!(place.status(&[]).code, Some(2), "it runs no more");
 }

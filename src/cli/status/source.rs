@@ -26,6 +26,8 @@ pub struct Place {
     mistakes: Option<String>,
     /// Where it is asked, or why it cannot be.
     url: Result<Url, String>,
+    /// Whether that is only where it is by default, because the config that would say it is wrong.
+    guessed: bool,
     /// What it is shown, or why that cannot be read.
     token: Result<Option<Secret>, String>,
     /// Its file, unless it is somewhere else.
@@ -56,12 +58,20 @@ impl Place {
         if let Some(url) = &args.url {
             plain_http(url)?;
             let (url, token) = (Ok(url.clone()), Ok(token));
-            return Ok(Self { settings: None, mistakes: None, url, token, database: None, deadline });
+            return Ok(Self { settings: None, mistakes: None, url, guessed: false, token, database: None, deadline });
         }
         if let Some(database) = &args.database {
             let url = Err("only the file was asked".to_owned());
             let database = Some(database.clone());
-            return Ok(Self { settings: None, mistakes: None, url, token: Ok(None), database, deadline });
+            return Ok(Self {
+                settings: None,
+                mistakes: None,
+                url,
+                guessed: false,
+                token: Ok(None),
+                database,
+                deadline,
+            });
         }
         let (settings, mistakes) = Settings::load_despite_mistakes(&args.config);
         let url = match settings.server.listen {
@@ -76,9 +86,10 @@ impl Place {
             (token, _) => Ok(token),
         };
         let database = Some(settings.database.clone());
+        let guessed = mistakes.is_some() && matches!(settings.server.listen, Listen::Default(_));
         let mistakes = mistakes.map(|mistakes| mistakes.in_short());
         let settings = Some(settings).filter(|_| mistakes.is_none());
-        Ok(Self { settings, mistakes, url, token, database, deadline })
+        Ok(Self { settings, mistakes, url, guessed, token, database, deadline })
     }
 
     /// How it is at `now`. A daemon that runs goes on with the config that it has read, so one that is wrong is the least.
@@ -106,6 +117,10 @@ impl Place {
                 }
                 let why: Vec<String> = obstacle.into_iter().chain(status.why).collect();
                 Status { state: state(&why), why, ..status }
+            }
+            // It may well answer elsewhere.
+            Asked::Silent(reason) if self.guessed && self.lock() == Some(true) => {
+                self.by_file(true, now, vec![format!("only its file is known: {reason}")])
             }
             Asked::Silent(reason) => {
                 let held = if self.lock() == Some(true) { ", though the lock of its database is held" } else { "" };
