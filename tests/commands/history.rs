@@ -10,8 +10,8 @@ use gatherd::fetch::json;
 use gatherd::model::{
     Cause, ClosedRound, JobName, Layout, LedgerRow, Outcome, RoundBegin, RoundId, RoundStatus, Slot, Timestamp,
 };
-use gatherd::store::{Writer, open};
 use gatherd::store::history::{Observation, Page, Place, Selection, Span, Which};
+use gatherd::store::{Writer, open};
 use serde_json::Value;
 use tempfile::TempDir;
 
