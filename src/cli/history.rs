@@ -30,17 +30,16 @@ const MOST_GAPS: u32 = 100_000;
 
 /// `gatherd history`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_long_help = "Fields: a text that begins with / (or is empty) is a JSON Pointer: what it points at is shown as sent, to \
+#[command(after_long_help = "\
+    Fields: a text that begins with / (or is empty) is a JSON Pointer: what it points at is shown as sent, to \
     the digit; of a key that is there twice the last one counts. Anything else is a jq expression, whose first \
-    output is the value; it is bounded in time and memory, and has neither modules nor the environment. No value \
-    is null, beside the outcome that says whether there was a document.\n\n\
+    output is the value; it is bounded in time and memory, and has neither modules nor the environment. No \
+    value is null, beside the outcome that says whether there was a document.\n\n\
     Stretches: --every takes anything from 1s to under a day, counted from each midnight, or whole days, which \
     are calendar days of the zone and 23 or 25 hours long where its clock changes.\n\n\
-    Aggregates: avg, p50 and p95 (a line between two values, as in numpy) are floating point; min, max and last \
-    keep every digit; sum is exact while all are integers; count counts. What is not a number is passed over. A \
-    stretch without numbers is null, the last value before, or left out, as --fill says."
-)]
+    Aggregates: avg, p50 and p95 (a line between two values, as in numpy) are floating point; min, max and \
+    last keep every digit; sum is exact while all are integers; count counts. What is not a number is passed \
+    over. A stretch without numbers is null, the last value before, or left out, as --fill says.")]
 pub struct HistoryArgs {
     /// The job
     #[arg(add = ArgValueCandidates::new(names::jobs))]

@@ -41,11 +41,10 @@ const COLUMNS: [&str; 16] = [
 
 /// `gatherd uptime`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_long_help = "Of the slots, cancelled ones are neither ok nor failed, backoff ones failed. Latencies are those of what \
+#[command(after_long_help = "\
+    Of the slots, cancelled ones are neither ok nor failed, backoff ones failed. Latencies are those of what \
     ended as ok, at most 1 % too high. An outage counts from the due of its first failure to that of the next \
-    success."
-)]
+    success.")]
 pub struct UptimeArgs {
     /// Only this job
     #[arg(add = ArgValueCandidates::new(names::jobs))]

@@ -26,11 +26,10 @@ use crate::store::read::Reader;
 
 /// `gatherd export`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_long_help = "The file is written beside FILE and takes its name when it is whole. In parquet, times are UTC timestamps in \
-    microseconds; a --field is DOUBLE when all its values are numbers that a double holds, else text. Fields are \
-    those of gatherd history."
-)]
+#[command(after_long_help = "\
+    The file is written beside FILE and takes its name when it is whole. In parquet, times are UTC timestamps \
+    in microseconds; a --field is DOUBLE when all its values are numbers that a double holds, else text. \
+    Fields are those of gatherd history.")]
 pub struct ExportArgs {
     /// Only this job
     #[arg(add = ArgValueCandidates::new(names::jobs))]
