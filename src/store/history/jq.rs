@@ -230,7 +230,7 @@ mod tests {
             ("try error(\"x\") catch .", "\"x\""),
             ("[1, [2]] | tojson | fromjson | .[1]", "[2]"),
             ("[path(..)] | length", "10"),
-            ("last(range(100000))", "99999"),
+            ("last(range(5000))", "4999"),
             ("first(.users[] | .name | test(\"b\"))", "false"),
         ] {
             assert_eq!(first_of(text), Ok(Some(expected.to_owned())), "{text}");
