@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::{RoundId, Timestamp};
 use crate::store::error::StoreError;
@@ -92,15 +92,17 @@ pub struct Gap {
 }
 
 /// Columns of every walk, in this order; those of an observation follow. Each costs time in each row.
-const PLACE_AND_BODY: &str = "r.due_at, r.round_id, s.position, s.body";
-const OF_OBSERVATION: &str =
-    ", r.layout_id, s.fetched_at, s.outcome, s.http_status, s.attempts, s.elapsed_us, s.detail";
+const POSITION_AND_BODY: &str = "s.position, s.body";
+const OF_OBSERVATION: &str = ", s.fetched_at, s.outcome, s.http_status, s.attempts, s.elapsed_us, s.detail";
 
-/// The keys of a selection.
-struct Keys {
-    job: i64,
-    endpoint: Option<i64>,
-}
+/// What every walk asks of a round.
+const ROUND: &str = "r.due_at, r.round_id, r.layout_id";
+/// Those of job ?1 that are due from ?2 to before ?3; of those at ?2 itself from number ?4 on. What is in the
+/// ledger has no layout.
+const WANTED_ROUNDS: &str =
+    "WHERE r.job_id = (SELECT job_id FROM job WHERE name = ?1) AND r.due_at >= ?2 AND r.due_at < ?3
+     AND (r.due_at > ?2 OR r.round_id >= ?4) AND r.layout_id IS NOT NULL
+     ORDER BY r.due_at, r.round_id";
 
 impl Reader {
     /// Visits the observations of `wanted` in the order of dues (those with one due by number), then positions, until
@@ -117,16 +119,7 @@ impl Reader {
         wanted: &Selection<'_>,
         mut visit: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Place>, StoreError> {
-        let mut names = EndpointNames::default();
-        self.walk(wanted, OF_OBSERVATION, |connection, place, row| {
-            let names = match wanted.endpoint {
-                Some(_) => None,
-                None => Some(names.of(connection, row.get(4)?)?),
-            };
-            let by_layout = names.and_then(|names| names.get(usize::try_from(place.position).ok()?));
-            let endpoint = wanted.endpoint.or(by_layout.map(String::as_str)).unwrap_or_default();
-            Ok(visit(&observation(row, place, endpoint)?))
-        })
+        self.walk(wanted, OF_OBSERVATION, |place, endpoint, row| Ok(visit(&observation(row, place, endpoint)?)))
     }
 
     /// The same for documents alone.
@@ -138,7 +131,7 @@ impl Reader {
         wanted: &Selection<'_>,
         mut visit: impl FnMut(DocumentAt<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Place>, StoreError> {
-        self.walk(wanted, "", |_, place, row| Ok(visit(DocumentAt { place, body: body(row)? })))
+        self.walk(wanted, "", |place, _, row| Ok(visit(DocumentAt { place, body: body(row)? })))
     }
 
     /// How many slots the rounds of `job` in `span` have.
@@ -183,22 +176,90 @@ impl Reader {
         &self,
         wanted: &Selection<'_>,
         columns: &str,
-        mut visit: impl FnMut(&Connection, Place, &Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+        mut visit: impl FnMut(Place, &str, &Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
     ) -> Result<Option<Place>, StoreError> {
-        self.in_time(|| {
-            let Some(keys) = keys(&self.connection, wanted.job, wanted.endpoint)? else { return Ok(None) };
-            let bounds = Bounds::new(wanted);
-            let sql = sql(columns, keys.endpoint.is_some(), bounds.behind.is_some());
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(&*bounds.named(&keys))?;
-            while let Some(row) = rows.next()? {
-                let place = place(row)?;
-                if visit(&self.connection, place, row)?.is_break() {
+        self.in_time(|| match wanted.endpoint {
+            Some(endpoint) => self.walk_one(wanted, columns, |place, row| visit(place, endpoint, row)),
+            None => self.walk_all(wanted, columns, visit),
+        })
+    }
+
+    /// The rounds drive, and the slots of each are one seek: a row of both at once would repeat the round in each slot.
+    fn walk_all(
+        &self,
+        wanted: &Selection<'_>,
+        columns: &str,
+        mut visit: impl FnMut(Place, &str, &Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> rusqlite::Result<Option<Place>> {
+        let (from, until, after) = wanted.bounds();
+        let mut rounds = self.connection.prepare_cached(&format!("SELECT {ROUND} FROM round r {WANTED_ROUNDS}"))?;
+        let mut slots = self.connection.prepare_cached(&format!(
+            "SELECT {POSITION_AND_BODY}{columns} FROM slot s WHERE s.round_id = ?1 AND s.position > ?2
+             ORDER BY s.position"
+        ))?;
+        let mut names = EndpointNames::default();
+        let mut rounds = rounds.query((wanted.job, from, until, after.map_or(i64::MIN, |after| after.round.0)))?;
+        while let Some(row) = rounds.next()? {
+            let (due, round) = (Timestamp::from_micros(row.get(0)?), RoundId(row.get(1)?));
+            let names = names.of(&self.connection, row.get(2)?)?;
+            let behind = after.filter(|after| after.round == round).map_or(-1, |after| i64::from(after.position));
+            let mut slots = slots.query((round.0, behind))?;
+            while let Some(slot) = slots.next()? {
+                let place = Place { due, round, position: slot.get(0)? };
+                let name = usize::try_from(place.position).ok().and_then(|position| names.get(position));
+                if visit(place, name.map_or("", String::as_str), slot)?.is_break() {
                     return Ok(Some(place));
                 }
             }
-            Ok(None)
-        })
+        }
+        Ok(None)
+    }
+
+    /// The same for one endpoint, all in one statement while its position stays the same, as it does until an endpoint
+    /// before it comes or goes: then another goes on from there. Looking it up in each round would cost a tenth more.
+    fn walk_one(
+        &self,
+        wanted: &Selection<'_>,
+        columns: &str,
+        mut visit: impl FnMut(Place, &Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> rusqlite::Result<Option<Place>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {POSITION_AND_BODY}{columns}, {ROUND} FROM round r
+             LEFT JOIN slot s ON s.round_id = r.round_id AND s.position = ?5 {WANTED_ROUNDS}"
+        ))?;
+        let of_round = statement.column_count() - 3;
+        let (mut from, until, after) = wanted.bounds();
+        let (mut first_round, mut position) = (after.map_or(i64::MIN, |after| after.round.0), 0);
+        let mut positions = Positions::new(&self.connection, wanted);
+        'statement: loop {
+            let mut rows = statement.query((wanted.job, from, until, first_round, position))?;
+            while let Some(row) = rows.next()? {
+                let (due, round) = (row.get(of_round)?, row.get(of_round + 1)?);
+                match positions.of(row.get(of_round + 2)?)? {
+                    None => continue,
+                    Some(other) if other != position => {
+                        (from, first_round, position) = (due, round, other);
+                        continue 'statement;
+                    }
+                    Some(_) => {}
+                }
+                let place = Place { due: Timestamp::from_micros(due), round: RoundId(round), position };
+                let wanted = after.is_none_or(|after| (place.due, place.round) > (after.due, after.round));
+                if wanted && row.get::<_, Option<u32>>(0)?.is_some() && visit(place, row)?.is_break() {
+                    return Ok(Some(place));
+                }
+            }
+            return Ok(None);
+        }
+    }
+}
+
+impl Selection<'_> {
+    /// The first due, the one after the last, and the place behind which to begin where it is not before the first.
+    fn bounds(&self) -> (i64, i64, Option<Place>) {
+        let [from, until] = self.span.bounds();
+        let after = self.after.filter(|after| after.due.as_micros() >= from);
+        (after.map_or(from, |after| after.due.as_micros()), until, after)
     }
 }
 
@@ -214,74 +275,8 @@ impl Span {
     }
 }
 
-/// The round drives, each slot is then a seek by its key; without CROSS JOIN the planner would scan all slots.
-fn sql(columns: &str, one_endpoint: bool, goes_on: bool) -> String {
-    // Of one endpoint a round has one slot: to be told so spares the sorter.
-    let (join, within) = if one_endpoint {
-        (
-            "CROSS JOIN layout_slot l ON l.endpoint_id = :endpoint AND l.layout_id = r.layout_id
-         CROSS JOIN slot s ON s.round_id = r.round_id AND s.position = l.position",
-            "",
-        )
-    } else {
-        ("CROSS JOIN slot s ON s.round_id = r.round_id", ", s.position")
-    };
-    // Only where it is needed: it is looked at in each row.
-    let behind = if goes_on { "AND (r.due_at > :from OR (r.round_id, s.position) > (:round, :position))" } else { "" };
-    format!(
-        "SELECT {PLACE_AND_BODY}{columns} FROM round r {join}
-         WHERE r.job_id = :job AND r.due_at >= :from AND r.due_at < :until {behind}
-         ORDER BY r.due_at, r.round_id{within}"
-    )
-}
-
-/// Where a walk begins and ends.
-struct Bounds {
-    from: i64,
-    until: i64,
-    /// The round and position, of those that were due at `from`, behind which it begins.
-    behind: Option<(i64, i64)>,
-}
-
-impl Bounds {
-    fn new(wanted: &Selection<'_>) -> Self {
-        let [from, until] = wanted.span.bounds();
-        match wanted.after.filter(|after| after.due.as_micros() >= from) {
-            Some(after) => {
-                let behind = Some((after.round.0, i64::from(after.position)));
-                Self { from: after.due.as_micros(), until, behind }
-            }
-            None => Self { from, until, behind: None },
-        }
-    }
-
-    fn named<'b>(&'b self, keys: &'b Keys) -> Vec<(&'static str, &'b dyn ToSql)> {
-        let mut named: Vec<(&str, &dyn ToSql)> =
-            vec![(":job", &keys.job), (":from", &self.from), (":until", &self.until)];
-        named.extend(keys.endpoint.iter().map(|endpoint| (":endpoint", endpoint as &dyn ToSql)));
-        if let Some((round, position)) = &self.behind {
-            named.extend([(":round", round as &dyn ToSql), (":position", position)]);
-        }
-        named
-    }
-}
-
-fn keys(connection: &Connection, job: &str, endpoint: Option<&str>) -> rusqlite::Result<Option<Keys>> {
-    let known = connection.query_row("SELECT job_id FROM job WHERE name = ?1", [job], |row| row.get(0)).optional()?;
-    let (Some(job), Some(endpoint)) = (known, endpoint) else {
-        return Ok(known.map(|job| Keys { job, endpoint: None }));
-    };
-    let sql = "SELECT endpoint_id FROM endpoint WHERE job_id = ?1 AND name = ?2";
-    let endpoint = connection.query_row(sql, (job, endpoint), |row| row.get(0)).optional()?;
-    Ok(endpoint.map(|endpoint| Keys { job, endpoint: Some(endpoint) }))
-}
-
-fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place { due: Timestamp::from_micros(row.get(0)?), round: RoundId(row.get(1)?), position: row.get(2)? })
-}
-
 fn body<'r>(row: &'r Row<'_>) -> rusqlite::Result<Option<&'r str>> {
-    Ok(row.get_ref(3)?.as_str_or_null()?)
+    Ok(row.get_ref(1)?.as_str_or_null()?)
 }
 
 fn observation<'r>(row: &'r Row<'_>, place: Place, endpoint: &'r str) -> rusqlite::Result<Observation<'r>> {
@@ -289,13 +284,39 @@ fn observation<'r>(row: &'r Row<'_>, place: Place, endpoint: &'r str) -> rusqlit
         place,
         endpoint,
         body: body(row)?,
-        fetched_at: Timestamp::from_micros(row.get(5)?),
-        outcome: row.get_ref(6)?.as_str()?,
-        http_status: row.get(7)?,
-        attempts: row.get(8)?,
-        elapsed: Duration::from_micros(u64::try_from(row.get::<_, i64>(9)?).unwrap_or_default()),
-        detail: row.get_ref(10)?.as_str_or_null()?,
+        fetched_at: Timestamp::from_micros(row.get(2)?),
+        outcome: row.get_ref(3)?.as_str()?,
+        http_status: row.get(4)?,
+        attempts: row.get(5)?,
+        elapsed: Duration::from_micros(u64::try_from(row.get::<_, i64>(6)?).unwrap_or_default()),
+        detail: row.get_ref(7)?.as_str_or_null()?,
     })
+}
+
+/// Where an endpoint stands in each layout, looked up once.
+struct Positions<'w> {
+    connection: &'w Connection,
+    wanted: &'w Selection<'w>,
+    known: HashMap<i64, Option<u32>>,
+}
+
+impl<'w> Positions<'w> {
+    fn new(connection: &'w Connection, wanted: &'w Selection<'w>) -> Self {
+        Self { connection, wanted, known: HashMap::new() }
+    }
+
+    /// `None` when it is not in the layout.
+    fn of(&mut self, layout: i64) -> rusqlite::Result<Option<u32>> {
+        Ok(match self.known.entry(layout) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                let sql = "SELECT l.position FROM layout_slot l JOIN endpoint e USING (endpoint_id)
+                           WHERE l.layout_id = ?1 AND e.name = ?2";
+                let mut statement = self.connection.prepare_cached(sql)?;
+                *unknown.insert(statement.query_row((layout, self.wanted.endpoint), |row| row.get(0)).optional()?)
+            }
+        })
+    }
 }
 
 /// The names of each layout's endpoints, read once.
