@@ -13,7 +13,7 @@ use super::request_keys::RequestKeys;
 use super::section::{Located, Place, Text};
 use super::settings::{Endpoint, Job, RequestSettings, Settings};
 use super::webhook::Webhook;
-use crate::model::JobName;
+use crate::model::{JobName, MOST_ENDPOINTS};
 use crate::schedule::{Cadence, jitter_of};
 
 /// The shortest `every`.
@@ -236,6 +236,9 @@ impl<'a, 'i> Rules<'a, 'i> {
             if !names.insert(name.value.clone()) {
                 self.text.mistake(&name.place, format!("another endpoint of this job is called {:?}", name.value));
             }
+        }
+        if let Some(one_too_many) = list.get(MOST_ENDPOINTS) {
+            self.text.mistake(&one_too_many.url.place, format!("a job has at most {MOST_ENDPOINTS} endpoints"));
         }
         let mut endpoints = Vec::with_capacity(list.len());
         for EndpointKeys { name, url: Located { value, place }, request: own } in list {

@@ -37,11 +37,14 @@ pub struct EndpointLabel {
     pub url: String,
 }
 
+/// The most endpoints that a job may have: the database keeps a position in 20 bits.
+pub const MOST_ENDPOINTS: usize = 1 << 20;
+
 /// The ordered endpoints that a config gave a job: position N of a vector is endpoint N of its layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The job.
     pub job: JobName,
-    /// Its endpoints in config order.
+    /// Its endpoints in config order, at most [`MOST_ENDPOINTS`].
     pub endpoints: Vec<EndpointLabel>,
 }

@@ -16,7 +16,7 @@ pub use detail::Detail;
 pub use document::Document;
 pub use evidence::{Answer, Evidence, Guess, UnknownGuess};
 pub use incident::{Incident, IncidentKey, IncidentMemory, Told, ToldKey};
-pub use job::{EndpointLabel, JobName, Layout};
+pub use job::{EndpointLabel, JobName, Layout, MOST_ENDPOINTS};
 pub use memory::{HostPause, Memory, Remembered, Validators};
 pub use outcome::Outcome;
 pub use phases::{Phase, Phases};

@@ -29,6 +29,18 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// Written by an older gatherd, and only to be read.
+    #[error(
+        "{path}: its schema is version {found}, this gatherd reads {known}: gatherd run brings it up to date when it opens it; until then use the gatherd that wrote it"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// A SQLite database of something else, or no database at all.
     #[error("{path}: not a gatherd database ({why}); name another file as `database`, this one was left as it is")]
     Foreign {
@@ -179,6 +191,9 @@ impl StoreError {
     /// Whether the file itself is refused (a mistake in what was configured) rather than failing.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::InUse { .. } | Self::Newer { .. } | Self::Foreign { .. } | Self::Absent { .. })
+        matches!(
+            self,
+            Self::InUse { .. } | Self::Newer { .. } | Self::Older { .. } | Self::Foreign { .. } | Self::Absent { .. }
+        )
     }
 }

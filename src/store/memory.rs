@@ -25,7 +25,7 @@ impl Writer {
              FROM endpoint e
              LEFT JOIN last_ok o ON o.endpoint_id = e.endpoint_id
              LEFT JOIN validators v ON v.endpoint_id = e.endpoint_id
-             LEFT JOIN slot s ON s.round_id = v.round_id AND s.position = v.position
+             LEFT JOIN slot s ON s.slot_id = v.round_id << 20 | v.position
              WHERE e.job_id = (SELECT job_id FROM job WHERE name = ?1) AND e.name = ?2",
         );
         let recalled = recalled.and_then(|mut statement| {

@@ -16,6 +16,7 @@ pub mod read;
 pub mod retention;
 pub mod rollup;
 pub mod sizes;
+mod slot_key;
 mod streaks;
 pub mod uptime;
 pub mod verify;

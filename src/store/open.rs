@@ -14,19 +14,18 @@ use super::file_identity::FileIdentity;
 use super::lock::{Lock, beside};
 use super::write::Writer;
 
+/// The version of the schema that this program writes, and the only one that it reads.
+const KNOWN: i64 = 6;
+
 /// Append-only: a migration that was released is never changed.
-const MIGRATIONS: [M<'_>; 5] = [
+const MIGRATIONS: [M<'_>; 6] = [
     M::up(include_str!("../../migrations/0001_rounds.sql")),
     M::up(include_str!("../../migrations/0002_evidence.sql")),
     M::up(include_str!("../../migrations/0003_round_by_due.sql")),
     M::up(include_str!("../../migrations/0004_rollups.sql")),
     M::up(include_str!("../../migrations/0005_notify.sql")),
+    M::up(include_str!("../../migrations/0006_slot_key.sql")),
 ];
-
-/// The version that brought phases and evidence. A file that is only read stays at its own.
-pub(super) const EVIDENCE: i64 = 2;
-/// The version that brought rollups, and what was pruned.
-pub(super) const ROLLUPS: i64 = 4;
 
 /// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x6774_6864;
@@ -52,7 +51,10 @@ pub fn open(path: &Path) -> Result<Writer, StoreError> {
     let lock = Lock::take(&path)?;
     check_header(&path)?;
     let mut connection = Connection::open(&path).map_err(|source| sqlite(&path, source))?;
-    configure(&connection, &path)?;
+    let version = configure(&connection, &path)?;
+    if (1..KNOWN).contains(&version) {
+        tracing::info!(from = version, to = KNOWN, "bringing the database up to date: large ones take a while");
+    }
     Migrations::from_slice(&MIGRATIONS)
         .to_latest(&mut connection)
         .map_err(|source| StoreError::Migration { path: path.clone(), source })?;
@@ -62,7 +64,12 @@ pub fn open(path: &Path) -> Result<Writer, StoreError> {
     // The file itself as well: a second name of it in another folder has a lock file of its own.
     let locks = [lock, Lock::take_file(&path, &path)?];
     let identity = FileIdentity::remember(&path)?;
-    Ok(Writer::new(connection, identity, locks, path))
+    let mut writer = Writer::new(connection, identity, locks, path);
+    if version == 0 {
+        // The pages of tables that a later migration put others in the place of.
+        writer.give_back(Duration::ZERO)?;
+    }
+    Ok(writer)
 }
 
 /// Opens the database at `path` for reading only, beside a daemon or without one.
@@ -76,14 +83,18 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     let ready =
         connection.busy_timeout(READ_BUSY_TIMEOUT).and_then(|()| connection.pragma_update(None, "query_only", true));
     ready.map_err(|source| sqlite(path, source))?;
-    let identify = || -> rusqlite::Result<(i64, i64)> {
-        let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        Ok((application, connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?))
+    let identify = || -> rusqlite::Result<(i64, i64, i64)> {
+        let word = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((word("application_id")?, tables, word("user_version")?))
     };
     let foreign = |why| Err(StoreError::Foreign { path: path.to_owned(), why });
     match identify().map_err(|source| sqlite(path, source))? {
-        (APPLICATION_ID, 1..) => Ok(connection),
-        (_, 1..) => foreign(FOREIGN_TABLES),
+        (APPLICATION_ID, 1.., found) if found < KNOWN => {
+            Err(StoreError::Older { path: path.to_owned(), found, known: KNOWN })
+        }
+        (APPLICATION_ID, 1.., _) => Ok(connection),
+        (_, 1.., _) => foreign(FOREIGN_TABLES),
         _ => foreign("it has no tables"),
     }
 }
@@ -110,11 +121,6 @@ fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
-}
-
-/// Whether the schema has what `version` brought.
-pub(super) fn has(connection: &Connection, version: i64) -> rusqlite::Result<bool> {
-    connection.pragma_query_value(None, "user_version", |row| Ok(row.get::<_, i64>(0)? >= version))
 }
 
 pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
@@ -163,19 +169,18 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
 }
 
 fn check_version(path: &Path, version: i64, application: i64) -> Result<(), StoreError> {
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     // A kill before the first checkpoint leaves a file whose header is still empty.
     if application != APPLICATION_ID && (application, version) != (0, 0) {
         return Err(StoreError::Foreign { path: path.to_owned(), why: "another application's mark is in it" });
     }
-    if version > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
+    if version > KNOWN {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: KNOWN });
     }
     Ok(())
 }
 
-/// The settings that durability depends on, each read back.
-fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// The settings that durability depends on, each read back. Answers the version of its schema, 0 when there is none.
+fn configure(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let pragma = |name: &str| -> rusqlite::Result<i64> { connection.pragma_query_value(None, name, |row| row.get(0)) };
     let identify = || -> rusqlite::Result<(i64, i64, i64)> {
         // Closing after a refusal must not fold the log of a newer gatherd into the file.
@@ -216,7 +221,7 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
             return Err(StoreError::Pragma { path: path.to_owned(), pragma: name, wanted, found });
         }
     }
-    Ok(())
+    Ok(version)
 }
 
 /// Folds the log into the file after a commit, as SQLite does by itself; but SQLite says nothing when the file cannot be
@@ -239,5 +244,6 @@ mod tests {
     #[test]
     fn the_migrations_are_valid_and_need_no_newer_sqlite_than_promised() {
         Migrations::from_slice(&MIGRATIONS).validate().expect("valid migrations");
+        assert_eq!(i64::try_from(MIGRATIONS.len()), Ok(KNOWN));
     }
 }

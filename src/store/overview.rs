@@ -13,6 +13,7 @@ use super::history::{COLUMNS, StoredRound, stored_round};
 use super::lock::beside;
 use super::read::Reader;
 use super::sizes::{ROUND_BYTES, SLOT_BYTES};
+use super::slot_key::SLOTS_OF_ROUND;
 pub use super::streaks::Failing;
 use super::streaks::failing;
 use super::uptime::jobs;
@@ -150,14 +151,14 @@ fn last_day(connection: &Connection, job_id: i64, from: Timestamp) -> rusqlite::
 
 /// The average of the newest complete rounds: single ones differ by what fails.
 fn bytes_a_round(connection: &Connection, job_id: i64) -> rusqlite::Result<Option<u64>> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&format!(
         "WITH newest AS (
              SELECT round_id FROM round WHERE job_id = ?1 AND status = 'complete' ORDER BY round_id DESC LIMIT ?2)
          SELECT (SELECT sum(?3 + coalesce(octet_length(body), 0) + coalesce(octet_length(detail), 0)
                             + coalesce(octet_length(phases), 0))
-                 FROM newest CROSS JOIN slot USING (round_id)) / count(*) + ?4
-         FROM newest",
-    )?;
+                 FROM newest r CROSS JOIN slot s ON {SLOTS_OF_ROUND}) / count(*) + ?4
+         FROM newest"
+    ))?;
     let parameters = [job_id, MEASURED_ROUNDS, SLOT_BYTES.cast_signed(), ROUND_BYTES.cast_signed()];
     let bytes: Option<i64> = statement.query_row(parameters, |row| row.get(0))?;
     Ok(bytes.map(i64::unsigned_abs))

@@ -8,6 +8,7 @@ use super::error::StoreError;
 use super::open::sqlite;
 use super::read::Reader;
 use super::rollup::{hour_of, start_of};
+use super::slot_key::{SLOTS_OF_ROUND, slot_ids};
 use super::write::Writer;
 use crate::model::{JobName, Timestamp};
 
@@ -67,7 +68,7 @@ impl Reader {
                 let (job_id, job): (i64, String) = job?;
                 let mut statement = self.connection.prepare_cached(&format!(
                     "SELECT count(*), coalesce(sum(r.ok + r.failed), 0),
-                         coalesce(sum((SELECT sum(octet_length(body)) FROM slot s WHERE s.round_id = r.round_id)), 0),
+                         coalesce(sum((SELECT sum(octet_length(body)) FROM slot s WHERE {SLOTS_OF_ROUND})), 0),
                          min(r.due_at), max(r.due_at)
                      FROM round r WHERE {OUTDATED}"
                 ))?;
@@ -206,10 +207,10 @@ fn delete(transaction: &Transaction<'_>, rounds: &[i64]) -> rusqlite::Result<Pru
     transaction
         .prepare_cached("DELETE FROM validators WHERE round_id IN (SELECT value FROM json_each(?1))")?
         .execute([list])?;
-    let mut slots = transaction.prepare_cached("DELETE FROM slot WHERE round_id = ?1")?;
+    let mut slots = transaction.prepare_cached("DELETE FROM slot WHERE slot_id BETWEEN ?1 AND ?2")?;
     let mut round = transaction.prepare_cached("DELETE FROM round WHERE round_id = ?1")?;
     for id in rounds {
-        pruned.slots += slots.execute([id])? as u64;
+        pruned.slots += slots.execute(slot_ids(*id))? as u64;
         pruned.rounds += round.execute([id])? as u64;
     }
     Ok(pruned)

@@ -2,9 +2,10 @@
 
 use super::error::StoreError;
 use super::read::Reader;
+use super::slot_key::SLOTS_OF_ROUND;
 
 /// What a slot takes beside its document, in bytes: as measured.
-pub const SLOT_BYTES: u64 = 50;
+pub const SLOT_BYTES: u64 = 40;
 /// What a round takes beside its slots, in bytes: as measured.
 pub const ROUND_BYTES: u64 = 120;
 
@@ -16,13 +17,13 @@ impl Reader {
     /// When the file cannot be read in time.
     pub fn document_bytes(&self, job: &str) -> Result<Option<(u64, u64)>, StoreError> {
         self.in_time(|| {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT sum(octet_length(s.body)), count(s.body) FROM slot s
-                 WHERE s.round_id = (SELECT r.round_id FROM round r
-                                     WHERE r.job_id = (SELECT job_id FROM job WHERE name = ?1)
-                                         AND r.status = 'complete' AND r.ok > 0
-                                     ORDER BY r.round_id DESC LIMIT 1)",
-            )?;
+            let mut statement = self.connection.prepare_cached(&format!(
+                "SELECT sum(octet_length(s.body)), count(s.body)
+                 FROM (SELECT round_id FROM round WHERE job_id = (SELECT job_id FROM job WHERE name = ?1)
+                           AND status = 'complete' AND ok > 0
+                       ORDER BY round_id DESC LIMIT 1) r
+                 CROSS JOIN slot s ON {SLOTS_OF_ROUND}"
+            ))?;
             statement.query_row([job], |row| {
                 let bytes = row.get::<_, Option<i64>>(0)?;
                 let documents = row.get::<_, i64>(1)?.unsigned_abs();

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::open::{ROLLUPS, has};
 use super::rollup::{dues_of, hour_of, pruned_before, stale_hours};
+use super::slot_key::slot_id;
 use crate::model::{RoundId, Timestamp};
 
 /// An endpoint that failed in the newest complete round of its job.
@@ -44,10 +44,10 @@ pub(super) fn failing(
     let mut statement = connection.prepare_cached(
         "SELECT l.endpoint_id, e.name, s.outcome, s.http_status, s.detail
          FROM round r
-         CROSS JOIN slot s ON s.round_id = r.round_id
-         CROSS JOIN layout_slot l ON l.layout_id = r.layout_id AND l.position = s.position
+         CROSS JOIN layout_slot l ON l.layout_id = r.layout_id
+         CROSS JOIN slot s ON s.slot_id = r.round_id << 20 | l.position
          CROSS JOIN endpoint e ON e.endpoint_id = l.endpoint_id
-         WHERE r.round_id = ?1 AND s.outcome NOT IN ('ok', 'cancelled') ORDER BY s.position",
+         WHERE r.round_id = ?1 AND s.outcome NOT IN ('ok', 'cancelled') ORDER BY l.position",
     )?;
     let read = |row: &Row<'_>| {
         let (outcome, http_status, detail) = (row.get(2)?, row.get(3)?, row.get(4)?);
@@ -108,9 +108,6 @@ impl Walk<'_> {
     /// From `due` back until no streak is open. Answers whether time sufficed.
     fn go_back(&mut self, due: Timestamp) -> rusqlite::Result<bool> {
         let end = Timestamp::from_micros(due.as_micros().saturating_add(1));
-        if !has(self.connection, ROLLUPS)? {
-            return self.slots(Timestamp::from_micros(i64::MIN)..end);
-        }
         let mut above = hour_of(due) + 1;
         for stale in stale_hours(self.connection, self.job_id, &(i64::MIN..above))?.into_iter().rev() {
             if !self.rollups(stale + 1..above, end)? || !self.slots_of(stale, end)? {
@@ -152,8 +149,7 @@ impl Walk<'_> {
 
     fn round(&mut self, round: i64, due: Timestamp, layout: i64, all_ok: bool) -> rusqlite::Result<()> {
         let positions = self.positions_of(layout)?;
-        let mut statement =
-            self.connection.prepare_cached("SELECT outcome FROM slot WHERE round_id = ?1 AND position = ?2")?;
+        let mut statement = self.connection.prepare_cached("SELECT outcome FROM slot WHERE slot_id = ?1")?;
         let mut ended = Vec::new();
         for (endpoint, streak) in &mut self.open {
             let Some(position) = positions.get(endpoint) else { continue };
@@ -161,7 +157,7 @@ impl Walk<'_> {
             let outcome: Option<String> = if all_ok {
                 Some("ok".to_owned())
             } else {
-                statement.query_row([round, *position], |row| row.get(0)).optional()?
+                statement.query_row([slot_id(round, *position)], |row| row.get(0)).optional()?
             };
             match outcome.as_deref() {
                 None | Some("cancelled") => {}

@@ -7,7 +7,6 @@ use std::ops::Range;
 use rusqlite::{Connection, params};
 
 use super::error::StoreError;
-use super::open::{ROLLUPS, has};
 use super::read::Reader;
 pub use super::rollup::Outage;
 use super::rollup::{
@@ -108,10 +107,6 @@ fn endpoints(connection: &Connection, job_id: i64) -> rusqlite::Result<Vec<(i64,
 /// The endpoints' summaries of what was due in `dues`.
 fn summaries(connection: &Connection, job_id: i64, dues: &Range<Timestamp>) -> rusqlite::Result<HashMap<i64, Summary>> {
     let mut parts = Parts { connection, job_id, dues, slots: Slots::default() };
-    if !has(connection, ROLLUPS)? {
-        parts.add_slots(dues.clone())?;
-        return Ok(parts.slots.summaries);
-    }
     let pruned = pruned_before(connection, job_id)?.unwrap_or(i64::MIN);
     let Some(hours) = hours_with_anything(connection, job_id, dues)? else { return Ok(HashMap::new()) };
     let mut from_slots = stale_hours(connection, job_id, &hours)?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{StoreError, is_damage};
-use super::open::{ROLLUPS, has};
 use super::read::Reader;
 use super::rollup::{HOUR_MICROS, Slots, dues_of, figures_of, pruned_before, read_figures, read_rows, rounds_between};
+use super::slot_key::SLOTS_OF_ROUND;
 use super::uptime::jobs;
 use crate::model::Timestamp;
 
@@ -104,7 +104,7 @@ impl Reader {
                     Ok(row.get::<_, i64>(0)?.unsigned_abs())
                 })
             };
-            verified.told(connection, "vector", VECTORS, |row| {
+            verified.told(connection, "vector", &vectors(), |row| {
                 let (slots, endpoints, last): (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(5)?);
                 let counted: Option<i64> = row.get(6)?;
                 Ok(match row.get::<_, Option<i64>>(4)? {
@@ -126,6 +126,9 @@ impl Reader {
         verified.add(self.look("body", |verified| {
             verified.told(connection, "body", BODIES, |row| {
                 let (position, outcome): (i64, String) = (row.get(2)?, row.get(3)?);
+                if !row.get::<_, bool>(5)? {
+                    return Ok(format!("slot {position} belongs to no round"));
+                }
                 let body = if row.get::<_, bool>(4)? { "a body" } else { "no body" };
                 Ok(format!("slot {position} has the outcome {outcome} and {body}"))
             })
@@ -140,9 +143,6 @@ impl Reader {
     pub fn verify_rollups(&self) -> Result<Verified, StoreError> {
         self.look("rollup", |verified| {
             let view = self.connection.unchecked_transaction()?;
-            if !has(&view, ROLLUPS)? {
-                return Ok(());
-            }
             for (job_id, job) in jobs(&view, None)? {
                 let pruned = pruned_before(&view, job_id)?.unwrap_or(i64::MIN);
                 for hour in hours(&view, job_id, pruned)? {
@@ -192,7 +192,7 @@ impl Reader {
             let find = "SELECT job_id FROM job WHERE name = ?1";
             let job_id: Option<i64> = self.connection.query_row(find, [job], |row| row.get(0)).optional()?;
             let Some(job_id) = job_id else { return Ok(Vec::new()) };
-            let pruned = if has(&self.connection, ROLLUPS)? { pruned_before(&self.connection, job_id)? } else { None };
+            let pruned = pruned_before(&self.connection, job_id)?;
             let kept = pruned.map_or(i64::MIN, |hour| dues_of(hour).start.as_micros());
             let mut statement = self.connection.prepare(
                 "SELECT round_id, due_at, CASE status WHEN 'missed' THEN finished_at ELSE due_at END FROM round
@@ -208,24 +208,28 @@ impl Reader {
 }
 
 /// Each round's slots are read once; positions are a key, so as many as the layout has and none beyond it are all of it.
-const VECTORS: &str = "
+fn vectors() -> String {
+    format!(
+        "
     SELECT j.name, v.round_id, v.slots, v.layout, v.ok, v.last, v.endpoints FROM (
         SELECT r.job_id, r.round_id, r.status, r.endpoints, r.ok, r.failed, coalesce(l.endpoints, 0) AS layout,
-               count(s.position) AS slots, coalesce(max(s.position), -1) AS last,
+               count(s.slot_id) AS slots, coalesce(max(s.slot_id) & 1048575, -1) AS last,
                coalesce(sum(s.outcome = 'ok'), 0) AS found
         FROM round r
         LEFT JOIN (SELECT layout_id, count(*) AS endpoints FROM layout_slot GROUP BY layout_id) l USING (layout_id)
-        LEFT JOIN slot s ON s.round_id = r.round_id
+        LEFT JOIN slot s ON {SLOTS_OF_ROUND}
         GROUP BY r.round_id) v
     JOIN job j ON j.job_id = v.job_id
     WHERE CASE WHEN v.ok IS NULL THEN v.slots <> 0 OR v.status = 'complete'
                ELSE v.slots <> v.layout OR v.last >= v.layout OR v.endpoints IS NOT v.layout
-                    OR v.ok <> v.found OR v.ok + v.failed <> v.slots END";
+                    OR v.ok <> v.found OR v.ok + v.failed <> v.slots END"
+    )
+}
 
 const BODIES: &str = "
-    SELECT j.name, s.round_id, s.position, s.outcome, s.body IS NOT NULL FROM slot s
-    JOIN round r ON r.round_id = s.round_id JOIN job j ON j.job_id = r.job_id
-    WHERE (s.outcome = 'ok') <> (s.body IS NOT NULL)";
+    SELECT coalesce(j.name, '?'), s.round_id, s.position, s.outcome, s.body IS NOT NULL, r.round_id IS NOT NULL FROM slot s
+    LEFT JOIN round r ON r.round_id = s.round_id LEFT JOIN job j ON j.job_id = r.job_id
+    WHERE r.round_id IS NULL OR (s.outcome = 'ok') <> (s.body IS NOT NULL)";
 
 impl Verified {
     /// Notes what `sql` finds, whose first columns are a job and a round.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::error::StoreError;
-use super::open::{EVIDENCE, has};
 use super::read::{Reader, is_interrupt};
 use crate::model::{Answer, Evidence, HostPause, Phases, RoundId, Timestamp};
 
@@ -136,9 +135,6 @@ impl Reader {
     /// When the file cannot be read in time.
     pub fn pause_of(&self, host: &str) -> Result<Option<HostPause>, StoreError> {
         self.in_time(|| {
-            if !has(&self.connection, EVIDENCE)? {
-                return Ok(None);
-            }
             let until = self.connection.query_row("SELECT until FROM host_pause WHERE host = ?1", [host], |row| {
                 Ok(Timestamp::from_micros(row.get(0)?))
             });
@@ -202,30 +198,23 @@ impl Keys {
         at: i64,
         failed: bool,
     ) -> rusqlite::Result<Option<StoredSlot>> {
-        let (columns, join) = if has(connection, EVIDENCE)? {
-            (
-                "s.phases, s.sent_id, s.evidence_id, q.request, v.status, v.headers, v.body, v.cut, v.guess,
-                 coalesce(v.first_seen, q.first_seen) AS first_seen",
-                "LEFT JOIN sent q ON q.sent_id = s.sent_id LEFT JOIN evidence v ON v.evidence_id = s.evidence_id",
-            )
-        } else {
-            ("NULL AS phases, NULL AS sent_id, NULL AS evidence_id, NULL AS first_seen, NULL AS status", "")
-        };
         // As in the view observations: each slot is a seek by its key. Only closed rounds have slots.
-        let sql = format!(
-            "SELECT r.round_id, r.due_at, r.status AS round_status, s.position, s.fetched_at, s.outcome, s.http_status,
-                 s.attempts, s.elapsed_us, s.detail, {columns}
+        let sql =
+            "SELECT r.round_id, r.due_at, r.status AS round_status, l.position, s.fetched_at, s.outcome, s.http_status,
+                 s.attempts, s.elapsed_us, s.detail, s.phases, s.sent_id, s.evidence_id, q.request, v.status, v.headers,
+                 v.body, v.cut, v.guess, coalesce(v.first_seen, q.first_seen) AS first_seen
              FROM round r
              CROSS JOIN layout_slot l ON l.layout_id = r.layout_id AND l.endpoint_id = :endpoint
-             CROSS JOIN slot s ON s.round_id = r.round_id AND s.position = l.position {join}
+             CROSS JOIN slot s ON s.slot_id = r.round_id << 20 | l.position
+             LEFT JOIN sent q ON q.sent_id = s.sent_id
+             LEFT JOIN evidence v ON v.evidence_id = s.evidence_id
              WHERE r.job_id = :job AND r.round_id <= :upto AND r.due_at <= :at
                  AND NOT (:failed AND s.outcome IN ('ok', 'cancelled'))
-             ORDER BY r.round_id DESC LIMIT 1"
-        );
+             ORDER BY r.round_id DESC LIMIT 1";
         let keys = named_params! {
             ":job": self.job_id, ":endpoint": self.endpoint_id, ":upto": upto.0, ":at": at, ":failed": failed
         };
-        connection.prepare(&sql)?.query_row(keys, stored_slot).optional()
+        connection.prepare(sql)?.query_row(keys, stored_slot).optional()
     }
 
     fn newest_round(&self, connection: &Connection, at: i64) -> rusqlite::Result<RoundAt> {
@@ -242,7 +231,7 @@ impl Keys {
         // Where nothing failed no slot is looked at: of an endpoint that is well, only the rounds are read.
         let mut statement = connection.prepare(
             "SELECT r.round_id, r.due_at, CASE r.failed WHEN 0 THEN 'ok' ELSE
-                 (SELECT s.outcome FROM slot s WHERE s.round_id = r.round_id AND s.position = l.position) END AS outcome
+                 (SELECT s.outcome FROM slot s WHERE s.slot_id = r.round_id << 20 | l.position) END AS outcome
              FROM round r
              CROSS JOIN layout_slot l ON l.layout_id = r.layout_id AND l.endpoint_id = :endpoint
              WHERE r.job_id = :job AND r.round_id <= :from AND r.ok IS NOT NULL

@@ -13,6 +13,7 @@ use super::lock::Lock;
 use super::memory::remember;
 use super::open::sqlite;
 use super::rollup::{self, Progress};
+use super::slot_key::slot_id;
 use crate::model::{
     Cause, ClosedRound, Detail, Document, JobName, Layout, LedgerRow, RoundBegin, RoundId, RoundStatus, Slot, Timestamp,
 };
@@ -257,9 +258,9 @@ fn put_round(
 
 fn put_slots(transaction: &Transaction<'_>, round: &ClosedRound, endpoints: &[i64]) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO slot (round_id, position, fetched_at, outcome, http_status, attempts, elapsed_us, body, detail,
-             phases, sent_id, evidence_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO slot (slot_id, fetched_at, outcome, http_status, attempts, elapsed_us, body, detail, phases,
+             sent_id, evidence_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     let mut kept = KeptEvidence::new(transaction);
     for (position, (slot, &endpoint)) in round.slots.iter().zip(endpoints).enumerate() {
@@ -282,8 +283,7 @@ fn put_slot(
 ) -> rusqlite::Result<()> {
     let phases = slot.phases.as_ref().map(serde_json::to_string).transpose();
     statement.execute(params![
-        round.0,
-        integer(position),
+        slot_id(round.0, integer(position)),
         slot.fetched_at.as_micros(),
         slot.outcome.as_str(),
         slot.http_status,

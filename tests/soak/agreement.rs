@@ -117,7 +117,7 @@ impl Record<'_> {
             answers.meant.entry((sent.endpoint, sent.due)).or_default().push(sent.meant);
         }
         let (modes, layouts) = (modes(), layouts(database));
-        let sql = "SELECT position, outcome, body FROM slot WHERE round_id = ?1 ORDER BY position";
+        let sql = "SELECT position, outcome, body FROM slot WHERE slot_id BETWEEN ?1 << 20 AND ?1 << 20 | 1048575 ORDER BY slot_id";
         let mut statement = database.prepare(sql).expect("SQL");
         for round in rounds.iter().filter(|round| round.is_closed()) {
             let layout = &layouts[&round.layout];

@@ -7,6 +7,7 @@ use gatherd::model::{Cause, JobName, LedgerRow, RoundId, RoundStatus, Timestamp}
 use gatherd::store::read::{Reader, Value};
 use gatherd::store::{StoreError, open};
 use rusqlite::Connection;
+use rusqlite::types::Value::Integer;
 
 use crate::support::rounds::{begin, closed, database, due, numbered, ok, reader, rows};
 
@@ -104,6 +105,8 @@ fn dropped_rounds_take_the_place_of_their_beginnings_in_the_ledger() {
     assert_eq!(rounds.len(), 2);
 }
 
+const VIEWS_AT_FIRST: [&str; 4] = ["rounds", "observations", "vectors", "latest"];
+
 /// A file as the first version wrote it: two rounds of two endpoints, and one that a kill cut off.
 fn version_1(path: &Path) {
     let file = Connection::open(path).expect("made");
@@ -128,42 +131,72 @@ fn version_1(path: &Path) {
     .expect("rounds");
 }
 
+/// As any other program reads it.
+fn by_sqlite(path: &Path, sql: &str) -> Vec<Vec<rusqlite::types::Value>> {
+    let file = Connection::open(path).expect("opened");
+    let mut statement = file.prepare(sql).expect("prepared");
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect()).expect("asked");
+    rows.collect::<rusqlite::Result<_>>().expect("read")
+}
+
+/// What the fifth version added to that: how far the slot came that failed, what was sent and what came back.
+fn version_5(path: &Path) {
+    version_1(path);
+    let file = Connection::open(path).expect("opened");
+    for migration in [
+        include_str!("../../migrations/0002_evidence.sql"),
+        include_str!("../../migrations/0003_round_by_due.sql"),
+        include_str!("../../migrations/0004_rollups.sql"),
+        include_str!("../../migrations/0005_notify.sql"),
+        "INSERT INTO sent VALUES (7, x'01', 2000000, 'GET /', 2000000);
+         INSERT INTO evidence VALUES (9, x'02', 2000000, 503, '', 'Back soon', 0, 'maintenance page', 2000000);
+         UPDATE slot SET phases = '{\"reached\":\"headers\"}', sent_id = 7, evidence_id = 9 WHERE outcome = 'timeout';
+         PRAGMA user_version = 5;",
+    ] {
+        file.execute_batch(migration).expect("migrated");
+    }
+}
+
 #[test]
-fn a_file_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("gatherd.db");
-    version_1(&path);
-    let views = ["rounds", "observations", "vectors", "latest"].map(|view| format!("SELECT * FROM {view}"));
-    // A reader leaves the file as it is.
-    let reader = || reader(&path);
-    let before = views.each_ref().map(|view| reader().sql(view).expect("an answer"));
-    let status = reader().status("job", "e1", None).expect("read");
-    assert_eq!(reader().pause_of("api.example.com:443").expect("read"), None);
-    let dues = Timestamp::default()..Timestamp::from_micros(3_600_000_000);
-    let uptime = reader().uptime(None, &dues).expect("from the slots");
-    assert_eq!(uptime.iter().map(|endpoint| (endpoint.ok, endpoint.failed)).collect::<Vec<_>>(), [(2, 0), (1, 1)]);
-    assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
+fn a_file_of_an_older_version_is_brought_up_to_date_with_all_that_is_in_it() {
+    for (version, make) in [(1, version_1 as fn(&Path)), (5, version_5)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("gatherd.db");
+        make(&path);
+        let views: &[&str] =
+            if version == 1 { &VIEWS_AT_FIRST } else { &[&VIEWS_AT_FIRST[..], &["failures", "uptime_hours"]].concat() };
+        let contents =
+            || -> Vec<_> { views.iter().map(|view| by_sqlite(&path, &format!("SELECT * FROM {view}"))).collect() };
+        let before = contents();
+        // A reader leaves the file as it is.
+        let refused = Reader::open(&path, Duration::from_secs(1)).map(|_| ()).expect_err("another schema");
+        assert!(matches!(refused, StoreError::Older { found, .. } if found == version), "{refused}");
+        assert_eq!(by_sqlite(&path, "PRAGMA user_version"), [[Integer(version)]]);
 
-    let mut writer = open(&path).expect("opened");
-    assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(5)]]);
-    assert_eq!(views.each_ref().map(|view| reader().sql(view).expect("an answer")), before);
-    assert_eq!(reader().status("job", "e1", None).expect("read"), status);
-    let slot = status.expect("a slot").slot;
-    assert_eq!((slot.round.id, slot.outcome.as_str(), slot.phases), (RoundId(2), "timeout", None));
+        let mut writer = open(&path).expect("opened");
+        assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(6)]]);
+        assert_eq!(contents(), before);
+        let slot = reader(&path).status("job", "e1", None).expect("read").expect("a slot").slot;
+        assert_eq!((slot.round.id, slot.outcome.as_str()), (RoundId(2), "timeout"));
+        assert_eq!((slot.phases.is_some(), slot.evidence.is_some()), (version == 5, version == 5));
 
-    assert_eq!(reader().uptime(None, &dues).expect("still from the slots"), uptime);
-    let rolled_up = writer.roll_up(dues.end.plus(Duration::from_hours(1)), Duration::from_secs(1)).expect("rolled up");
-    assert_eq!((rolled_up.hours, rolled_up.more), (1, false), "the hours that were there are caught up");
-    assert_eq!(rows(&path, "SELECT sum(slots) FROM uptime_hours"), [[Value::Integer(4)]]);
-    assert_eq!(reader().uptime(None, &dues).expect("from the rollup"), uptime);
+        let dues = Timestamp::default()..Timestamp::from_micros(3_600_000_000);
+        let uptime = || reader(&path).uptime(None, &dues).expect("read");
+        let from_slots = uptime();
+        assert_eq!(from_slots.iter().map(|of| (of.ok, of.failed)).collect::<Vec<_>>(), [(2, 0), (1, 1)]);
+        let over = dues.end.plus(Duration::from_hours(1));
+        let rolled_up = writer.roll_up(over, Duration::from_secs(1)).expect("rolled up");
+        assert_eq!((rolled_up.hours, rolled_up.more), (1, false), "the hours that were there are caught up");
+        assert_eq!(rows(&path, "SELECT sum(slots) FROM uptime_hours"), [[Value::Integer(4)]]);
+        assert_eq!(uptime(), from_slots, "from the rollup");
 
-    let history = writer.take_over().expect("taken over");
-    assert_eq!((history.last_round, history.interrupted), (RoundId(3), 1));
-    writer.close(&closed(4, &numbered(2), vec![ok(4); 2])).expect("stored");
-    assert_eq!(rows(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]], "the layout is found again");
-    assert_eq!(
-        rows(&path, "SELECT endpoint, round_id FROM failures"),
-        [[Value::Text("e1".to_owned()), Value::Integer(2)]]
-    );
-    assert_eq!(rows(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
+        let history = writer.take_over().expect("taken over");
+        assert_eq!((history.last_round, history.interrupted), (RoundId(3), 1));
+        writer.close(&closed(4, &numbered(2), vec![ok(4); 2])).expect("stored");
+        assert_eq!(rows(&path, "SELECT count(*) FROM layout"), [[Value::Integer(1)]], "the layout is found again");
+        let failures = rows(&path, "SELECT endpoint, round_id FROM failures");
+        assert_eq!(failures, [[Value::Text("e1".to_owned()), Value::Integer(2)]]);
+        assert_eq!(rows(&path, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
+    }
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::model::{RoundId, Timestamp};
 use crate::store::error::StoreError;
 use crate::store::read::Reader;
+use crate::store::slot_key::{slot_id, slot_ids};
 
 /// A stretch of dues: from `from` to before `until`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,16 +195,18 @@ impl Reader {
         let (from, until, after) = wanted.bounds();
         let mut rounds = self.connection.prepare_cached(&format!("SELECT {ROUND} FROM round r {WANTED_ROUNDS}"))?;
         let mut slots = self.connection.prepare_cached(&format!(
-            "SELECT {POSITION_AND_BODY}{columns} FROM slot s WHERE s.round_id = ?1 AND s.position > ?2
-             ORDER BY s.position"
+            "SELECT {POSITION_AND_BODY}{columns} FROM slot s WHERE s.slot_id BETWEEN ?1 AND ?2 ORDER BY s.slot_id"
         ))?;
         let mut names = EndpointNames::default();
         let mut rounds = rounds.query((wanted.job, from, until, after.map_or(i64::MIN, |after| after.round.0)))?;
         while let Some(row) = rounds.next()? {
             let (due, round) = (Timestamp::from_micros(row.get(0)?), RoundId(row.get(1)?));
             let names = names.of(&self.connection, row.get(2)?)?;
-            let behind = after.filter(|after| after.round == round).map_or(-1, |after| i64::from(after.position));
-            let mut slots = slots.query((round.0, behind))?;
+            let (first, last) = slot_ids(round.0);
+            let first = after
+                .filter(|after| after.round == round)
+                .map_or(first, |after| slot_id(round.0, i64::from(after.position)) + 1);
+            let mut slots = slots.query((first, last))?;
             while let Some(slot) = slots.next()? {
                 let place = Place { due, round, position: slot.get(0)? };
                 let name = usize::try_from(place.position).ok().and_then(|position| names.get(position));
@@ -225,7 +228,7 @@ impl Reader {
     ) -> rusqlite::Result<Option<Place>> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {POSITION_AND_BODY}{columns}, {ROUND} FROM round r
-             LEFT JOIN slot s ON s.round_id = r.round_id AND s.position = ?5 {WANTED_ROUNDS}"
+             LEFT JOIN slot s ON s.slot_id = r.round_id << 20 | ?5 {WANTED_ROUNDS}"
         ))?;
         let of_round = statement.column_count() - 3;
         let (mut from, until, after) = wanted.bounds();

@@ -9,6 +9,7 @@ use super::pages::{COLUMNS, StoredRound, stored_round};
 use crate::model::{RoundId, Timestamp};
 use crate::store::error::StoreError;
 use crate::store::read::Reader;
+use crate::store::slot_key::slot_ids;
 
 /// A round and its slots, in the order of its layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ fn slots(connection: &Connection, round: RoundId, layout: i64) -> rusqlite::Resu
     let mut names = EndpointNames::default();
     let names = names.of(connection, layout)?;
     let sql = "SELECT position, fetched_at, outcome, http_status, attempts, elapsed_us, body, detail FROM slot
-               WHERE round_id = ?1 ORDER BY position";
+               WHERE slot_id BETWEEN ?1 AND ?2 ORDER BY slot_id";
     let slot = |row: &Row<'_>| {
         let position: u32 = row.get(0)?;
         let endpoint = usize::try_from(position).ok().and_then(|index| names.get(index)).cloned().unwrap_or_default();
@@ -107,5 +108,5 @@ fn slots(connection: &Connection, round: RoundId, layout: i64) -> rusqlite::Resu
             detail: row.get(7)?,
         })
     };
-    connection.prepare_cached(sql)?.query_map([round.0], slot)?.collect()
+    connection.prepare_cached(sql)?.query_map(slot_ids(round.0), slot)?.collect()
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::summary::Summary;
 use crate::model::Timestamp;
+use crate::store::slot_key::{slot_id, slot_ids};
 
 /// A round that has slots.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +55,10 @@ impl Slots {
         // None of these columns lies behind the body, which may be large.
         let mut statement = connection.prepare_cached(
             "SELECT position, outcome, elapsed_us FROM slot
-             WHERE round_id = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
+             WHERE slot_id BETWEEN ?1 AND ?2 ORDER BY slot_id LIMIT ?3",
         )?;
-        let mut rows = statement.query(params![round.id, first, super::super::write::integer(most)])?;
+        let (_, last) = slot_ids(round.id);
+        let mut rows = statement.query((slot_id(round.id, first), last, super::super::write::integer(most)))?;
         let (mut read, mut next) = (0, first);
         while let Some(row) = rows.next()? {
             let position: i64 = row.get(0)?;

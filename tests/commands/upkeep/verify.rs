@@ -35,10 +35,11 @@ fn verify_finds_what_only_the_counts_of_a_round_or_the_columns_of_a_rollup_show(
     let folder = home();
     change(
         &folder,
-        "UPDATE slot SET position = 7 WHERE round_id = 10 AND position = 1;
+        "UPDATE slot SET slot_id = 10 << 20 | 7 WHERE round_id = 10 AND position = 1;
          UPDATE round SET endpoints = 3 WHERE round_id = 20;
          DELETE FROM slot WHERE round_id = 30;
          UPDATE round SET ok = NULL, failed = NULL WHERE round_id = 30;
+         INSERT INTO slot (slot_id, fetched_at, outcome, attempts, elapsed_us) VALUES (9999 << 20 | 1, 0, 'dns', 1, 0);
          UPDATE rollup SET p95_us = 1 WHERE hour = (SELECT max(hour) FROM rollup) AND endpoint_id = 1;",
     );
     let ran = gatherd(&folder, &["verify"]);
@@ -48,6 +49,7 @@ fn verify_finds_what_only_the_counts_of_a_round_or_the_columns_of_a_rollup_show(
     vector  job "job", round 10                          its slot 7 is beyond its 2 endpoints
     vector  job "job", round 20                          it counts 3 endpoints, its layout has 2
     vector  job "job", round 30                          it is complete, though it has no slots
+    body    job "?", round 9999                          slot 1 belongs to no round
     rollup  job "job", hour of 2026-01-31T13:00:00.000Z  the rollup of endpoint "a" tells of 60 slots, 59 are there
     rollup  job "job", hour of 2026-01-31T14:00:00.000Z  the rollup of endpoint "a" says otherwise than its slots
     "#);
