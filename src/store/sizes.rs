@@ -7,7 +7,7 @@ use super::slot_key::SLOTS_OF_ROUND;
 /// What a slot takes beside its document, in bytes: as measured.
 pub const SLOT_BYTES: u64 = 40;
 /// What a round takes beside its slots, in bytes: as measured.
-pub const ROUND_BYTES: u64 = 120;
+pub const ROUND_BYTES: u64 = 95;
 
 impl Reader {
     /// The bytes of the documents in the last complete round of `job` that has any, and how many there are; `None` before
