@@ -28,7 +28,8 @@ const MODULES: [(&str, &[&str]); 13] = [
 const ABOVE: [&str; 2] = ["main", "lib"];
 
 /// A library, and the modules that may use it.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
+    ("jiff", &["model"]),
     ("reqwest", &["fetch"]),
     ("hyper", &["fetch"]),
     ("h2", &["fetch"]),

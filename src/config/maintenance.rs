@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
-
 use super::file::MaintenanceKeys;
 use super::rules::Rules;
 use super::section::Located;
 use super::settings::{Backup, Maintenance};
+use crate::model::TimeZone;
 use crate::schedule::Cadence;
 
 /// 03:17, away from the full hours at which jobs are due.
@@ -36,7 +35,7 @@ impl Rules<'_, '_> {
     }
 
     fn maintenance_time(&self, at: &Located<String>) -> Option<String> {
-        if let Err(error) = Cadence::cron(&at.value, Tz::UTC) {
+        if let Err(error) = Cadence::cron(&at.value, TimeZone::UTC) {
             let problem = error.to_string();
             let problem = problem.trim_end_matches('.');
             self.text.mistake(&at.place, format!("{problem}; right would be \"{NIGHTLY}\", in UTC"));

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use url::Url;
 
 use super::file::{EndpointKeys, File, JobKeys};
@@ -13,7 +12,7 @@ use super::request_keys::RequestKeys;
 use super::section::{Located, Place, Text};
 use super::settings::{Endpoint, Job, RequestSettings, Settings};
 use super::webhook::Webhook;
-use crate::model::{JobName, MOST_ENDPOINTS};
+use crate::model::{JobName, MOST_ENDPOINTS, TimeZone};
 use crate::schedule::{Cadence, jitter_of};
 
 /// The shortest `every`.
@@ -196,14 +195,14 @@ impl<'a, 'i> Rules<'a, 'i> {
     }
 
     fn cron(&self, cron: &Located<String>, timezone: Option<&Located<String>>) -> Option<(Cadence, String)> {
-        let zone = timezone.map_or(Some(Tz::UTC), |timezone| {
+        let zone = timezone.map_or(Some(TimeZone::UTC), |timezone| {
             let zone = timezone.value.parse().ok();
             if zone.is_none() {
                 self.text.mistake(&timezone.place, unknown_zone(&timezone.value));
             }
             zone
         });
-        match Cadence::cron(&cron.value, zone.unwrap_or(Tz::UTC)) {
+        match Cadence::cron(&cron.value, zone.unwrap_or(TimeZone::UTC)) {
             Ok(cadence) => Some((cadence, format!("cron {} ({})", cron.value, zone?))),
             Err(error) => {
                 self.text.mistake(
@@ -264,7 +263,7 @@ impl<'a, 'i> Rules<'a, 'i> {
 }
 
 fn unknown_zone(name: &str) -> String {
-    let near = chrono_tz::TZ_VARIANTS.iter().map(|zone| (strsim::damerau_levenshtein(name, zone.name()), zone.name()));
+    let near = TimeZone::names().map(|zone| (strsim::damerau_levenshtein(name, &zone), zone));
     match near.min() {
         Some((distance, zone)) if distance <= 3 && distance < name.len() => {
             format!("{name:?} is not a time zone; did you mean {zone:?}?")

@@ -10,6 +10,7 @@ mod outcome;
 mod phases;
 mod round;
 mod slot;
+mod time_zone;
 mod timestamp;
 
 pub use detail::Detail;
@@ -22,4 +23,5 @@ pub use outcome::Outcome;
 pub use phases::{Phase, Phases};
 pub use round::{Cause, ClosedRound, LedgerRow, RoundBegin, RoundId, RoundStatus};
 pub use slot::Slot;
+pub use time_zone::{TimeZone, UnknownTimeZone, ZoneOffset};
 pub use timestamp::Timestamp;

@@ -4,13 +4,12 @@ use std::hash::Hasher;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Timelike};
-use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, CronComponent};
 use siphasher::sip::SipHasher13;
 
 use super::zone::{next_at_named_hours, next_change, next_in_every_hour};
-use crate::model::Timestamp;
+use crate::model::{TimeZone, Timestamp};
 
 /// When a job is due. Two are equal when they ask for the same dues by the same rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ enum Pattern {
     /// Each whole multiple of so many microseconds since the Unix epoch.
     Every(i64),
     /// A cron pattern in a zone.
-    Cron { cron: Box<Cron>, zone: Tz, every_hour: bool },
+    Cron { cron: Box<Cron>, zone: TimeZone, every_hour: bool },
 }
 
 /// A cron pattern that cannot be used.
@@ -88,7 +87,7 @@ impl Cadence {
     ///
     /// # Errors
     /// When it does not parse, or no date ever matches.
-    pub fn cron(text: &str, zone: Tz) -> Result<Self, CronError> {
+    pub fn cron(text: &str, zone: TimeZone) -> Result<Self, CronError> {
         let fields = text.split_whitespace().count();
         if !(5..=6).contains(&fields) {
             return Err(CronError::Fields(fields));
@@ -143,7 +142,7 @@ impl Cadence {
 
     /// The zone whose clock the cadence goes by; `every` has none.
     #[must_use]
-    pub fn zone(&self) -> Option<Tz> {
+    pub fn zone(&self) -> Option<TimeZone> {
         if let Pattern::Cron { zone, .. } = &self.pattern { Some(*zone) } else { None }
     }
 
@@ -184,7 +183,7 @@ impl Cadence {
     fn rest_of_day_or_hour(&self, due: Timestamp) -> Option<(Timestamp, u64)> {
         let Pattern::Cron { cron, zone, .. } = &self.pattern else { return None };
         let due = due.minus(self.shift).to_utc()?;
-        let time = due.with_timezone(zone).time();
+        let time = (due.naive_utc() + zone.offset(due.naive_utc())).time();
         let parts = [&cron.pattern.hours, &cron.pattern.minutes, &cron.pattern.seconds].map(CronComponent::values);
         let [hours, minutes, seconds] = parts.each_ref().map(Vec::as_slice);
         let this_hour = [u16::try_from(time.hour()).ok()?];

@@ -4,9 +4,10 @@
 //! the zone's clock jumps is decided here, by one rule that does not depend on how a pattern is written
 //! (croner's own rule treats `30 2,14 * * *` otherwise than `30 2 * * *`).
 
-use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
 use croner::Cron;
+
+use crate::model::TimeZone;
 
 /// How far to look for a change of offset before a local time that does not exist. The longest gap known
 /// is a whole day (Samoa, 30 December 2011).
@@ -17,7 +18,7 @@ const PROBE: TimeDelta = TimeDelta::hours(6);
 
 /// The first due strictly after `after` of a pattern that names its hours: a local time that does not exist is due
 /// at the end of the gap, one that comes twice is due at the first.
-pub fn next_at_named_hours(cron: &Cron, zone: Tz, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn next_at_named_hours(cron: &Cron, zone: TimeZone, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let mut local = after.naive_utc() + offset(zone, after);
     loop {
         local = next_local(cron, local, false)?;
@@ -31,7 +32,7 @@ pub fn next_at_named_hours(cron: &Cron, zone: Tz, after: DateTime<Utc>) -> Optio
 
 /// The first due strictly after `after` of a pattern that runs in every hour: it follows elapsed time, through a
 /// repeated hour twice and past a missing one, so that "each 5 minutes" stays each 5 minutes.
-pub fn next_in_every_hour(cron: &Cron, zone: Tz, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn next_in_every_hour(cron: &Cron, zone: TimeZone, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let (mut from, mut inclusive) = (after, false);
     loop {
         let shift = offset(zone, from);
@@ -47,12 +48,12 @@ fn next_local(cron: &Cron, after: NaiveDateTime, inclusive: bool) -> Option<Naiv
     cron.find_next_occurrence(&after.and_utc(), inclusive).ok().map(|found| found.naive_utc())
 }
 
-fn offset(zone: Tz, at: DateTime<Utc>) -> TimeDelta {
-    TimeDelta::seconds(i64::from(zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()))
+fn offset(zone: TimeZone, at: DateTime<Utc>) -> TimeDelta {
+    TimeDelta::seconds(i64::from(zone.offset(at.naive_utc()).local_minus_utc()))
 }
 
 /// The instant of a local time: the first of two, or the end of the gap that it falls in.
-fn first_instant(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
+fn first_instant(zone: TimeZone, local: NaiveDateTime) -> DateTime<Utc> {
     match zone.from_local_datetime(&local).earliest() {
         Some(found) => found.with_timezone(&Utc),
         None => {
@@ -70,7 +71,7 @@ fn first_instant(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
 }
 
 /// The first instant in (`from`, `until`] at which the zone's offset differs from the one before it.
-pub fn next_change(zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn next_change(zone: TimeZone, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let before = offset(zone, from);
     let (mut low, mut high) = (from, from);
     while offset(zone, high) == before {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
-use gatherd::model::Timestamp;
+use gatherd::model::{TimeZone, Timestamp};
 use gatherd::schedule::{Cadence, CronError, jitter_of};
 
 use crate::{MINUTE, at, cron};
@@ -27,18 +26,18 @@ fn every_is_aligned_to_the_wall_clock_and_strictly_after() {
 fn a_cron_pattern_has_five_fields_or_six_with_seconds_first() {
     assert_eq!(dues(&cron("30 4 * * *", "UTC"), "2026-03-01T12:00:00Z", 1), ["2026-03-02T04:30Z"]);
     assert_eq!(dues(&cron("15 30 4 * * *", "UTC"), "2026-03-01T12:00:00Z", 1), ["2026-03-02T04:30:15Z"]);
-    assert_eq!(Cadence::cron("* * * *", Tz::UTC).expect_err("refused"), CronError::Fields(4));
-    assert_eq!(Cadence::cron("* * * * * * 2027", Tz::UTC).expect_err("refused"), CronError::Fields(7));
+    assert_eq!(Cadence::cron("* * * *", TimeZone::UTC).expect_err("refused"), CronError::Fields(4));
+    assert_eq!(Cadence::cron("* * * * * * 2027", TimeZone::UTC).expect_err("refused"), CronError::Fields(7));
     for (text, wrong) in [
         ("61 * * * *", "minute"),
         ("0 61 * * * *", "minute"),
         ("* * * 13 *", "month"),
         ("* * * * * MUN", "day of the week"),
     ] {
-        let error = Cadence::cron(text, Tz::UTC).expect_err("refused");
+        let error = Cadence::cron(text, TimeZone::UTC).expect_err("refused");
         assert!(matches!(error, CronError::Field { field, .. } if field == wrong), "{text}: {error:?}");
     }
-    assert_eq!(Cadence::cron("0 0 30 2 *", Tz::UTC).expect_err("refused"), CronError::Never);
+    assert_eq!(Cadence::cron("0 0 30 2 *", TimeZone::UTC).expect_err("refused"), CronError::Never);
 }
 
 #[test]

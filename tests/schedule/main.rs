@@ -10,9 +10,8 @@ mod timetable;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use gatherd::clock::{Clock, ManualClock};
-use gatherd::model::{JobName, Timestamp};
+use gatherd::model::{JobName, TimeZone, Timestamp};
 use gatherd::schedule::{Action, Cadence, Entry, Timetable};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -24,7 +23,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn cron(pattern: &str, zone: &str) -> Cadence {
-    Cadence::cron(pattern, zone.parse::<Tz>().expect("a zone")).expect("a pattern")
+    Cadence::cron(pattern, zone.parse::<TimeZone>().expect("a zone")).expect("a pattern")
 }
 
 fn entry(name: &str, cadence: Cadence) -> Entry {

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use minijinja::value::{DynObject, Object, ObjectRepr};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
-use crate::model::Timestamp;
+use crate::model::{TimeZone, Timestamp};
 
 /// The filters that there are.
 pub const FILTERS: [&str; 8] = ["unix", "unix_ms", "rfc3339", "strftime", "plus", "minus", "floor", "default"];
@@ -128,7 +127,7 @@ fn rfc3339(value: &Value) -> Result<Value, Error> {
 
 fn strftime(value: &Value, pattern: &str, zone: Option<&str>) -> Result<Value, Error> {
     map(value, "strftime", |moment| {
-        let zone: Tz = zone.unwrap_or("UTC").parse().map_err(|_| {
+        let zone: TimeZone = zone.unwrap_or("UTC").parse().map_err(|_| {
             invalid(format!(
                 "{:?} is not a time zone: write its IANA name, such as Europe/Berlin",
                 zone.unwrap_or_default()

@@ -1,9 +1,8 @@
 //! The days and hours of a zone, as moments.
 
-use chrono::{FixedOffset, Local, MappedLocalTime, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{FixedOffset, Local, MappedLocalTime, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone as _, Utc};
 
-use crate::model::Timestamp;
+use crate::model::{TimeZone, Timestamp};
 
 /// No clock is further from UTC than this, and none was ever set by more at once than a day (Samoa, 30 December 2011).
 const FURTHEST: TimeDelta = TimeDelta::hours(26);
@@ -16,7 +15,7 @@ pub enum Zone {
     /// The machine's.
     Local,
     /// A zone by its name.
-    Named(Tz),
+    Named(TimeZone),
 }
 
 /// Only what a clock shows at a moment is asked for. Asked the other way round, at which moment it shows something,
@@ -78,7 +77,7 @@ impl Zone {
         match self {
             Self::Utc => Utc.fix(),
             Self::Local => Local.offset_from_utc_datetime(&utc),
-            Self::Named(zone) => zone.offset_from_utc_datetime(&utc).fix(),
+            Self::Named(zone) => zone.offset(utc),
         }
     }
 }

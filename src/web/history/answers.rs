@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::model;
 use crate::store::history::{Bucket, Field, Found, Observation};
 use crate::web::answer::millis;
 use crate::web::problem::Problem;
@@ -92,7 +93,7 @@ pub struct TimeZone;
 
 impl PartialSchema for TimeZone {
     fn schema() -> RefOr<Schema> {
-        let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+        let names = model::TimeZone::names();
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
     }
 }

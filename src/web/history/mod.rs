@@ -10,7 +10,6 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::SecondsFormat;
-use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
@@ -169,7 +168,7 @@ fn buckets(wanted: &Wanted, span: Span) -> Result<Option<Buckets>, Problem> {
     let fill = word("fill", wanted.fill.as_deref(), Fill::default())?;
     let zone = match &wanted.timezone {
         Some(name) => {
-            let zone = name.parse::<Tz>();
+            let zone = name.parse();
             Zone::Named(zone.map_err(|_| Problem::bad_request("`timezone` is a zone such as Europe/Berlin"))?)
         }
         None => Zone::Utc,
