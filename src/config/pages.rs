@@ -2,6 +2,7 @@
 
 use super::section::{Located, Section};
 use super::value;
+use crate::model::Pointer;
 
 /// How often a next page is asked for unless `max_pages` says otherwise.
 const MAX_PAGES: u32 = 100;
@@ -14,7 +15,7 @@ pub struct Pages {
     /// How the next page is found.
     pub next: Next,
     /// Where a page's items are (RFC 6901): the document is then the array of all items, else of all pages.
-    pub items: Option<String>,
+    pub items: Option<Pointer>,
     /// The most pages that are fetched.
     pub max_pages: u32,
 }
@@ -25,11 +26,11 @@ pub enum Next {
     /// `Link: <…>; rel="next"` (RFC 8288).
     Link,
     /// A JSON pointer to its URL.
-    Url(String),
+    Url(Pointer),
     /// A JSON pointer to a cursor, which is sent as a parameter.
     Cursor {
         /// Where the cursor is.
-        pointer: String,
+        pointer: Pointer,
         /// The parameter.
         parameter: String,
     },

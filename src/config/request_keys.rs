@@ -14,6 +14,7 @@ use super::secret::SecretSource;
 use super::section::{Located, Section};
 use super::template::Escape;
 use super::value;
+use crate::model::Pointer;
 
 /// What is written, each value with its line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,7 +49,7 @@ pub struct RequestKeys {
 /// `error_if`: where to look, and the JSON text that means failure; without one anything but null and false does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorIfKeys {
-    pub pointer: String,
+    pub pointer: Pointer,
     pub equals: Option<String>,
 }
 

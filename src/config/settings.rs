@@ -20,7 +20,7 @@ use super::section::Text;
 use super::shown_url::shown_url;
 use super::template::{Escape, Template};
 use super::webhook::Webhook;
-use crate::model::{EndpointLabel, JobName, Layout, Timestamp};
+use crate::model::{EndpointLabel, JobName, Layout, Pointer, Timestamp};
 use crate::schedule::{Cadence, Entry};
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -209,7 +209,7 @@ impl Auth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorIf {
     /// Where to look (RFC 6901).
-    pub pointer: String,
+    pub pointer: Pointer,
     /// The JSON that means failure there; `None` is anything but null and false.
     pub equals: Option<String>,
 }

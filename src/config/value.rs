@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use toml::de::DeValue;
 
+use crate::model::Pointer;
+
 pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
@@ -29,12 +31,10 @@ pub fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
 }
 
 /// A JSON pointer.
-pub fn pointer(value: &DeValue<'_>) -> Result<String, String> {
-    let pointer = text(value)?;
-    if !pointer.is_empty() && !pointer.starts_with('/') {
-        return Err(format!("{pointer:?} is no JSON pointer: it begins with / (RFC 6901)"));
-    }
-    Ok(pointer)
+pub fn pointer(value: &DeValue<'_>) -> Result<Pointer, String> {
+    let text = text(value)?;
+    let right = if text.starts_with('/') { "in it ~ stands as ~0 and / as ~1" } else { "it begins with /" };
+    Pointer::parse(&text).ok_or_else(|| format!("{text:?} is no JSON pointer: {right} (RFC 6901)"))
 }
 
 pub fn boolean(value: &DeValue<'_>) -> Result<bool, String> {

@@ -16,7 +16,7 @@ use super::pages::{self, Gathered, Turned};
 use super::redirect::{self, Followed};
 use super::request::{Call, Request};
 use super::tree::tree;
-use super::{conditional, fault, json, pointer, retry};
+use super::{conditional, fault, json, retry};
 use crate::config::{ErrorIf, Moments};
 use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
 
@@ -342,7 +342,7 @@ impl Reading<'_> {
 
 /// Whether `document` says what `rule` calls a failure.
 fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
-    let Some(found) = pointer::find(document.text(), &rule.pointer) else { return false };
+    let Some(found) = rule.pointer.find(document.text()) else { return false };
     match &rule.equals {
         None => !matches!(found, "null" | "false"),
         Some(equals) => tree(equals).is_some_and(|equals| tree(found) == Some(equals)),

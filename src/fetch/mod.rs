@@ -17,7 +17,6 @@ mod fault;
 mod guess;
 pub mod json;
 mod pages;
-mod pointer;
 mod redact;
 mod redirect;
 mod request;

@@ -3,9 +3,9 @@
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 
-use super::{json, pointer};
+use super::json;
 use crate::config::{Next, Pages};
-use crate::model::{Detail, Document, Outcome};
+use crate::model::{Detail, Document, Outcome, Pointer, elements};
 
 /// The pages of one slot so far, and which one is to be asked for now.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ enum End {
 }
 
 fn next(pages: &Pages, gathered: &Gathered, page: &Document, headers: &HeaderMap, url: &Url) -> Result<End, Refusal> {
-    let found = |at: &str| pointer::find(page.text(), at).map(str::trim).filter(|text| !is_nothing(text));
+    let found = |at: &Pointer| at.find(page.text()).map(str::trim).filter(|text| !is_nothing(text));
     let target = match &pages.next {
         Next::Link => linked(headers).map(|next| same_origin(url, &next)).transpose()?,
         Next::Url(at) => {
@@ -121,7 +121,10 @@ fn next(pages: &Pages, gathered: &Gathered, page: &Document, headers: &HeaderMap
         }
         Next::Counter { parameter, first, step } => {
             let mut is_empty = true;
-            each_item(page, pages.items.as_deref().unwrap_or_default(), |_| is_empty = false)?;
+            // The config asks for it with a counter.
+            if let Some(items) = &pages.items {
+                each_item(page, items, |_| is_empty = false)?;
+            }
             if is_empty {
                 return Ok(End::Empty);
             }
@@ -144,12 +147,12 @@ fn is_nothing(text: &str) -> bool {
     ["null", "false", "\"\""].contains(&text)
 }
 
-fn string(text: &str, at: &str) -> Result<String, Refusal> {
+fn string(text: &str, at: &Pointer) -> Result<String, Refusal> {
     serde_json::from_str(text).map_err(|_| (Outcome::NotJson, Detail::new(format!("pages: no text at {at:?}"))))
 }
 
 /// A cursor is a text or a number, which keeps its digits.
-fn scalar(text: &str, at: &str) -> Result<String, Refusal> {
+fn scalar(text: &str, at: &Pointer) -> Result<String, Refusal> {
     match text.as_bytes().first() {
         Some(b'"') => string(text, at),
         Some(b'[' | b'{') | None => Err((Outcome::NotJson, Detail::new(format!("pages: no cursor at {at:?}")))),
@@ -223,13 +226,13 @@ fn split_outside_quotes(text: &str, sign: char) -> (&str, Option<&str>) {
 }
 
 /// Shows the text of each item of a page; null stands for none.
-fn each_item<'t>(page: &'t Document, at: &str, see: impl FnMut(&'t str)) -> Result<(), Refusal> {
-    let found = pointer::find(page.text(), at);
+fn each_item<'t>(page: &'t Document, at: &Pointer, see: impl FnMut(&'t str)) -> Result<(), Refusal> {
+    let found = at.find(page.text());
     if found == Some("null") {
         return Ok(());
     }
     let missing = || (Outcome::NotJson, Detail::new(format!("pages: no list of items at {at:?}")));
-    found.and_then(|found| pointer::each_element(found, see)).ok_or_else(missing)
+    found.and_then(elements).map(|items| items.for_each(see)).ok_or_else(missing)
 }
 
 /// The array of the pages, or of the items in them.

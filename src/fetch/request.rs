@@ -17,11 +17,11 @@ use super::client::{Clients, CredentialsError};
 use super::common::Common;
 use super::conditional;
 use super::credentials::{basic, basic_secrets};
+use super::json::MAX_DEPTH;
 use super::pages::Target;
-use super::pointer;
 use super::redact::Redactor;
 use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Template, names_a_secret};
-use crate::model::{Detail, JobName, Layout};
+use crate::model::{Detail, JobName, Layout, elements, members};
 
 /// The shortest part of a header that is a secret by itself, in bytes: words of its syntax are shorter.
 const SHORTEST_PART: usize = 8;
@@ -259,15 +259,16 @@ fn header_secrets(value: &str, secrets: &mut Vec<String>) {
 /// The texts and longer numbers of `json` in members that are named like a secret, at any depth; all of them, if `json`
 /// itself is `named` so.
 fn json_secrets(json: &str, named: bool, secrets: &mut Vec<String>) {
-    let mut left = vec![(json.trim_ascii(), named)];
-    while let Some((text, named)) = left.pop() {
+    let mut left = vec![(json.trim_ascii(), named, 0)];
+    while let Some((text, named, depth)) = left.pop() {
         match text.as_bytes().first() {
+            // What is deeper is no document of ours.
+            Some(b'{' | b'[') if depth == MAX_DEPTH => {}
             Some(b'{') => {
-                pointer::each_member(text, |name, value| left.push((value, named || names_a_secret(name))));
+                let members = members(text).into_iter().flatten();
+                left.extend(members.map(|(name, value)| (value, named || names_a_secret(&name), depth + 1)));
             }
-            Some(b'[') => {
-                pointer::each_element(text, |element| left.push((element, named)));
-            }
+            Some(b'[') => left.extend(elements(text).into_iter().flatten().map(|element| (element, named, depth + 1))),
             Some(b'"') if named => secrets.extend(serde_json::from_str::<String>(text)),
             Some(b'0'..=b'9' | b'-') if named && text.len() >= SHORTEST_NUMBER => secrets.push(text.to_owned()),
             _ => {}

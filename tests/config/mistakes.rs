@@ -294,6 +294,8 @@ fn two_ways_to_the_next_page_and_names_of_other_programs_are_told_apart() {
         with("pages = { link = true, url = \"/next\" }"),
         with("pages = { link = true, cursor = \"/c\", parameter = \"c\", counter = \"page\", items = \"\" }"),
         with("pages = { counter = \"page\", items = \"\", step = 0 }"),
+        with("pages = { url = \"next\" }"),
+        with("error_if = { pointer = \"/a~2\" }"),
         with("token = { enf = \"X\" }"),
         with("token = { vault = \"X\" }"),
         with("retry = 3"),
@@ -304,6 +306,8 @@ fn two_ways_to_the_next_page_and_names_of_other_programs_are_told_apart() {
     config.toml:5: job "a": pages: `link` and `url` exclude each other: keep the one that leads to the next page
     config.toml:5: job "a": pages: `link`, `cursor` and `counter` exclude each other: keep the one that leads to the next page
     config.toml:5: job "a": pages.step: at least 1: with 0 each page would be the first
+    config.toml:5: job "a": pages.url: "next" is no JSON pointer: it begins with / (RFC 6901)
+    config.toml:5: job "a": error_if: "/a~2" is no JSON pointer: in it ~ stands as ~0 and / as ~1 (RFC 6901)
     config.toml:5: job "a": token: `enf` is none of `env`, `file` and `credential`; did you mean `env`?
     config.toml:5: job "a": token: `vault` is none of `env`, `file` and `credential`
     config.toml:5: job "a": retry: unknown key; did you mean `retries`?

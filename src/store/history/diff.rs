@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::decimal::same_number;
-use super::pointer::{elements, members, unescaped};
 use super::vector::{Vector, VectorSlot};
+use crate::model::{elements, members, unescaped};
 
 /// An endpoint that is not the same in two rounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +80,10 @@ fn compare<'v>(path: String, before: &'v str, after: &'v str, changes: &mut Vec<
         return;
     }
     if let (Some(earlier), Some(later)) = (members(before), members(after)) {
-        return compare_objects(&path, earlier, later, changes);
+        return compare_objects(&path, earlier.collect(), later.collect(), changes);
     }
     if let (Some(earlier), Some(later)) = (elements(before), elements(after)) {
+        let (earlier, later): (Vec<_>, Vec<_>) = (earlier.collect(), later.collect());
         for index in 0..earlier.len().max(later.len()) {
             compare_both(format!("{path}/{index}"), earlier.get(index).copied(), later.get(index).copied(), changes);
         }

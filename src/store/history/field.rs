@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::jq::{Jq, JqError};
-use super::pointer::Pointer;
+use crate::model::Pointer;
 
 /// How a value is found, ready to be applied to many documents.
 #[derive(Debug)]

@@ -1,14 +1,19 @@
-//! JSON Pointers (RFC 6901) into the text of documents that were validated when they were stored: only what lies on the
-//! way is looked at, everything else is skipped, and what is found is a piece of the text, to the digit.
+//! JSON Pointers (RFC 6901) into the text of documents that were validated: only what lies on the way is looked at, everything
+//! else is skipped, and what is found is a piece of the text, to the digit. Nothing is built on the way: a list of the elements
+//! would be many times as large as a text whose elements are small.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use memchr::memchr;
 use memchr::memmem::Finder;
 
 /// A JSON Pointer, ready to be applied to many documents.
-#[derive(Clone, Debug)]
-pub struct Pointer(Box<[Token]>);
+#[derive(Clone)]
+pub struct Pointer {
+    text: Box<str>,
+    tokens: Box<[Token]>,
+}
 
 #[derive(Clone, Debug)]
 struct Token {
@@ -36,7 +41,7 @@ impl Pointer {
             escapes_right(part).then_some(Token { key, quoted, index })
         };
         let tokens = parts.map(token).collect::<Option<Box<[Token]>>>()?;
-        before.is_empty().then_some(Self(tokens))
+        before.is_empty().then_some(Self { text: text.into(), tokens })
     }
 
     /// The text of what it points at in `document`, without blanks around it. Of a key that is there twice the last one
@@ -44,7 +49,7 @@ impl Pointer {
     #[must_use]
     pub fn find<'t>(&self, document: &'t str) -> Option<&'t str> {
         let mut scan = Scan { text: document, at: 0 };
-        for token in &self.0 {
+        for token in &self.tokens {
             scan.blanks();
             scan.at = match scan.peek() {
                 b'{' => scan.member(token)?,
@@ -59,32 +64,51 @@ impl Pointer {
     }
 }
 
-/// The members of an object's text, in order, their keys without escapes; `None` when it is no object.
-pub(super) fn members(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
-    let mut scan = Scan { text, at: 0 };
-    scan.blanks();
-    let mut found = Vec::new();
-    scan.enter(b'{')?;
-    while let Some(key) = scan.next_key() {
-        found.push((unescaped(key), scan.next_value()?));
+/// As it was written.
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
-    Some(found)
 }
 
-/// The elements of an array's text; `None` when it is no array.
-pub(super) fn elements(text: &str) -> Option<Vec<&str>> {
+impl fmt::Debug for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+impl PartialEq for Pointer {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pointer {}
+
+/// The members of an object's text, in order, their keys without escapes; `None` when it is no object.
+#[must_use]
+pub fn members(text: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &str)>> {
     let mut scan = Scan { text, at: 0 };
     scan.blanks();
-    let mut found = Vec::new();
+    scan.enter(b'{')?;
+    Some(std::iter::from_fn(move || {
+        let key = scan.next_key()?;
+        Some((unescaped(key), scan.next_value()?))
+    }))
+}
+
+/// The elements of an array's text, in order; `None` when it is no array.
+#[must_use]
+pub fn elements(text: &str) -> Option<impl Iterator<Item = &str>> {
+    let mut scan = Scan { text, at: 0 };
+    scan.blanks();
     scan.enter(b'[')?;
-    while scan.next_element() {
-        found.push(scan.next_value()?);
-    }
-    Some(found)
+    Some(std::iter::from_fn(move || if scan.next_element() { scan.next_value() } else { None }))
 }
 
 /// What stands between the quotes of a string, without escapes.
-pub(super) fn unescaped(raw: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn unescaped(raw: &str) -> Cow<'_, str> {
     if !raw.contains('\\') {
         return Cow::Borrowed(raw);
     }
@@ -210,7 +234,7 @@ impl<'t> Scan<'t> {
         self.at = (at + 1).min(bytes.len());
     }
 
-    /// From an opening bracket to behind its closing one: which brackets they are was looked at when it was stored.
+    /// From an opening bracket to behind its closing one: which brackets they are was looked at when it was validated.
     fn skip_nested(&mut self) {
         let mut depth = 0_usize;
         loop {
@@ -288,6 +312,16 @@ mod tests {
         assert_eq!(find(r#"{"x":{"a":1},"x":{"b":2}}"#, "/x/a"), None, "what was overwritten is not there");
     }
 
+    #[test]
+    fn elements_and_members_are_shown_as_they_were_sent() {
+        let of_array = |text: &'static str| elements(text).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(of_array("[1 ,[2], \"3\"]"), Some(vec!["1", "[2]", "\"3\""]));
+        assert_eq!((of_array("[ ]"), of_array("{}"), of_array("1")), (Some(vec![]), None, None));
+        let of_object = members(r#" {"\u0061": 1.0, "b": {"c": 2} }"#).expect("an object");
+        assert_eq!(of_object.collect::<Vec<_>>(), [("a".into(), "1.0"), ("b".into(), r#"{"c": 2}"#)]);
+        assert!(members("[]").is_none());
+    }
+
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -336,15 +370,15 @@ mod tests {
         #[test]
         fn text_that_is_not_json_is_no_panic(text in any::<String>(), pointer in "(/[a-z0-9~]{0,3}){0,3}") {
             find(&text, &pointer);
-            members(&text);
-            elements(&text);
+            members(&text).map(Iterator::count);
+            elements(&text).map(Iterator::count);
         }
 
         #[test]
         fn brackets_and_quotes_in_disorder_are_no_panic(text in r#"[\[\]{}",:a1\\ ]{0,40}"#, pointer in "(/[a1]){0,3}") {
             find(&text, &pointer);
-            members(&text);
-            elements(&text);
+            members(&text).map(Iterator::count);
+            elements(&text).map(Iterator::count);
         }
     }
 }
