@@ -88,7 +88,8 @@ pub fn read(section: &Section<'_, '_>) -> Option<Located<Pages>> {
         let others = others.join(", ");
         section.mistake(format!("{others} and {last} exclude each other: keep the one that leads to the next page"));
     }
-    if keys.is_empty() {
+    // One that is there and wrong has been told of; `link = false` leads nowhere.
+    if keys.is_empty() && !["url", "cursor", "counter"].iter().any(|key| section.has(key)) {
         section.mistake(
             "how is the next page found? One of link = true, url = \"/next\", cursor = \"/next_cursor\", counter = \"page\"",
         );
