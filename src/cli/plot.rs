@@ -153,7 +153,7 @@ fn drawn(series: &Series, title: &str, zone: Zone, width: usize) -> String {
         drawing = drawing.lineplot(shape);
     }
     drawing.figures();
-    let mut text = format!("{:margin$}  {}\n", "", plain_text(title));
+    let mut text = format!("{:margin$}  {}, {zone}\n", "", plain_text(title));
     for (line, label) in drawing.frame().lines().zip(&labels) {
         let line: String = line.chars().take(columns).collect();
         let _ = writeln!(text, "{label:>margin$} │{}", line.trim_end());
@@ -191,7 +191,7 @@ fn draw_svg(series: &Series, title: &str, zone: Zone, picture: &mut String) -> R
     let area = SVGBackend::with_string(picture, SVG_SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
-        .caption(plain_text(title), ("sans-serif", 18).into_font())
+        .caption(format!("{}, {zone}", plain_text(title)), ("sans-serif", 18).into_font())
         .margin(12)
         // Half of the last time.
         .margin_right(60)

@@ -1,5 +1,7 @@
 //! The days and hours of a zone, as moments.
 
+use std::fmt;
+
 use chrono::{FixedOffset, Local, MappedLocalTime, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone as _, Utc};
 
 use crate::model::{TimeZone, Timestamp};
@@ -16,6 +18,17 @@ pub enum Zone {
     Local,
     /// A zone by its name.
     Named(TimeZone),
+}
+
+/// As a picture says it.
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Utc => f.write_str("UTC"),
+            Self::Local => f.write_str("local time"),
+            Self::Named(zone) => zone.fmt(f),
+        }
+    }
 }
 
 /// Only what a clock shows at a moment is asked for. Asked the other way round, at which moment it shows something,
