@@ -18,6 +18,7 @@ use super::history::HistoryArgs;
 use super::init::InitArgs;
 use super::latest::LatestArgs;
 use super::man::ManArgs;
+use super::migrate::MigrateArgs;
 use super::notify::NotifyArgs;
 use super::plan::PlanArgs;
 use super::prune::PruneArgs;
@@ -85,6 +86,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Delete old rounds, after showing what would go
     Prune(PruneArgs),
+    /// Bring the database of an older gatherd up to date
+    Migrate(MigrateArgs),
     /// Ask the database anything that only reads
     Sql(SqlArgs),
     /// Serve the built-in sample API, for trying things out

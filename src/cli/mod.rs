@@ -17,6 +17,7 @@ mod init;
 mod interrupt;
 mod latest;
 mod man;
+mod migrate;
 mod moment;
 mod names;
 mod notify;
@@ -88,6 +89,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Prune(args) => prune::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::SampleApi(args) => sample_api::run(&args),
         Command::Status(args) => status::run(&args),

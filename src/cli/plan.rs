@@ -15,6 +15,7 @@ use super::query::FormArgs;
 use super::sheet::{Cell, Form, Sheet};
 use crate::config::{Job, Settings};
 use crate::model::Timestamp;
+use crate::store::StoreError;
 use crate::store::read::Reader;
 use crate::store::sizes::{ROUND_BYTES, SLOT_BYTES};
 
@@ -57,8 +58,11 @@ struct HostPlan {
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
     let now = Timestamp::from(Utc::now());
-    let reader = settings.database.exists().then(|| Reader::open(&settings.database, Duration::from_secs(30)));
-    let reader = reader.transpose()?;
+    let reader = match Reader::open(&settings.database, Duration::from_secs(30)) {
+        // Nothing that could be measured.
+        Err(StoreError::Absent { .. } | StoreError::Older { .. }) => None,
+        opened => Some(opened?),
+    };
     let jobs = settings.jobs.iter().map(|job| JobPlan::new(job, now, reader.as_ref()));
     let jobs = jobs.collect::<anyhow::Result<Vec<_>>>()?;
     let hosts = hosts(&jobs);

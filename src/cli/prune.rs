@@ -133,7 +133,8 @@ fn prune(path: &Path, outdated: &[Outdated], before: Timestamp, keep: &str) -> a
     Ok((sum, give_back(&mut writer)?))
 }
 
-fn give_back(writer: &mut Writer) -> Result<u64, StoreError> {
+/// Gives all unused pages back to the file system, and answers how many bytes they were.
+pub fn give_back(writer: &mut Writer) -> Result<u64, StoreError> {
     let mut given = 0;
     loop {
         match writer.give_back(SLICE)? {

@@ -59,7 +59,11 @@ impl FromStr for TimeZone {
         if let Some(zone) = known.get(name) {
             return Ok(*zone);
         }
-        let found = tz::db().get(name).or_else(|_| TimeZoneDatabase::bundled().get(name));
+        let built_in = TimeZoneDatabase::bundled().get(name);
+        // Beside zones a system's folder has other names for its own, such as `localtime`; new zones have a slash.
+        let ours =
+            if built_in.is_ok() || name.contains('/') { tz::db().get(name) } else { return Err(UnknownTimeZone) };
+        let found = ours.or(built_in);
         // A name is written as in the database.
         let found = found.ok().filter(|zone| zone.iana_name() == Some(name)).ok_or(UnknownTimeZone)?;
         let zone = Self(Box::leak(Box::new(found)));
@@ -211,6 +215,8 @@ mod tests {
             "../Europe/Berlin",
             "right/UTC",
             "/etc/localtime",
+            "localtime",
+            "posixrules",
         ] {
             assert_eq!(name.parse::<TimeZone>(), Err(UnknownTimeZone), "{name}");
         }

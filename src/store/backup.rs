@@ -11,7 +11,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::error::StoreError;
 use super::lock::beside;
-use super::open::{open_read_only, sqlite};
+use super::open::{open_of_any_version, sqlite};
 
 /// Pages of 4 KiB between two tellings of progress.
 const PAGES_AT_ONCE: i32 = 1_024;
@@ -54,7 +54,7 @@ pub fn copy(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Resul
 }
 
 fn copy_pages(from: &Path, part: &Path, progress: &mut impl FnMut(u64, u64)) -> Result<(), StoreError> {
-    let source = open_read_only(from)?;
+    let (source, _) = open_of_any_version(from)?;
     make(from, part)?;
     let mut copy = || -> rusqlite::Result<()> {
         // While this view is held, what others write does not make SQLite start the copy anew.

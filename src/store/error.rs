@@ -31,7 +31,7 @@ pub enum StoreError {
     },
     /// Written by an older gatherd, and only to be read.
     #[error(
-        "{path}: its schema is version {found}, this gatherd reads {known}: gatherd run brings it up to date when it opens it; until then use the gatherd that wrote it"
+        "{path}: its schema is version {found}, this gatherd reads {known}: gatherd run brings it up to date when it starts, which may be going on now, and so does gatherd migrate"
     )]
     Older {
         /// The database.
@@ -89,7 +89,20 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
         /// Why.
-        source: rusqlite_migration::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The schema could not be brought up to date on this disk.
+    #[error(
+        "{path}: to be brought up to date it needs {} more for a while, {} are free here: make room, or move it to where there is some, gatherd migrate it there and move it back; the file was left as it is",
+        bytesize::ByteSize(*needed), bytesize::ByteSize(*free)
+    )]
+    NoRoom {
+        /// The database.
+        path: PathBuf,
+        /// Bytes that have to be free.
+        needed: u64,
+        /// Bytes that are.
+        free: u64,
     },
     /// SQLite says no.
     #[error("{path}")]

@@ -7,25 +7,12 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rusqlite_migration::{M, Migrations};
 
 use super::error::{StoreError, Trouble};
 use super::file_identity::FileIdentity;
 use super::lock::{Lock, beside};
+use super::migrate::{KNOWN, bring_up_to_date};
 use super::write::Writer;
-
-/// The version of the schema that this program writes, and the only one that it reads.
-const KNOWN: i64 = 6;
-
-/// Append-only: a migration that was released is never changed.
-const MIGRATIONS: [M<'_>; 6] = [
-    M::up(include_str!("../../migrations/0001_rounds.sql")),
-    M::up(include_str!("../../migrations/0002_evidence.sql")),
-    M::up(include_str!("../../migrations/0003_round_by_due.sql")),
-    M::up(include_str!("../../migrations/0004_rollups.sql")),
-    M::up(include_str!("../../migrations/0005_notify.sql")),
-    M::up(include_str!("../../migrations/0006_slot_key.sql")),
-];
 
 /// "gthd": marks the file as ours (<https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x6774_6864;
@@ -52,12 +39,8 @@ pub fn open(path: &Path) -> Result<Writer, StoreError> {
     check_header(&path)?;
     let mut connection = Connection::open(&path).map_err(|source| sqlite(&path, source))?;
     let version = configure(&connection, &path)?;
-    if (1..KNOWN).contains(&version) {
-        tracing::info!(from = version, to = KNOWN, "bringing the database up to date: large ones take a while");
-    }
-    Migrations::from_slice(&MIGRATIONS)
-        .to_latest(&mut connection)
-        .map_err(|source| StoreError::Migration { path: path.clone(), source })?;
+    bring_up_to_date(&mut connection, &path, version)?;
+    connection.busy_timeout(WRITE_BUSY_TIMEOUT).map_err(|source| sqlite(&path, source))?;
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
         .map_err(|source| sqlite(&path, source))?;
@@ -74,6 +57,22 @@ pub fn open(path: &Path) -> Result<Writer, StoreError> {
 
 /// Opens the database at `path` for reading only, beside a daemon or without one.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
+    match open_of_any_version(path)? {
+        (_, found) if found < KNOWN => Err(StoreError::Older { path: path.to_owned(), found, known: KNOWN }),
+        (connection, _) => Ok(connection),
+    }
+}
+
+/// The version of the schema of the database at `path`.
+///
+/// # Errors
+/// When it is not there, not ours, of a newer version, or cannot be read.
+pub fn schema_version(path: &Path) -> Result<i64, StoreError> {
+    open_of_any_version(path).map(|(_, version)| version)
+}
+
+/// Opens the database at `path` for reading only, with whatever schema it has. Answers its version, too.
+pub(super) fn open_of_any_version(path: &Path) -> Result<(Connection, i64), StoreError> {
     // Where a folder may not be read, the header says so.
     if matches!(path.try_exists(), Ok(false)) {
         return Err(StoreError::Absent { path: path.to_owned() });
@@ -90,10 +89,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     };
     let foreign = |why| Err(StoreError::Foreign { path: path.to_owned(), why });
     match identify().map_err(|source| sqlite(path, source))? {
-        (APPLICATION_ID, 1.., found) if found < KNOWN => {
-            Err(StoreError::Older { path: path.to_owned(), found, known: KNOWN })
-        }
-        (APPLICATION_ID, 1.., _) => Ok(connection),
+        (APPLICATION_ID, 1.., version) => Ok((connection, version)),
         (_, 1.., _) => foreign(FOREIGN_TABLES),
         _ => foreign("it has no tables"),
     }
@@ -156,6 +152,10 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
     }
     let header = || -> rusqlite::Result<(i64, i64)> {
         let connection = connect_immutable(path)?;
+        // Between the header that a checkpoint writes and the pages that follow, the file is shorter than it says. The log has
+        // them; what looks at the file alone must not take that for damage, which this switches off
+        // (<https://www.sqlite.org/pragma.html#pragma_writable_schema>).
+        connection.pragma_update(None, "writable_schema", true)?;
         let word = |name| connection.pragma_query_value(None, name, |row| row.get(0));
         Ok((word("user_version")?, word("application_id")?))
     };
@@ -235,15 +235,4 @@ fn fold_long_log(log: &Wal, pages: i32) -> rusqlite::Result<()> {
         Trouble::Passing => Ok(()),
         Trouble::Fatal => Err(error),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_migrations_are_valid_and_need_no_newer_sqlite_than_promised() {
-        Migrations::from_slice(&MIGRATIONS).validate().expect("valid migrations");
-        assert_eq!(i64::try_from(MIGRATIONS.len()), Ok(KNOWN));
-    }
 }

@@ -9,6 +9,7 @@ use gatherd::store::{StoreError, open};
 use rusqlite::Connection;
 use rusqlite::types::Value::Integer;
 
+use crate::support::older::{version_1, version_5};
 use crate::support::rounds::{begin, closed, database, due, numbered, ok, reader, rows};
 
 #[test]
@@ -107,30 +108,6 @@ fn dropped_rounds_take_the_place_of_their_beginnings_in_the_ledger() {
 
 const VIEWS_AT_FIRST: [&str; 4] = ["rounds", "observations", "vectors", "latest"];
 
-/// A file as the first version wrote it: two rounds of two endpoints, and one that a kill cut off.
-fn version_1(path: &Path) {
-    let file = Connection::open(path).expect("made");
-    file.pragma_update(None, "auto_vacuum", "INCREMENTAL").expect("set");
-    file.pragma_update(None, "application_id", 0x6774_6864).expect("set");
-    file.execute_batch(include_str!("../../migrations/0001_rounds.sql")).expect("a schema");
-    file.execute_batch(
-        "INSERT INTO job VALUES (1, 'job');
-         INSERT INTO endpoint VALUES (1, 1, 'e0', 'https://api.example.com/e0'),
-             (2, 1, 'e1', 'https://api.example.com/e1');
-         INSERT INTO layout VALUES (1, 1);
-         INSERT INTO layout_slot VALUES (1, 0, 1), (1, 1, 2);
-         INSERT INTO round VALUES (1, 1, 1, 1000000, 1000000, 1001000, 'complete', NULL, 1, 2, 2, 0),
-             (2, 1, 1, 2000000, 2000000, 2001000, 'complete', NULL, 1, 2, 1, 1),
-             (3, 1, 1, 3000000, 3000000, NULL, 'running', NULL, 1, 2, NULL, NULL);
-         INSERT INTO slot VALUES (1, 0, 1000500, 'ok', 200, 1, 500, '1e400', NULL),
-             (1, 1, 1000500, 'ok', 200, 1, 500, 'null', NULL),
-             (2, 0, 2000500, 'ok', 200, 1, 500, '{\"a\":1}', NULL),
-             (2, 1, 2000500, 'timeout', NULL, 3, 500, NULL, 'connect');
-         PRAGMA user_version = 1;",
-    )
-    .expect("rounds");
-}
-
 /// As any other program reads it.
 fn by_sqlite(path: &Path, sql: &str) -> Vec<Vec<rusqlite::types::Value>> {
     let file = Connection::open(path).expect("opened");
@@ -140,22 +117,26 @@ fn by_sqlite(path: &Path, sql: &str) -> Vec<Vec<rusqlite::types::Value>> {
     rows.collect::<rusqlite::Result<_>>().expect("read")
 }
 
-/// What the fifth version added to that: how far the slot came that failed, what was sent and what came back.
-fn version_5(path: &Path) {
-    version_1(path);
-    let file = Connection::open(path).expect("opened");
-    for migration in [
-        include_str!("../../migrations/0002_evidence.sql"),
-        include_str!("../../migrations/0003_round_by_due.sql"),
-        include_str!("../../migrations/0004_rollups.sql"),
-        include_str!("../../migrations/0005_notify.sql"),
-        "INSERT INTO sent VALUES (7, x'01', 2000000, 'GET /', 2000000);
-         INSERT INTO evidence VALUES (9, x'02', 2000000, 503, '', 'Back soon', 0, 'maintenance page', 2000000);
-         UPDATE slot SET phases = '{\"reached\":\"headers\"}', sent_id = 7, evidence_id = 9 WHERE outcome = 'timeout';
-         PRAGMA user_version = 5;",
-    ] {
-        file.execute_batch(migration).expect("migrated");
+#[test]
+fn a_file_whose_checkpoint_was_cut_off_is_read_with_its_log_and_taken_over() {
+    let (folder, path, mut writer) = database();
+    for id in 1..20 {
+        writer.close(&closed(id, &numbered(50), vec![ok(id); 50])).expect("stored");
     }
+    // As a kill leaves them: the header says already how long the file will be, and the log has the rest.
+    let log = folder.path().join("gatherd.db-wal");
+    let mut header = std::fs::read(&path).expect("read");
+    header[28..32].copy_from_slice(&10_000_u32.to_be_bytes());
+    let killed = tempfile::tempdir().expect("a temporary folder");
+    let copy = killed.path().join("gatherd.db");
+    std::fs::write(&copy, header).expect("written");
+    std::fs::copy(log, killed.path().join("gatherd.db-wal")).expect("copied");
+
+    let slots = "SELECT count(*) FROM observations";
+    assert_eq!(rows(&copy, slots), [[Value::Integer(19 * 50)]]);
+    drop(open(&copy).expect("opened"));
+    assert_eq!(rows(&copy, slots), [[Value::Integer(19 * 50)]]);
+    assert_eq!(rows(&copy, "PRAGMA integrity_check"), [[Value::Text("ok".to_owned())]]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 pub mod canned;
 pub mod daemon;
+pub mod older;
 pub mod once;
 pub mod rounds;
 pub mod web;

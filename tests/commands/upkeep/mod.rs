@@ -1,5 +1,6 @@
 //! `uptime`, `plan`, `backup`, `verify` and `prune`, as people and programs read them.
 
+mod migrate;
 mod verify;
 
 use std::path::Path;
