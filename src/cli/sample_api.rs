@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::interrupt;
 use super::output::table;
 use crate::sample_api::{MODES, SAMPLE_TOKEN, SAMPLE_USER_AGENT_PREFIX, SampleApi};
 
@@ -27,12 +28,11 @@ pub fn run(args: &SampleApiArgs) -> anyhow::Result<ExitCode> {
         stderr(),
         "{table}\nthe token is {SAMPLE_TOKEN:?}, the User-Agent has to start with {SAMPLE_USER_AGENT_PREFIX:?}; Ctrl-C ends"
     )?;
-    let mut out = stdout().lock();
-    writeln!(out, "{}", api.url(""))?;
-    out.flush()?;
-    drop(out);
     // The API has a thread of its own; this one has nothing to do until a signal ends the process.
-    loop {
-        std::thread::park();
-    }
+    interrupt::wait(|| {
+        let mut out = stdout().lock();
+        writeln!(out, "{}", api.url(""))?;
+        out.flush()
+    })?;
+    Ok(ExitCode::SUCCESS)
 }

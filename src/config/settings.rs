@@ -1,5 +1,6 @@
 //! The validated configuration: what the rest of gatherd sees of it.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -376,7 +377,13 @@ impl Settings {
 
 fn read(path: &Path) -> Result<String, Mistakes> {
     let bytes = std::fs::read(path).map_err(|error| {
-        let hint = "gatherd init writes a new one, --config names another";
+        let hint = match error.kind() {
+            ErrorKind::NotFound => "gatherd init writes a new one, --config names another".to_owned(),
+            ErrorKind::PermissionDenied => {
+                format!("this is user {}; sudo, or a user who may read it", rustix::process::geteuid())
+            }
+            _ => "--config names another".to_owned(),
+        };
         Mistakes::one(path, 0, format!("cannot read it: {error} ({hint})"))
     })?;
     String::from_utf8(bytes).map_err(|error| {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::support::daemon::{Daemon, Home};
 use crate::support::rounds::{closed, database, due, failed, layout, ok, reader};
 use crate::support::web::TOKEN;
-use crate::support::{ClosedPort, Ran, YEARLY, gatherd, run, sample_api, until, write};
+use crate::support::{ClosedPort, Ran, YEARLY, canned, gatherd, run, sample_api, until, write};
 
 fn status(config: &Path, args: &[&str]) -> Ran {
     let mut command = gatherd(["status", "--utc", "--config"]);
@@ -215,6 +215,25 @@ fn a_daemon_of_another_file_is_not_taken_for_this_one() {
         json(&other.status(&["--json"]))["why"][0].as_str().is_some_and(|why| why.contains("has another database"))
     );
     daemon.stop();
+}
+
+#[test]
+fn whoever_has_the_port_while_no_daemon_runs_is_not_shown_the_token() {
+    for answer in [
+        canned::answer("401 Unauthorized", "", r#"{"detail":"who are you?"}"#),
+        canned::answer("200 OK", "", r#"{"status":"ok"}"#),
+    ] {
+        let stranger = canned::always(answer);
+        let listen = stranger.url("").replace("http://", "");
+        let place =
+            Place::new(&format!("listen = {listen:?}\ntoken = {{ file = \"token\" }}"), &[("healthy", "/healthy")]);
+        write(place.home.folder.path(), "token", TOKEN);
+        drop(open(&place.home.database()).expect("made"));
+        let ran = place.status(&[]);
+        assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+        let requests = stranger.requests().concat();
+        assert!(requests.contains("GET /") && !requests.contains(TOKEN), "{requests}");
+    }
 }
 
 /// [`database`] with the job's first `count` rounds, in which `slots` says how each ended.

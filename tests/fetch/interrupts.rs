@@ -1,9 +1,10 @@
 //! Ctrl-C, and a reader that goes away.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Ran, sample_api, until};
+use crate::support::{PATIENCE, Ran, gatherd, sample_api, until};
 use crate::{fetch_command, member};
 
 /// Starts `gatherd fetch`, interrupts it when `reached`, and answers how it ended, which it does at once.
@@ -61,4 +62,17 @@ fn of_two_hundred_hanging_urls_eight_workers_have_begun_eight() {
     assert_eq!(begun, (0..8).collect::<Vec<_>>());
     assert!(entries.iter().all(|entry| entry["outcome"] == "cancelled"));
     assert_eq!((api.requests(), ran.code), (8, Some(130)));
+}
+
+#[test]
+fn the_sample_api_ends_when_it_is_told_to() {
+    for signal in ["-TERM", "-INT"] {
+        let mut command = gatherd(["sample-api", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("gatherd starts");
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut url).expect("its URL");
+        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+        assert!(killed.success() && url.starts_with("http://127.0.0.1:"), "{url}");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{signal}");
+    }
 }

@@ -108,6 +108,10 @@ impl Place {
                 let why = problems(&report, now);
                 Status { state: state(&why), why, notes: Vec::new(), report: *report }
             }
+            Asked::Reticent { note, .. } if self.is_free() => {
+                let path = self.database.as_deref().unwrap_or(Path::new("the database")).display();
+                self.down(format!("no daemon runs: nobody holds {path}.lock, another answers ({note})"), now)
+            }
             Asked::Reticent { obstacle, note } => {
                 let mut status = self.by_file(true, now, Vec::new());
                 if status.report.database.is_some() {
@@ -166,13 +170,18 @@ impl Place {
         is_held(self.database.as_deref()?).ok()
     }
 
+    /// Whether the database is there and no daemon has it: who answers where that would be is somebody else.
+    fn is_free(&self) -> bool {
+        self.lock() == Some(false) && self.database.as_deref().is_some_and(Path::exists)
+    }
+
     fn ask(&self) -> Asked {
         let url = match &self.url {
             Ok(url) => url,
             Err(reason) => return Asked::Nobody(reason.clone()),
         };
         let note = match &self.token {
-            Ok(token) => match self.tell(url, token.as_ref()) {
+            Ok(token) => match self.tell(url, token.as_ref().filter(|_| !self.is_free())) {
                 Ok(asked) => return asked,
                 Err(note) => note,
             },
