@@ -26,6 +26,33 @@ fn the_upkeep_leaves_every_round_and_an_empty_log() {
 }
 
 #[test]
+fn after_the_upkeep_the_newest_observations_are_still_found_without_looking_at_all_of_them() {
+    let (_folder, path, mut writer) = database();
+    let layout = numbered(200);
+    for id in 1..=200 {
+        writer.close(&closed(id, &layout, vec![ok(id); 200])).expect("stored");
+    }
+    // All that anybody may have counted.
+    by_sqlite(&path, "ANALYZE");
+    writer.maintain().expect("maintained");
+    let plan = |sql: &str| {
+        let steps = by_sqlite(&path, &format!("EXPLAIN QUERY PLAN {sql}"));
+        steps.iter().map(|step| format!("{:?}\n", step[3])).collect::<String>()
+    };
+    for newest in [
+        "SELECT * FROM observations ORDER BY round_id DESC LIMIT 10",
+        "SELECT * FROM observations WHERE job = 'job' ORDER BY round_id DESC LIMIT 10",
+        "SELECT * FROM failures ORDER BY round_id DESC LIMIT 10",
+    ] {
+        let plan = plan(newest);
+        assert!(!plan.contains("TEMP B-TREE"), "{newest}\n{plan}");
+    }
+    // One endpoint's are found by it, not by looking through each vector.
+    let plan = plan("SELECT * FROM observations WHERE job = 'job' AND endpoint = 'e7'");
+    assert!(plan.contains("(endpoint_id=? AND layout_id=?)"), "{plan}");
+}
+
+#[test]
 fn questions_that_belong_together_see_one_moment_of_the_file_and_share_its_deadline() {
     let (_folder, path, mut writer) = database();
     let layout = numbered(1);
