@@ -13,7 +13,7 @@ use crate::model::{
     ClosedRound, HostPause, IncidentMemory, JobName, Layout, LedgerRow, Memory, RoundBegin, RoundId, Timestamp,
 };
 use crate::schedule::Entry;
-pub use crate::schedule::Phase;
+pub use crate::schedule::JobPhase;
 use crate::store::StoreError;
 use crate::store::read::Reader;
 use crate::store::retention::Pruned;
@@ -240,7 +240,7 @@ pub struct JobState {
     /// The job.
     pub job: JobName,
     /// What it does.
-    pub phase: Phase,
+    pub phase: JobPhase,
     /// When it is due next; `None` when its cadence has no more.
     pub next_due: Option<Timestamp>,
 }

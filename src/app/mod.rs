@@ -6,7 +6,7 @@ mod reload;
 mod serve;
 mod start;
 mod tell;
-mod vitals;
+mod watchdog;
 
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ use self::serve::Served;
 use self::start::{Actors, Opened, Told};
 use self::tell::Teller;
 pub use self::tell::test_notify;
-use self::vitals::Vitals;
+use self::watchdog::Watchdog;
 pub use crate::actors::OutOfThreads;
 pub use crate::actors::messages::Fatal;
 use crate::actors::messages::{Drain, Keep, Maintain, Settle, StopFiring};
@@ -91,7 +91,7 @@ pub fn run(
         let teller = Teller::new(notifier, actors.storage.clone(), Arc::clone(&clock));
         let served = api.map(|api| api.serve(&plan.settings, &actors)).transpose()?;
         let (workers, jobs) = (plan.settings.workers, plan.jobs.len());
-        let vitals = Vitals::new(manager, Rc::clone(&actors), workers, jobs, Arc::clone(&clock));
+        let watchdog = Watchdog::new(manager, Rc::clone(&actors), workers, jobs, Arc::clone(&clock));
         let Maintenance { at, backup } = plan.settings.maintenance.clone();
         let keep = retention(&plan.settings, &known);
         let (storage, database) = (actors.storage.clone(), actors.database.clone());
@@ -101,8 +101,8 @@ pub fn run(
             start_maintenance(&at, upkeep.clone()).await.context("cannot schedule the maintenance")?;
         let config = Config::new(plan, reloads, read);
         let mut daemon =
-            Daemon { actors, upkeep, known, served, teller, vitals, config, meters, clock, fatally, stored, watch };
-        daemon.vitals.ready();
+            Daemon { actors, upkeep, known, served, teller, watchdog, config, meters, clock, fatally, stored, watch };
+        daemon.watchdog.ready();
         daemon.work(&mut signals).await?;
         let ended = daemon.end(&mut signals).await?;
         if !matches!(ended, Ended::AtOnce(_)) {
@@ -123,7 +123,7 @@ struct Daemon<W> {
     known: Vec<JobName>,
     served: Option<Served>,
     teller: Teller,
-    vitals: Vitals,
+    watchdog: Watchdog,
     config: Config,
     meters: Meters,
     clock: Arc<dyn Clock>,
@@ -136,7 +136,7 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
     /// Until a signal, or whoever watches, ends it.
     async fn work(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let mut alive = tokio::time::interval(ALIVE);
-        let mut look = tokio::time::interval(self.vitals.pace());
+        let mut look = tokio::time::interval(self.watchdog.pace());
         let Signals { hangup, stop } = signals;
         loop {
             tokio::select! {
@@ -147,11 +147,11 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
                     return Ok(());
                 }
                 _ = alive.tick() => self.check()?,
-                _ = look.tick() => self.vitals.look(),
+                _ = look.tick() => self.watchdog.look(),
                 () = next(hangup) => self.load("SIGHUP"),
                 loaded = self.config.loaded() => self.reload(loaded),
                 Some(round) = self.stored.recv() => {
-                    self.vitals.stored(&round);
+                    self.watchdog.stored(&round);
                     serve::publish(self.served.as_ref(), &round);
                     self.teller.observe(&round);
                     if (self.watch)(&round).is_break() {
@@ -184,7 +184,7 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
 
     fn load(&mut self, why: &'static str) {
         tracing::info!(why, "reading the config again");
-        self.vitals.reloading();
+        self.watchdog.reloading();
         self.config.load(self.actors.storage.clone(), self.meters.clone());
     }
 
@@ -209,7 +209,7 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
         let now = self.clock.now().wall;
         self.meters.reloaded(well, now);
         self.served.iter().for_each(|served| served.reloaded(well, now));
-        self.vitals.reloaded(well, self.config.settings().jobs.len());
+        self.watchdog.reloaded(well, self.config.settings().jobs.len());
         if self.config.take_again() {
             self.load("asked for once more meanwhile");
         }
@@ -218,7 +218,7 @@ impl<W: FnMut(&ClosedRound) -> ControlFlow<()>> Daemon<W> {
     /// Lets running rounds end, and writes everything, unless a second signal cuts that short.
     async fn end(&mut self, signals: &mut Signals) -> anyhow::Result<Ended> {
         let grace = self.config.settings().grace;
-        self.vitals.stopping(grace + SETTLE + LEAVE);
+        self.watchdog.stopping(grace + SETTLE + LEAVE);
         let ended = tokio::select! {
             biased;
             Some(fatal) = self.fatally.recv() => return Err(fatal.into()),

@@ -5,4 +5,4 @@ mod timetable;
 mod zone;
 
 pub use cadence::{Cadence, CronError, Dues, jitter_of};
-pub use timetable::{Action, Entry, Phase, Timetable};
+pub use timetable::{Action, Entry, JobPhase, Timetable};

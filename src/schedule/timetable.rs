@@ -67,7 +67,7 @@ pub enum Action {
 
 /// What a job does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum JobPhase {
     /// It waits for its next due.
     Idle,
     /// A round runs.
@@ -189,11 +189,11 @@ impl Timetable {
     }
 
     /// What each job does, in order.
-    pub fn phases(&self) -> impl Iterator<Item = Phase> {
+    pub fn phases(&self) -> impl Iterator<Item = JobPhase> {
         self.rows.iter().map(|row| match row.state {
-            State::Idle => Phase::Idle,
-            State::Running { .. } => Phase::Running,
-            State::Closing { .. } => Phase::Closing,
+            State::Idle => JobPhase::Idle,
+            State::Running { .. } => JobPhase::Running,
+            State::Closing { .. } => JobPhase::Closing,
         })
     }
 

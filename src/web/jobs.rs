@@ -14,7 +14,7 @@ use super::api::{Api, ConfiguredJob};
 use super::parameters::{Nothing, Query};
 use super::problem::Problem;
 use super::rows::Round;
-use crate::actors::messages::{JobState, NotStarted, Phase};
+use crate::actors::messages::{JobPhase, JobState, NotStarted};
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -139,9 +139,9 @@ async fn all(api: &Api) -> Result<Vec<Job>, Problem> {
 /// What a job does, in a word.
 pub fn phase(state: &JobState) -> &'static str {
     match state.phase {
-        Phase::Idle => "idle",
-        Phase::Running => "running",
-        Phase::Closing => "closing",
+        JobPhase::Idle => "idle",
+        JobPhase::Running => "running",
+        JobPhase::Closing => "closing",
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatherd::clock::{Clock, ManualClock};
 use gatherd::model::JobName;
-use gatherd::schedule::{Cadence, Entry, Phase, Timetable};
+use gatherd::schedule::{Cadence, Entry, JobPhase, Timetable};
 
 use crate::{HOUR, MINUTE, at, entry, timetable, told};
 
@@ -23,13 +23,13 @@ fn a_job_that_did_not_change_keeps_its_dues_and_its_round_wherever_it_stands() {
     clock.advance(Duration::from_secs(30));
     let eager = Entry { run_on_start: true, ..entry("new", Cadence::every(HOUR)) };
     assert!(reload(&mut table, vec![eager, minute()], &clock).is_empty(), "nothing fires at once");
-    assert_eq!(table.phases().collect::<Vec<_>>(), [Phase::Idle, Phase::Running]);
+    assert_eq!(table.phases().collect::<Vec<_>>(), [JobPhase::Idle, JobPhase::Running]);
     clock.advance(Duration::from_secs(29));
     assert!(table.tick(clock.now()).is_empty());
     assert_eq!(table.closed(1, clock.now()), None);
     clock.advance(Duration::from_secs(1));
     assert_eq!(table.tick(clock.now()).len(), 1);
-    assert_eq!(table.phases().collect::<Vec<_>>(), [Phase::Idle, Phase::Running]);
+    assert_eq!(table.phases().collect::<Vec<_>>(), [JobPhase::Idle, JobPhase::Running]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatherd::clock::{Clock, ManualClock};
-use gatherd::schedule::{Action, Cadence, Entry, Phase, Timetable};
+use gatherd::schedule::{Action, Cadence, Entry, JobPhase, Timetable};
 
 use crate::{HOUR, MINUTE, at, cron, entry, timetable, told};
 
@@ -117,12 +117,12 @@ fn a_round_that_somebody_asks_for_leaves_the_cadence_as_it_is_and_never_runs_bes
     let before = next(&table);
     let asked = table.start_now(0, clock.now());
     assert_eq!(told(asked.as_slice()), ["start 12:00:30"]);
-    assert!(table.phases().eq([Phase::Running]) && next(&table) == before);
+    assert!(table.phases().eq([JobPhase::Running]) && next(&table) == before);
     assert_eq!(table.start_now(0, clock.now()), None);
     clock.advance(Duration::from_secs(30));
     assert_eq!(told(&table.tick(clock.now())), ["skipped 12:01:00 +1 overlap"]);
     table.closed(0, clock.now());
-    assert!(table.phases().eq([Phase::Idle]));
+    assert!(table.phases().eq([JobPhase::Idle]));
     clock.advance(MINUTE);
     assert_eq!(told(&table.tick(clock.now())), ["start 12:02:00"]);
     assert_eq!(table.start_now(7, clock.now()), None, "no such job");

@@ -60,8 +60,8 @@ impl Signs {
     }
 }
 
-/// Looks for signs of life, and tells the service manager.
-pub struct Vitals {
+/// Looks for signs of life, and tells the service manager, whose own watchdog it feeds.
+pub struct Watchdog {
     manager: Manager,
     clock: Arc<dyn Clock>,
     actors: Rc<Actors>,
@@ -113,7 +113,7 @@ impl<T: Copy + 'static> Answers<T> {
     }
 }
 
-impl Vitals {
+impl Watchdog {
     /// Signs of `actors`, of which `wanted` are workers, for `manager`.
     pub fn new(manager: Manager, actors: Rc<Actors>, wanted: usize, jobs: usize, clock: Arc<dyn Clock>) -> Self {
         let now = clock.now().monotonic;
