@@ -37,7 +37,7 @@ fn after_the_upkeep_the_newest_observations_are_still_found_without_looking_at_a
     writer.maintain().expect("maintained");
     let plan = |sql: &str| {
         let steps = by_sqlite(&path, &format!("EXPLAIN QUERY PLAN {sql}"));
-        steps.iter().map(|step| format!("{:?}\n", step[3])).collect::<String>()
+        steps.iter().map(|step| format!("{:?}", step[3])).collect::<Vec<_>>().join("\n")
     };
     for newest in [
         "SELECT * FROM observations ORDER BY round_id DESC LIMIT 10",
