@@ -315,7 +315,10 @@ mod tests {
         let start = StartRound { begin, job: Arc::new(job), deadline: Duration::from_secs(9), closed: None };
         let mut running = Running::new(start, &HashSet::new(), now);
         let failed = Attempt::failed(Outcome::NotJson, Detail::new(""));
-        let attempt = Attempt { gathered: Some(Box::new(Gathered::none(&pages))), ..failed };
+        let attempt = Attempt {
+            gathered: Some(Box::new(Gathered::none(&pages, crate::model::Timestamp::from_micros(0)))),
+            ..failed
+        };
         assert!(running.answered(0, attempt, None, now).is_some());
         assert!(running.slots[0].gathered.is_none());
     }

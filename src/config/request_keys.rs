@@ -46,7 +46,7 @@ pub struct RequestKeys {
     pub rate: Option<Located<Duration>>,
 }
 
-/// `error_if`: where to look, and the JSON text that means failure; without one anything but null and false does.
+/// `error_if`: where to look, and the JSON text that means failure; without one anything does that is not empty, false or 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorIfKeys {
     pub pointer: Pointer,

@@ -18,7 +18,7 @@ const LARGEST_FILE: u64 = 64 * 1024;
 pub enum SecretSource {
     /// An environment variable.
     Env(String),
-    /// A file, relative to the config; white space at its end is not part of the secret.
+    /// A file, relative to the config; line ends at its end are not part of the secret.
     File(PathBuf),
     /// A systemd credential: a file of this name in `$CREDENTIALS_DIRECTORY`.
     Credential(String),
@@ -130,7 +130,7 @@ fn read_file(path: &Path, may_wait: bool) -> Result<String, SecretError> {
     if size as u64 > LARGEST_FILE {
         return Err(SecretError::TooLarge(path.to_owned()));
     }
-    text.truncate(text.trim_end().len());
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }
 

@@ -1,7 +1,9 @@
 //! Access tokens by OAuth2 client credentials (RFC 6749, section 4.4): one for all requests that ask with the same
-//! credentials, renewed before it expires and when an API refuses it, by one request at a time.
+//! credentials, renewed before it expires and when an API refuses it, by one request at a time. That has a thread of its own,
+//! so that it does not end when the time of whoever asked first does.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use oauth2::basic::{BasicClient, BasicErrorResponseType, BasicTokenType};
@@ -11,21 +13,13 @@ use oauth2::{
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{HeaderValue, USER_AGENT};
-use serde_json::Value;
 
 use super::attempt::Attempt;
-use super::body::{self, End};
-use super::coding::Coding;
 use super::deadline::Deadline;
-use super::tree::tree;
-use super::{fault, redirect, retry};
+use super::{fault, redirect, retry, token_answer};
 use crate::config::{LiveSecret, OAuth2, Secret};
 use crate::model::{Detail, Outcome};
 
-/// The largest answer of a token endpoint.
-const LARGEST_ANSWER: u64 = 256 * 1024;
-/// The deepest answer of a token endpoint: the library walks down it on a worker's small stack.
-const DEEPEST_ANSWER: usize = 16;
 /// So long before its end a token is renewed, or a tenth of its life if that is shorter.
 const AHEAD: Duration = Duration::from_mins(1);
 /// After a renewal ahead of time that failed, the next one is tried after so long.
@@ -33,6 +27,14 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// So long a token that took the place of a refused one is not replaced itself: an API that refuses every token would
 /// otherwise cost one in each round.
 const NOT_REPLACED: Duration = Duration::from_mins(1);
+
+/// The stack of the thread that asks for one.
+const STACK: usize = 512 * 1024;
+
+/// The time for a renewal that somebody waits for so long: a little less, so that whoever waits hears why it failed.
+fn time_for_renewal(patience: Duration) -> Duration {
+    patience.saturating_sub((patience / 20).min(Duration::from_millis(50)))
+}
 
 /// The access tokens for one set of credentials.
 pub struct AccessTokens {
@@ -51,21 +53,30 @@ struct State {
     renewing: bool,
     renewals: u64,
     failure: Option<Failure>,
+    /// The longest that anybody could wait for one so far.
+    patience: Duration,
 }
 
 /// Why the last renewal failed.
 struct Failure {
     attempt: Attempt,
     at: Instant,
+    /// The time that it had.
+    allowed: Duration,
     /// The pause that the token endpoint asked for.
     pause: Option<Duration>,
 }
 
 impl Failure {
-    fn new(mut attempt: Attempt) -> Self {
+    fn new(mut attempt: Attempt, allowed: Duration) -> Self {
         // It is the token endpoint that is to be left alone, not the host that the token is for.
         let pause = attempt.retry_after.take();
-        Self { attempt, at: Instant::now(), pause }
+        Self { attempt, at: Instant::now(), allowed, pause }
+    }
+
+    /// Whether it failed only because it had less time than `patience`.
+    fn was_hurried(&self, patience: Duration) -> bool {
+        self.attempt.outcome == Outcome::Timeout && self.allowed < time_for_renewal(patience)
     }
 
     /// Whether the token endpoint wants to be left alone.
@@ -102,9 +113,15 @@ impl AccessToken {
         self.value.header(&HeaderValue::from_static("Bearer"))
     }
 
-    /// Whether another in its place would be refused as well, by all that is known to an attempt that began at `began`.
-    pub fn is_replaced_in_vain(&self, began: Instant) -> bool {
-        self.issued > began || (self.is_replacement && self.issued.elapsed() < NOT_REPLACED)
+    /// When it was issued, which tells it from the others.
+    pub fn issued(&self) -> Instant {
+        self.issued
+    }
+
+    /// Whether another in its place would be refused as well, by all that is known to an attempt that began at `began`;
+    /// `has_worked` is whether the API took this one before.
+    pub fn is_replaced_in_vain(&self, began: Instant, has_worked: bool) -> bool {
+        self.issued > began || (self.is_replacement && !has_worked && self.issued.elapsed() < NOT_REPLACED)
     }
 
     fn is_to_be_renewed(&self) -> bool {
@@ -134,33 +151,32 @@ impl AccessTokens {
     }
 
     /// A token that has not expired. One that is about to is renewed first; while somebody else does that, it serves on.
-    pub fn current(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+    pub fn current(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         self.token_but(None, deadline)
     }
 
     /// The token, unless it is the one that was issued when the refused one was.
-    fn token_but(&self, refused: Option<Instant>, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+    fn token_but(self: &Arc<Self>, refused: Option<Instant>, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+        let patience = deadline.left();
         let mut state = self.lock();
-        let asked_at = state.renewals;
+        state.patience = state.patience.max(patience);
+        let mut asked_at = state.renewals;
         loop {
             let serves = |token: &Arc<AccessToken>| !token.has_expired() && Some(token.issued) != refused;
             let token = state.token.clone().filter(serves);
             let failed_lately = state.failure.as_ref().is_some_and(Failure::is_recent);
-            let serves = |token: &&Arc<AccessToken>| state.renewing || failed_lately || !token.is_to_be_renewed();
-            if let Some(token) = token.as_ref().filter(serves) {
-                return Ok(Arc::clone(token));
+            if let Some(token) = token {
+                // Nobody waits for the next one while this one is good.
+                if token.is_to_be_renewed() && !state.renewing && !failed_lately {
+                    self.begin_renewal(&mut state, false)?;
+                }
+                return Ok(token);
             }
             if let Some(failure) = state.failure.as_ref().filter(|failure| failure.holds()) {
                 return Err(failure.attempt.clone());
             }
             if !state.renewing {
-                state.renewing = true;
-                drop(state);
-                return match token {
-                    // It is not needed yet, so the request keeps time for itself.
-                    Some(token) => Ok(self.renew(false, Deadline::after(deadline.left() / 2)).unwrap_or(token)),
-                    None => self.renew(refused.is_some(), deadline),
-                };
+                self.begin_renewal(&mut state, refused.is_some())?;
             }
             let left = deadline.left();
             if left.is_zero() {
@@ -169,20 +185,39 @@ impl AccessTokens {
             }
             state = self.renewed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             if state.renewals > asked_at {
-                // All who waited for a renewal that failed fail with it, instead of one after the other; and all use its
-                // token once, however short its life is.
-                if let Some(failure) = &state.failure {
-                    return Err(failure.attempt.clone());
-                }
-                if let Some(token) = state.token.as_ref().filter(|token| Some(token.issued) != refused) {
-                    return Ok(Arc::clone(token));
+                asked_at = state.renewals;
+                // All who waited for a renewal that failed fail with it, instead of one after the other, but for those who can
+                // wait for longer than it could; and all use its token once, however short its life is.
+                match &state.failure {
+                    Some(failure) if !failure.was_hurried(patience) => return Err(failure.attempt.clone()),
+                    Some(_) => {}
+                    None => {
+                        if let Some(token) = state.token.as_ref().filter(|token| Some(token.issued) != refused) {
+                            return Ok(Arc::clone(token));
+                        }
+                    }
                 }
             }
         }
     }
 
+    /// Asks for a token, on a thread that nobody joins; it ends by its deadline.
+    fn begin_renewal(self: &Arc<Self>, state: &mut State, is_replacement: bool) -> Result<(), Attempt> {
+        let (tokens, allowed) = (Arc::clone(self), time_for_renewal(state.patience));
+        let renew = move || tokens.renew(is_replacement, allowed);
+        thread::Builder::new().name("access-token".to_owned()).stack_size(STACK).spawn(renew).map_err(|error| {
+            Attempt::failed(Outcome::Resource, Detail::new(format!("a thread for an access token: {error}")))
+        })?;
+        state.renewing = true;
+        Ok(())
+    }
+
     /// A token in the place of one that an API refused.
-    pub fn instead_of(&self, refused: &AccessToken, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+    pub fn instead_of(
+        self: &Arc<Self>,
+        refused: &AccessToken,
+        deadline: Deadline,
+    ) -> Result<Arc<AccessToken>, Attempt> {
         // Others go on with theirs until there is another: it may be this endpoint alone that refuses it.
         self.token_but(Some(refused.issued), deadline)
     }
@@ -197,26 +232,19 @@ impl AccessTokens {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn renew(&self, is_replacement: bool, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
-        let renewal = Renewal(self);
-        let token = self.fetch(deadline).map(|token| Arc::new(AccessToken { is_replacement, ..token }));
-        let result = token.map_err(Failure::new);
+    fn renew(&self, is_replacement: bool, allowed: Duration) {
+        // Dropped last, when it is known how it ended.
+        let _renewal = Renewal(self);
+        let token = self.fetch(Deadline::after(allowed));
         let mut state = self.lock();
         state.renewals += 1;
-        let result = match result {
+        match token {
             Ok(token) => {
-                (state.token, state.failure) = (Some(Arc::clone(&token)), None);
-                Ok(token)
+                state.token = Some(Arc::new(AccessToken { is_replacement, ..token }));
+                state.failure = None;
             }
-            Err(failure) => {
-                let attempt = failure.attempt.clone();
-                state.failure = Some(failure);
-                Err(attempt)
-            }
-        };
-        drop(state);
-        drop(renewal);
-        result
+            Err(attempt) => state.failure = Some(Failure::new(attempt, allowed)),
+        }
     }
 
     fn fetch(&self, deadline: Deadline) -> Result<AccessToken, Attempt> {
@@ -275,79 +303,17 @@ impl AccessTokens {
         let mut response = self.execute(request, deadline).map_err(|error| told(fault::of_request(error, None)))?;
         let status = response.status();
         let pause = retry::asked_pause(status, response.headers());
-        let body = match read(&mut response) {
+        let body = match token_answer::read(&mut response) {
             Ok(body) => body,
             // A refusal counts more than what its body looks like.
             Err(_) if !status.is_success() => Vec::new(),
             Err((outcome, detail)) => return Err(failed(outcome, detail.as_str())),
         };
         // Without headers: the library would refuse JSON that is called something else, and any success but 200.
-        let mut answer = HttpResponse::new(tolerated(body));
+        let mut answer = HttpResponse::new(token_answer::tolerated(body));
         *answer.status_mut() = if status.is_success() { StatusCode::OK } else { status };
         Ok((answer, pause))
     }
-}
-
-fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
-    let coding = Coding::of(response.headers()).map_err(|why| (Outcome::Encoding, why))?;
-    let mut bytes = Vec::new();
-    match body::read(response, coding, LARGEST_ANSWER, &mut bytes) {
-        End::Whole if depth(&bytes) > DEEPEST_ANSWER => {
-            Err((Outcome::TooDeep, Detail::new(format!("nested over {DEEPEST_ANSWER} levels"))))
-        }
-        End::Whole => Ok(bytes),
-        End::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {LARGEST_ANSWER} bytes")))),
-        End::Broken(error) => Err(fault::of_body(&error, true)),
-    }
-}
-
-/// The answer as RFC 6749 has it, where it is known to differ: a byte order mark; an `expires_in` in quotes (older Azure),
-/// or one that is not whole; a `token_type` that is left out or has capitals. What is of no use here, such as a `scope`
-/// that is a list, is left out.
-fn tolerated(mut body: Vec<u8>) -> Vec<u8> {
-    if body.starts_with(b"\xEF\xBB\xBF") {
-        body.drain(..3);
-    }
-    let Some(Value::Object(mut members)) = str::from_utf8(&body).ok().and_then(tree) else { return body };
-    if !members.contains_key("access_token") {
-        return body;
-    }
-    members.retain(|name, value| {
-        matches!(name.as_str(), "access_token" | "token_type" | "expires_in") && !value.is_null()
-    });
-    if let Value::String(kind) = members.entry("token_type").or_insert_with(|| "bearer".into()) {
-        *kind = kind.trim().to_ascii_lowercase();
-    }
-    let written = match members.get("expires_in") {
-        Some(Value::String(text)) => text.trim().parse::<f64>().ok(),
-        Some(Value::Number(number)) => number.as_f64(),
-        _ => None,
-    };
-    match written.filter(|seconds| *seconds >= 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-        Some(life) => members.insert("expires_in".to_owned(), life.as_secs().into()),
-        // When it ends is then found out by a 401.
-        None => members.remove("expires_in"),
-    };
-    Value::Object(members).to_string().into_bytes()
-}
-
-/// How deep JSON goes, at most; what is not JSON has some depth as well.
-fn depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// An answer that did not come.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
+use serde_json::Value;
 
 use super::body::{self, End};
 use super::coding::Coding;
@@ -102,10 +103,11 @@ impl Attempt {
 #[must_use]
 pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
     let deadline = Deadline::after(ask.timeout);
+    let mut now = now();
     if let Some(pages) = &request.settings().pages {
-        ask.gathered.get_or_insert_with(|| Box::new(Gathered::none(pages)));
+        now = ask.gathered.get_or_insert_with(|| Box::new(Gathered::none(pages, now))).now();
     }
-    let moments = Moments { due: ask.due, now: now(), last_ok: ask.last_ok };
+    let moments = Moments { due: ask.due, now, last_ok: ask.last_ok };
     let mut call = match request.call(&moments, &ask) {
         Ok(call) => call,
         Err(problem) => return Attempt::failed(Outcome::Protocol, problem),
@@ -146,9 +148,12 @@ fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -
     let Some(credentials) = &request.common.credentials else { return ask(call) };
     let token = credentials.authorize(&mut call.headers, deadline).map_err(Unanswered::NotAsked)?;
     let followed = ask(call)?;
-    if followed.response.status() == StatusCode::UNAUTHORIZED
-        && let Some(token) = token
-        && credentials.renew(&token, &mut call.headers, deadline).map_err(Unanswered::NotAsked)?
+    let Some(token) = token else { return Ok(followed) };
+    if followed.response.status() != StatusCode::UNAUTHORIZED {
+        request.remember_token(&token);
+    } else if credentials
+        .renew(&token, request.was_let_in_by(&token), &mut call.headers, deadline)
+        .map_err(Unanswered::NotAsked)?
     {
         return ask(call);
     }
@@ -344,8 +349,21 @@ impl Reading<'_> {
 fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
     let Some(found) = rule.pointer.find(document.text()) else { return false };
     match &rule.equals {
-        None => !matches!(found, "null" | "false"),
+        None => !is_empty(found),
         Some(equals) => tree(equals).is_some_and(|equals| tree(found) == Some(equals)),
+    }
+}
+
+/// Whether JSON says that there is nothing: as `"errors": []` and `"error": 0` do of APIs that always have such a member.
+fn is_empty(json: &str) -> bool {
+    match tree(json) {
+        // It is deep, or beyond the numbers that are compared.
+        None | Some(Value::Bool(true)) => false,
+        Some(Value::Null | Value::Bool(false)) => true,
+        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(elements)) => elements.is_empty(),
+        Some(Value::Object(members)) => members.is_empty(),
     }
 }
 

@@ -14,9 +14,16 @@ use crate::model::Validators;
 /// Longer validators are not remembered.
 const LONGEST: usize = 1024;
 
-/// A fingerprint of a request without its secrets: the same for requests that ask for the same in the same name, which
-/// `auth` says. SipHash-1-3 with a zero key, so it is the same after a restart.
-pub fn fingerprint(url: &str, headers: &HeaderMap, auth: Option<&Auth>) -> u64 {
+/// A fingerprint of a request: the same for requests that ask for the same in the same name, which `auth` and the secrets
+/// say. SipHash-1-3 with a zero key, so it is the same after a restart. It is stored, so there are only 16 bits of the secrets
+/// in it: enough to see that another asks, too few to find out who by trying.
+pub fn fingerprint(url: &str, headers: &HeaderMap, auth: Option<&Auth>, token: Option<&str>) -> u64 {
+    let mut secrets = SipHasher13::new();
+    let sensitive = headers.iter().filter(|(_, value)| value.is_sensitive());
+    for secret in sensitive.map(|(_, value)| value.as_bytes()).chain(token.map(str::as_bytes)) {
+        secrets.write_usize(secret.len());
+        secrets.write(secret);
+    }
     let mut hasher = SipHasher13::new();
     let mut put = |bytes: &[u8]| {
         hasher.write_usize(bytes.len());
@@ -28,6 +35,7 @@ pub fn fingerprint(url: &str, headers: &HeaderMap, auth: Option<&Auth>) -> u64 {
         put(name.as_str().as_bytes());
         put(value.as_bytes());
     }
+    hasher.write_u64(secrets.finish() & 0xFFFF);
     hasher.finish()
 }
 

@@ -19,7 +19,7 @@ pub struct Credentials(Kind);
 enum Kind {
     Token { secret: LiveSecret, header: HeaderName, scheme: HeaderValue },
     Basic { user: String, password: LiveSecret },
-    OAuth2(Box<AccessTokens>),
+    OAuth2(Arc<AccessTokens>),
 }
 
 impl Credentials {
@@ -42,7 +42,7 @@ impl Credentials {
             Auth::Basic { user, .. } => Kind::Basic { user: user.clone(), password: secret },
             Auth::OAuth2(settings) => {
                 let tokens = AccessTokens::new(settings.clone(), secret, client, user_agent.clone());
-                Kind::OAuth2(Box::new(tokens))
+                Kind::OAuth2(Arc::new(tokens))
             }
         }
         .into())
@@ -68,15 +68,29 @@ impl Credentials {
         }
     }
 
-    /// Puts a new access token in the place of `refused`, and answers whether there was one to be had: not when
-    /// another would be refused as well.
-    pub fn renew(&self, refused: &AccessToken, headers: &mut HeaderMap, deadline: Deadline) -> Result<bool, Attempt> {
+    /// Puts a new access token in the place of `refused`, which `has_worked` before or not, and answers whether there was one
+    /// to be had: not when another would be refused as well.
+    pub fn renew(
+        &self,
+        refused: &AccessToken,
+        has_worked: bool,
+        headers: &mut HeaderMap,
+        deadline: Deadline,
+    ) -> Result<bool, Attempt> {
         let Kind::OAuth2(tokens) = &self.0 else { return Ok(false) };
-        if refused.is_replaced_in_vain(deadline.began()) {
+        if refused.is_replaced_in_vain(deadline.began(), has_worked) {
             return Ok(false);
         }
         headers.insert(AUTHORIZATION, tokens.instead_of(refused, deadline)?.header());
         Ok(true)
+    }
+
+    /// The token that says who asks, where there is one: not a password, which has a name beside it.
+    pub fn token(&self) -> Option<Arc<Secret>> {
+        match &self.0 {
+            Kind::Token { secret, .. } => Some(secret.current()),
+            Kind::Basic { .. } | Kind::OAuth2(_) => None,
+        }
     }
 
     /// The secrets as they are now.

@@ -23,6 +23,7 @@ mod request;
 mod resolver;
 pub mod retry;
 mod tls;
+mod token_answer;
 mod tree;
 mod webhook;
 

@@ -5,7 +5,7 @@ use reqwest::header::{HeaderMap, LINK};
 
 use super::json;
 use crate::config::{Next, Pages};
-use crate::model::{Detail, Document, Outcome, Pointer, elements};
+use crate::model::{Detail, Document, Outcome, Pointer, Timestamp, elements};
 
 /// The pages of one slot so far, and which one is to be asked for now.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Gathered {
     parts: Vec<Document>,
     bytes: u64,
     asked: Vec<Target>,
+    /// What `now` is in all of their requests: a cursor belongs to the question that it was given for.
+    now: Timestamp,
 }
 
 /// Where a page is.
@@ -28,20 +30,26 @@ pub enum Target {
 }
 
 impl Gathered {
-    /// Nothing yet; the first page comes next.
+    /// Nothing yet; the first page comes next, and `now` it is for all.
     #[must_use]
-    pub fn none(pages: &Pages) -> Self {
+    pub fn none(pages: &Pages, now: Timestamp) -> Self {
         let first = match &pages.next {
             Next::Counter { parameter, first, .. } => Target::Parameter(parameter.clone(), first.to_string()),
             Next::Link | Next::Url(_) | Next::Cursor { .. } => Target::First,
         };
-        Self { parts: Vec::new(), bytes: 0, asked: vec![first] }
+        Self { parts: Vec::new(), bytes: 0, asked: vec![first], now }
     }
 
     /// The page that is asked for now.
     #[must_use]
     pub fn target(&self) -> &Target {
         self.asked.last().unwrap_or(&Target::First)
+    }
+
+    /// When the first page was asked for.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// How many bytes the pages take so far.

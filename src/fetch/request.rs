@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use percent_encoding::percent_decode_str;
 use reqwest::blocking;
@@ -12,6 +12,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use url::form_urlencoded;
 
+use super::access_token::AccessToken;
 use super::attempt::Ask;
 use super::client::{Clients, CredentialsError};
 use super::common::Common;
@@ -39,6 +40,8 @@ pub struct Request {
     userinfo: Option<HeaderValue>,
     /// What is secret in the URL and in parameters that are the same each time.
     secrets: Vec<String>,
+    /// When the access token was issued that the API took last.
+    token_that_worked: Mutex<Option<Instant>>,
     /// Whether it asks for the due of the last success.
     pub asks_for_last_ok: bool,
     /// The host with its port.
@@ -149,7 +152,18 @@ impl Request {
             url,
             changing_url,
             secrets,
+            token_that_worked: Mutex::default(),
         })
+    }
+
+    /// Remembers that the API took `token`.
+    pub(super) fn remember_token(&self, token: &AccessToken) {
+        *self.token_that_worked.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.issued());
+    }
+
+    /// Whether `token` is the one that the API took last.
+    pub(super) fn was_let_in_by(&self, token: &AccessToken) -> bool {
+        *self.token_that_worked.lock().unwrap_or_else(PoisonError::into_inner) == Some(token.issued())
     }
 
     /// How it asks.
@@ -193,10 +207,11 @@ impl Request {
             headers.insert(name, value);
         }
         let json = settings.json.as_ref().map(|json| filled(json, Escape::Json)).transpose()?;
-        let fingerprint = self
-            .common
-            .is_conditional
-            .then(|| conditional::fingerprint(url.as_str(), &headers, settings.auth.as_ref()));
+        let fingerprint = self.common.is_conditional.then(|| {
+            let token = self.common.credentials.as_ref().and_then(|credentials| credentials.token());
+            let token = token.as_ref().map(|token| token.expose());
+            conditional::fingerprint(url.as_str(), &headers, settings.auth.as_ref(), token)
+        });
         let remembered = ask.remembered.as_ref().filter(|known| Some(known.validators.request) == fingerprint);
         if let Some(remembered) = remembered {
             conditional::ask(&remembered.validators, &mut headers);

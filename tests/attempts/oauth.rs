@@ -52,6 +52,23 @@ fn all_who_waited_for_a_token_use_it_once_however_short_its_life_is() {
 }
 
 #[test]
+fn who_has_no_time_to_wait_for_a_token_takes_it_from_nobody_who_has() {
+    let api = sample_api();
+    let server = canned(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(600));
+        canned::answer("200 OK", "", r#"{"access_token":"t","token_type":"bearer"}"#)
+    });
+    let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+    let hurried = format!("{{ url = {:?}, timeout = \"200ms\" }}", api.url("/healthy/1"));
+    let patient = format!("{{ url = {:?}, timeout = \"8s\" }}", api.url("/healthy/2"));
+    let (hurried, patient) = ([hurried.as_str(); 3], [patient.as_str(); 3]);
+    let endpoints = [hurried, patient, hurried].concat().join(", ");
+    let slots = round_of(&format!("{keys}\nendpoints = [{endpoints}]"));
+    let outcomes: Vec<Outcome> = slots.iter().map(|slot| slot.outcome).collect();
+    assert_eq!(outcomes, [[Outcome::Timeout; 3], [Outcome::Ok; 3], [Outcome::Timeout; 3]].concat(), "{slots:?}");
+}
+
+#[test]
 fn endpoints_with_other_timeouts_and_names_share_the_token_too() {
     let api = sample_api();
     let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
@@ -68,7 +85,7 @@ fn endpoints_with_other_timeouts_and_names_share_the_token_too() {
 }
 
 #[test]
-fn a_token_that_an_api_refuses_is_renewed_once() {
+fn a_token_that_an_api_refuses_is_renewed_once_each_time() {
     let api = sample_api();
     let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
     let url = api.url("/oauth-guarded");
@@ -76,12 +93,15 @@ fn a_token_that_an_api_refuses_is_renewed_once() {
     let daemon = home.start();
     daemon.wait_for_rounds("job", 2);
     assert_eq!(api.requests_to("/oauth-token"), 1);
-    api.revoke_tokens();
-    until("another token is asked for", || api.requests_to("/oauth-token") > 1);
-    let asked = api.requests();
-    until("rounds go on", || api.requests() > asked + 3);
+    // One that took the place of another and was good for something is replaced as well.
+    for tokens in 2..=3 {
+        api.revoke_tokens();
+        until("another token is asked for", || api.requests_to("/oauth-token") == tokens);
+        let asked = api.requests();
+        until("rounds go on", || api.requests() > asked + 3);
+    }
     daemon.stop();
-    assert_eq!(api.requests_to("/oauth-token"), 2);
+    assert_eq!(api.requests_to("/oauth-token"), 3);
     assert_eq!(home.number("SELECT count(*) FROM observations WHERE outcome <> 'ok'"), 0);
     // Not kept anywhere.
     let bytes = std::fs::read(home.database()).expect("read");

@@ -120,3 +120,20 @@ fn a_link_that_is_not_ascii_leads_on_as_any_other() {
     assert_eq!((slot.outcome, text(&slot)), (Outcome::Ok, "[1,2]"));
     assert!(server.requests()[1].starts_with("GET /2?q=%C3%BC "), "{:?}", server.requests());
 }
+
+#[test]
+fn all_pages_of_a_slot_are_asked_for_with_the_same_now() {
+    let server = canned::canned(|request| {
+        let page: u32 = request.split_once("c=").map_or(1, |(_, text)| text[..1].parse().expect("a number"));
+        let next = if page < 9 { format!("{}", page + 1) } else { "null".to_owned() };
+        canned::answer("200 OK", "", format!("{{\"next\": {next}, \"data\": [{page}]}}"))
+    });
+    let keys = "query = { to = \"{{ now | unix_ms }}\" }\n\
+                pages = { cursor = \"/next\", parameter = \"c\", items = \"/data\" }";
+    let slot = slot(keys, &server.url("/"));
+    assert_eq!((slot.outcome, text(&slot)), (Outcome::Ok, "[1,2,3,4,5,6,7,8,9]"), "{slot:?}");
+    let to = |request: &String| request[request.find("to=").expect("it is sent")..][..16].to_owned();
+    let mut asked: Vec<String> = server.requests().iter().map(to).collect();
+    asked.dedup();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+}

@@ -8,7 +8,8 @@ use gatherd::fetch::{Ask, Attempt, Clients, PreparedJob, attempt};
 use gatherd::model::{Document, Outcome, Remembered, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::{canned, sample_api};
+use crate::support::canned::{self, always};
+use crate::support::sample_api;
 
 /// One attempt at the only endpoint of a config with these keys in the defaults, the job and the endpoint.
 fn fetch(defaults: &str, job: &str, endpoint: &str, url: &str) -> Attempt {
@@ -140,6 +141,29 @@ fn error_if_turns_a_200_that_means_failure_into_one() {
     assert_eq!(outcome("{ pointer = \"/currency\", equals = \"EUR\" }"), Outcome::HttpStatus);
     assert_eq!(outcome("{ pointer = \"/currency\", equals = \"USD\" }"), Outcome::Ok);
     assert_eq!(outcome("{ pointer = \"/users\", equals = 148210 }"), Outcome::HttpStatus);
+}
+
+#[test]
+fn error_if_knows_the_empty_errors_of_apis_that_always_have_a_member_for_them() {
+    for (found, outcome) in [
+        ("null", Outcome::Ok),
+        ("false", Outcome::Ok),
+        ("[]", Outcome::Ok),
+        ("{}", Outcome::Ok),
+        ("\"\"", Outcome::Ok),
+        ("0", Outcome::Ok),
+        ("0.0", Outcome::Ok),
+        ("1", Outcome::HttpStatus),
+        ("1e999", Outcome::HttpStatus),
+        ("[0]", Outcome::HttpStatus),
+        ("\"0\"", Outcome::HttpStatus),
+        ("true", Outcome::HttpStatus),
+        (&format!("{}1{}", "[".repeat(40), "]".repeat(40)), Outcome::HttpStatus),
+    ] {
+        let server = always(canned::answer("200 OK", "", format!("{{\"error\": {found}}}")));
+        let slot = fetch("", "error_if = { pointer = \"/error\" }", "", &server.url("/"));
+        assert_eq!(slot.outcome, outcome, "{found}");
+    }
 }
 
 #[test]

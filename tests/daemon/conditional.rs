@@ -79,6 +79,31 @@ fn a_request_that_is_another_or_that_does_not_want_it_asks_for_the_whole() {
 }
 
 #[test]
+fn the_document_of_one_who_asked_is_not_carried_forward_for_another() {
+    let api = sample_api();
+    let config_of = |who: &str| {
+        [
+            config(&api, "/etag", &format!("headers = {{ X-API-Key = \"{who}\" }}")),
+            config(&api, "/etag", "token = { file = \"token\" }"),
+            config(&api, "/etag", "").replace("http://", &format!("http://{who}:password@")),
+        ]
+    };
+    for (first, second) in config_of("alice-0001").into_iter().zip(config_of("bob-0001")) {
+        let home = Home::new(&first);
+        let token = home.folder.path().join("token");
+        std::fs::write(&token, "first-token").expect("written");
+        run_rounds(&home, 2);
+        std::fs::write(&token, "second-token").expect("written");
+        home.configure(&second);
+        run_rounds(&home, 2);
+        let statuses: Vec<u16> = observed(&home).iter().map(|(status, _)| *status).collect();
+        assert_eq!(statuses[0], 200);
+        let again = statuses.iter().skip(1).filter(|status| **status == 200).count();
+        assert_eq!(again, 1, "{first}: {statuses:?}");
+    }
+}
+
+#[test]
 fn a_304_that_nobody_asked_for_is_a_failure() {
     let api = sample_api();
     let home = home(&api, "/always-304", "");
