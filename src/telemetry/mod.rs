@@ -73,8 +73,10 @@ pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
 /// Beside what is asked for, so that no directive, however fine, gets around it.
 fn quiet() -> Targets {
     let quiet = KEPT_QUIET.into_iter().map(|library| (library, Level::WARN));
-    // It calls it an error when what a client sends is no HTTP: whoever finds the port could fill the log.
-    Targets::new().with_default(Level::TRACE).with_targets(quiet).with_target("actix_http", LevelFilter::OFF)
+    // They call it an error when what a client sends is no HTTP, or a server's certificate is for other names, and repeat
+    // these: whoever is on the other side could fill the log, or see to it that a secret stands in it.
+    let silent = ["actix_http", "rustls_platform_verifier"].into_iter().map(|library| (library, LevelFilter::OFF));
+    Targets::new().with_default(Level::TRACE).with_targets(quiet).with_targets(silent)
 }
 
 #[cfg(test)]
@@ -89,6 +91,7 @@ mod tests {
             assert!(!tracing::enabled!(target: "rustls::client", Level::DEBUG));
             assert!(!tracing::enabled!(target: "hyper_util::client", Level::DEBUG));
             assert!(!tracing::enabled!(target: "actix_http::h1", Level::ERROR));
+            assert!(!tracing::enabled!(target: "rustls_platform_verifier::verification::others", Level::ERROR));
             assert!(tracing::enabled!(target: "rustls::client", Level::WARN));
             assert!(tracing::enabled!(target: "gatherd::fetch", Level::TRACE));
         });

@@ -28,6 +28,8 @@ const MOST_STRAYS: usize = 4;
 static STRAYS: AtomicUsize = AtomicUsize::new(0);
 /// What the expression is called, once it is compiled together with jq's own definitions.
 const MAIN: &str = "gatherd_main";
+/// What writes somewhere, as to the log of a daemon that is asked over HTTP: expressions do without.
+const WRITING: [&str; 5] = ["stderr", "debug", "halt_error", "stderr_empty", "debug_empty"];
 
 type Filter = jaq_core::Filter<JustLut<Val>>;
 
@@ -167,6 +169,7 @@ fn compile(text: &str) -> Result<Filter, JqError> {
     }
     let main = parse::Def { name: MAIN, args: Vec::new(), body };
     let library = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let library = library.filter(|definition| !WRITING.contains(&definition.name));
     let library: Vec<parse::Def<&'static str>> = jq_bounds::pairwise().chain(library.map(bounded_definition)).collect();
     let mut definitions: Vec<parse::Def<&str>> = library;
     definitions.push(main);
@@ -175,6 +178,7 @@ fn compile(text: &str) -> Result<Filter, JqError> {
     let modules = loader.load(&arena, File { code: MAIN, path: () });
     let modules = modules.map_err(|_| JqError("it cannot be loaded".to_owned()))?;
     let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+    let functions = functions.filter(|(name, ..)| !WRITING.contains(name));
     let compiled = Compiler::default().with_funs(jq_bounds::functions(functions)).compile(modules);
     compiled.map_err(|errors| {
         let mut unknown = errors.into_iter().flat_map(|(_, errors)| errors);
@@ -244,8 +248,11 @@ mod tests {
         for text in ["", ".[", "a b", ".users[", "nosuch", "$x", "import \"a\" as a; 1", "if"] {
             assert!(Jq::compile(text).is_err(), "{text:?}");
         }
+        for text in ["stderr", ". | stderr", "debug", "debug(\"x\")", "halt_error", "stderr_empty", "debug_empty"] {
+            assert!(Jq::compile(text).is_err(), "{text} would write to the log");
+        }
         assert_eq!(Jq::compile("nosuch(1)").map(|_| ()), Err(JqError("there is no filter nosuch".to_owned())));
-        for text in [".users.name", "error", "nan", "halt", "halt_error", ".users * {}", "input"] {
+        for text in [".users.name", "error", "nan", "halt", ".users * {}", "input"] {
             assert!(first_of(text).is_err(), "{text}: {:?}", first_of(text));
         }
     }
