@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use reqwest::blocking::Response;
 
-use super::coding::Coding;
+use super::coding::{Coding, Oversized};
 
 /// The first buffer for a body whose length is not announced, and the most that an announced one is believed.
 const FIRST_BUFFER: usize = 4 * 1024;
@@ -31,6 +31,7 @@ pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut 
     let first = announced.and_then(|length| usize::try_from(length).ok()).map_or(FIRST_BUFFER, |length| length + 1);
     bytes.reserve_exact(first.min(LARGEST_FIRST_BUFFER));
     match coding.read(&mut source, max_body.saturating_add(1), bytes) {
+        Err(error) if Oversized::is(&error) => End::TooLarge,
         Err(error) => End::Broken(error),
         Ok(()) if bytes.len() as u64 > max_body => End::TooLarge,
         Ok(()) => End::Whole,

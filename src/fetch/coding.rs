@@ -1,8 +1,12 @@
 //! Content codings: at most one, undone here rather than by the HTTP library, which takes one line of several for the
 //! whole and the first of a gzip file's members for all of them.
 
+use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
+use std::rc::Rc;
 
+use brotli_decompressor::reader::DecompressorCustomAlloc;
+use brotli_decompressor::{Allocator, StandardAlloc};
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
@@ -25,6 +29,10 @@ const NO_CODING: [&str; 5] = ["", "identity", "none", "utf-8", "utf8"];
 const ZSTD_WINDOW: u32 = 23;
 /// What is read at once.
 const BUFFER: usize = 16 * 1024;
+/// The largest block of memory for brotli that is given whatever the limit is.
+const SMALL_BLOCK: usize = 64 * 1024;
+/// What the decoder of brotli takes beyond what it decodes, at most.
+const BROTLI_SLACK: usize = 4 * 1024;
 
 /// How a body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +76,7 @@ impl Coding {
     /// Reads `source` to its end, or to `limit` bytes of what it decodes to.
     ///
     /// # Errors
-    /// When the source breaks off, or does not decode to its last byte.
+    /// When the source breaks off, or does not decode to its last byte; [`Oversized`] when it announces `limit` bytes or more.
     pub fn read(self, source: impl Read, limit: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         if self == Self::Identity {
             return source.take(limit).read_to_end(bytes).map(|_| ());
@@ -92,7 +100,7 @@ impl Coding {
             Self::Gzip => &mut MultiGzDecoder::new(&mut source),
             Self::Deflate if is_zlib(&start) => &mut ZlibDecoder::new(&mut source),
             Self::Deflate => &mut DeflateDecoder::new(&mut source),
-            Self::Brotli => &mut brotli_decompressor::Decompressor::new(&mut source, BUFFER),
+            Self::Brotli => return brotli(source, limit, bytes),
             Self::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(&mut source)?;
                 decoder.window_log_max(ZSTD_WINDOW)?;
@@ -102,9 +110,69 @@ impl Coding {
         decoder.take(limit).read_to_end(bytes)?;
         let whole = (bytes.len() as u64) < limit;
         if whole && !source.fill_buf()?.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes after the compressed data"));
+            return Err(behind_the_end());
         }
         Ok(())
+    }
+}
+
+/// Undoes brotli. Its decoder makes room at once for what is announced, up to 16 MiB: for no more than may come here.
+fn brotli(source: impl BufRead, limit: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let largest = usize::try_from(limit.saturating_sub(1)).unwrap_or(usize::MAX).checked_next_power_of_two();
+    let largest = largest.unwrap_or(usize::MAX).max(SMALL_BLOCK).saturating_add(BROTLI_SLACK);
+    let refused = Rc::new(Cell::new(false));
+    let blocks = BoundedAlloc { largest, refused: Rc::clone(&refused), inner: StandardAlloc::default() };
+    let buffer = <StandardAlloc as Allocator<u8>>::alloc_cell(&mut StandardAlloc::default(), BUFFER);
+    let (numbers, codes) = (StandardAlloc::default(), StandardAlloc::default());
+    let mut decoder = DecompressorCustomAlloc::new(source, buffer, blocks, numbers, codes);
+    let mut read = || {
+        decoder.by_ref().take(limit).read_to_end(bytes)?;
+        // Only once more asked does it say that there is something behind the end.
+        if (bytes.len() as u64) < limit && (decoder.read(&mut [0])? > 0 || !decoder.get_mut().fill_buf()?.is_empty()) {
+            return Err(behind_the_end());
+        }
+        Ok(())
+    };
+    let result = read();
+    if refused.get() { Err(io::Error::new(io::ErrorKind::FileTooLarge, Oversized)) } else { result }
+}
+
+fn behind_the_end() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "bytes after the compressed data")
+}
+
+/// A body announces to be larger than what is read of it.
+#[derive(Debug, thiserror::Error)]
+#[error("it announces more than is read")]
+pub struct Oversized;
+
+impl Oversized {
+    /// Whether that is what `error` says.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
+    }
+}
+
+/// Gives no block that is larger than `largest`.
+struct BoundedAlloc {
+    largest: usize,
+    refused: Rc<Cell<bool>>,
+    inner: StandardAlloc,
+}
+
+impl Allocator<u8> for BoundedAlloc {
+    type AllocatedMemory = <StandardAlloc as Allocator<u8>>::AllocatedMemory;
+
+    fn alloc_cell(&mut self, length: usize) -> Self::AllocatedMemory {
+        if length > self.largest {
+            self.refused.set(true);
+            return Self::AllocatedMemory::default();
+        }
+        self.inner.alloc_cell(length)
+    }
+
+    fn free_cell(&mut self, block: Self::AllocatedMemory) {
+        self.inner.free_cell(block);
     }
 }
 
@@ -130,6 +198,32 @@ mod tests {
             let most = buffer.len().min(1);
             self.0.read(&mut buffer[..most])
         }
+    }
+
+    /// `{"a":1}` with a window of 64 KiB, as RFC 7932 lets it be written without compression.
+    const BROTLI: &[u8] = b"\x60\x00\x10{\"a\":1}\x03";
+
+    #[test]
+    fn brotli_ends_where_its_last_block_does() {
+        let read = |coded: &[u8]| {
+            let mut bytes = Vec::new();
+            Coding::Brotli.read(Drip(coded), 100, &mut bytes).map(|()| bytes)
+        };
+        assert_eq!(read(BROTLI).expect("decoded"), b"{\"a\":1}");
+        for behind in [b" ".as_slice(), b"<html>", BROTLI] {
+            assert!(read(&[BROTLI, behind].concat()).is_err());
+            let mut bytes = Vec::new();
+            assert!(Coding::Brotli.read([BROTLI, behind].concat().as_slice(), 100, &mut bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn brotli_gets_no_room_for_more_than_may_come() {
+        // A window and a block of 16 MiB, of which one byte is there.
+        let announced = b"\xCF\xFF\xFF\xFFx";
+        let read = |limit| Coding::Brotli.read(announced.as_slice(), limit, &mut Vec::new()).expect_err("not whole");
+        assert!(Oversized::is(&read(1024 * 1024 + 1)));
+        assert!(!Oversized::is(&read(16 * 1024 * 1024 + 1)), "it would fit, and breaks off");
     }
 
     #[test]
