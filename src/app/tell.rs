@@ -1,9 +1,11 @@
 //! The part of the wiring that tells somebody: stored rounds in, what is to be remembered to Storage.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix::Addr;
+use tokio::sync::oneshot;
 
 use crate::actors::messages::{RememberIncidents, Settle};
 use crate::actors::notify::{self, Outboxes};
@@ -53,15 +55,23 @@ impl Teller {
         }
     }
 
-    /// Has what is left remembered, and gives what waits to be told a last chance.
-    pub async fn stop(mut self) {
-        if let Some(changes) = self.notifier.changes() {
+    /// Gives what waits to be told a last chance, and has what is left remembered.
+    pub async fn stop(self) {
+        let notifier = Arc::new(self.notifier);
+        let (shared, (done, ended)) = (Arc::clone(&notifier), oneshot::channel::<()>());
+        let last_words = move || {
+            shared.stop(LAST_WORDS);
+            drop((shared, done));
+        };
+        // Where there is no thread to be had, nothing is waited for.
+        if thread::Builder::new().name("last-words".to_owned()).spawn(last_words).is_ok() {
+            // The sender is dropped at the end, also of a panic, which would have nothing left to harm.
+            let _ = ended.await;
+        }
+        if let Some(changes) = Arc::into_inner(notifier).and_then(|mut notifier| notifier.changes()) {
             // Storage is gone only when the process ends for that.
             let _ = self.storage.send(RememberIncidents(changes)).await;
             let _ = self.storage.send(Settle { within: Duration::ZERO }).await;
         }
-        let notifier = self.notifier;
-        // A panic in it would have nothing left to harm.
-        let _ = tokio::task::spawn_blocking(move || notifier.stop(LAST_WORDS)).await;
     }
 }

@@ -90,6 +90,38 @@ fn endpoints_of_one_host_are_told_in_one_message_and_their_recovery_in_another_o
 }
 
 #[test]
+fn what_could_not_be_told_before_the_daemon_stopped_is_told_when_it_runs_again() {
+    let ((api, failing), away) = (api(), Arc::new(AtomicBool::new(true)));
+    let switch = Arc::clone(&away);
+    let hook = canned(move |_| {
+        let status = if switch.load(Ordering::Relaxed) { "503 Service Unavailable" } else { "204 No Content" };
+        answer(status, "", "")
+    });
+    let notify = format!("[[notify]]\nname = \"ops\"\nurl = {:?}\nafter = 2\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &[api.url("/1")])));
+    for event in ["failing", "recovered"] {
+        away.store(true, Ordering::Relaxed);
+        let asked = hook.requests().len();
+        let daemon = home.start();
+        until("the hook is asked in vain", || hook.requests().len() > asked);
+        assert!(!logged(daemon, "told").iter().any(|line| line["notify"] == "ops"));
+        away.store(false, Ordering::Relaxed);
+        let asked = hook.requests().len();
+        let daemon = home.start();
+        let message = wait_for(&hook, asked + 1).remove(asked);
+        assert_eq!((&message["event"], &message["count"]), (&event.into(), &1.into()), "{message}");
+        daemon.wait_for("told");
+        daemon.stop();
+        failing.store(false, Ordering::Relaxed);
+    }
+    let asked = hook.requests().len();
+    let daemon = home.start();
+    daemon.wait_for_rounds("job", 3);
+    daemon.stop();
+    assert_eq!(hook.requests().len(), asked, "what was told is not told again");
+}
+
+#[test]
 fn a_webhook_and_a_ping_that_hang_delay_no_round_and_not_the_end() {
     let api = sample_api();
     let ping = format!("ping_url = {:?}", api.url("/hang/ping"));

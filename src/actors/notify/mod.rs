@@ -173,10 +173,14 @@ impl Notifier {
         }
     }
 
-    /// What is to be remembered of what changed; `None` when nothing did.
+    /// What is to be remembered of what changed; `None` when nothing did. What could not be told yet is not remembered as told,
+    /// so that it is told after a restart: nothing that changed for that one is remembered until then.
     pub fn changes(&mut self) -> Option<IncidentMemory> {
         let mut changes = std::mem::take(&mut self.gone);
-        self.told.iter_mut().for_each(|target| changes.merge(target.incidents.take_changes()));
+        if self.before.iter().all(Outbox::has_ended) {
+            let settled = self.told.iter_mut().filter(|target| target.outbox.is_settled());
+            settled.for_each(|target| changes.merge(target.incidents.take_changes()));
+        }
         (!changes.is_empty()).then_some(changes)
     }
 

@@ -67,6 +67,8 @@ struct State<T> {
     successor: Option<Arc<Shared<T>>>,
     /// The thread is done.
     ended: bool,
+    /// Something was not tried to its end.
+    gave_up: bool,
 }
 
 impl<T: Send + Sync + 'static> Outbox<T> {
@@ -80,7 +82,8 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         deliver: impl Fn(&T) -> Result<(), Undelivered> + Send + 'static,
         report: impl Fn(&T, Fate) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let state = State { queue: VecDeque::new(), current: None, stopping: false, successor: None, ended: false };
+        let (queue, current, successor) = (VecDeque::new(), None, None);
+        let state = State { queue, current, stopping: false, successor, ended: false, gave_up: false };
         let report = Box::new(report);
         let shared = Arc::new(Shared { bounds, state: Mutex::new(state), changed: Condvar::new(), report });
         let outbox = Self(Arc::clone(&shared));
@@ -118,6 +121,12 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         self.0.lock().ended
     }
 
+    /// Whether the fate of all that was put in is known, and none of it is to be tried after a restart.
+    pub fn is_settled(&self) -> bool {
+        let state = self.0.lock();
+        state.queue.is_empty() && state.current.is_none() && !state.gave_up
+    }
+
     /// What waits is tried once more at most.
     pub fn stop(&self) {
         self.0.lock().stopping = true;
@@ -135,6 +144,7 @@ impl<T: Send + Sync + 'static> Outbox<T> {
             state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let left: Vec<Arc<T>> = state.current.take().into_iter().chain(std::mem::take(&mut state.queue)).collect();
+        state.gave_up |= !left.is_empty();
         drop(state);
         for item in &left {
             (self.0.report)(item, Fate::Stopped);
@@ -175,6 +185,7 @@ impl<T> Shared<T> {
             state.queue.push_front(Arc::clone(item));
             return;
         }
+        state.gave_up |= matches!(fate, Fate::Stopped);
         drop(state);
         (self.report)(item, fate);
     }
@@ -195,6 +206,7 @@ impl<T> Shared<T> {
         let mut state = self.lock();
         if state.ended {
             let successor = state.successor.clone();
+            state.gave_up |= successor.is_none() && !items.is_empty();
             drop(state);
             match successor {
                 Some(successor) => successor.put_before(items),
