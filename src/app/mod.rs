@@ -69,6 +69,12 @@ pub fn run(
     reloads: Reloads,
     watch: impl FnMut(&ClosedRound) -> ControlFlow<()>,
 ) -> anyhow::Result<Ended> {
+    let system = System::new();
+    // From the first moment, because it would end the process; what stops it may do so until the actors run.
+    let hangup = {
+        let _runtime = system.runtime().tokio_runtime().enter();
+        hangup(reloads)?
+    };
     let (given, manager) = (systemd::listener().map_err(CannotListen::Given)?, Manager::of_environment());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let read = FileStamp::of(&settings.file);
@@ -81,8 +87,8 @@ pub fn run(
     let told = told.start(&meters)?;
     let opened = Opened::new(writer, &plan, clock.now())?;
     let (known, incidents) = (opened.jobs()?, opened.incidents()?);
-    System::new().block_on(async {
-        let mut signals = Signals::new(reloads)?;
+    system.block_on(async {
+        let mut signals = Signals::new(hangup)?;
         let (fatal, fatally) = mpsc::unbounded_channel();
         let (observer, stored) = mpsc::unbounded_channel();
         let watching = Told { stored: observer, fatal, meters: meters.clone() };
@@ -90,6 +96,9 @@ pub fn run(
         let notifier = Notifier::new(told, &plan.settings.jobs, &incidents, meters.clone(), clock.now());
         let teller = Teller::new(notifier, actors.storage.clone(), Arc::clone(&clock));
         let served = api.map(|api| api.serve(&plan.settings, &actors)).transpose()?;
+        if let Some(served) = &served {
+            served.check().await?;
+        }
         let (workers, jobs) = (plan.settings.workers, plan.jobs.len());
         let watchdog = Watchdog::new(manager, Rc::clone(&actors), workers, jobs, Arc::clone(&clock));
         let Maintenance { at, backup } = plan.settings.maintenance.clone();
@@ -284,10 +293,17 @@ struct StopSignals {
     interrupt: Signal,
 }
 
+fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("cannot listen for signals")
+}
+
+/// SIGHUP, where it has the config read again.
+fn hangup(reloads: Reloads) -> anyhow::Result<Option<Signal>> {
+    (reloads != Reloads::Never).then(|| listen(SignalKind::hangup())).transpose()
+}
+
 impl Signals {
-    fn new(reloads: Reloads) -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        let hangup = (reloads != Reloads::Never).then(|| listen(SignalKind::hangup())).transpose()?;
+    fn new(hangup: Option<Signal>) -> anyhow::Result<Self> {
         let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         Ok(Self { hangup, stop: StopSignals { terminate, interrupt } })
     }

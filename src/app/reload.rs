@@ -56,6 +56,9 @@ impl Plan {
 
     /// Reads the config at `file` and makes it ready, with those who are told by it, its API's token included. Blocks.
     fn load(file: &Path, meters: &Meters) -> anyhow::Result<(Self, Outboxes)> {
+        // What a pipe holds comes once, and waiting for its other end would be for ever.
+        let is_file = std::fs::metadata(file).map_or(true, |found| found.is_file());
+        anyhow::ensure!(is_file, "{}: not a file, which is what a config is read again from", file.display());
         let settings = Settings::load(file)?;
         if let Some(token) = &settings.server.token {
             token.read(settings.folder()).context("cannot read the token of [server]")?;

@@ -1,13 +1,15 @@
 //! The HTTP API's part of the wiring: where it listens, what it may ask, what is counted.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::start::Actors;
 use crate::actors::{Alive, FileReader, Meters};
@@ -19,6 +21,8 @@ use crate::web::hosts::Hosts;
 use crate::web::status::LastLoad;
 use crate::web::{self, Feed, ServerHandle};
 
+/// How long the API may take for its first answer.
+const CHECKED_WITHIN: Duration = Duration::from_secs(5);
 /// Threads that read the file for the API.
 const READERS: usize = 3;
 /// How long one question to the file may take.
@@ -42,6 +46,16 @@ pub enum CannotListen {
     /// Not on the socket that the service manager gave.
     #[error("cannot serve the sockets of the .socket unit: one ListenStream= with an address and a port is served")]
     Given(#[source] io::Error),
+    /// It listens, and nothing answers there.
+    #[error(
+        "the HTTP API at {address} does not answer: the system may be short of threads or descriptors (ulimit -u and -n, TasksMax= and LimitNOFILE=)"
+    )]
+    Unanswered {
+        /// The address.
+        address: SocketAddr,
+        /// What came instead.
+        source: io::Error,
+    },
     /// The socket that the service manager gave can be reached from elsewhere, and anybody could ask.
     #[error(
         "the .socket unit listens at {0}: elsewhere than on loopback a `token` is required under [server] in the config"
@@ -58,6 +72,7 @@ impl CannotListen {
         match self {
             Self::At { source, .. } => [AddrInUse, AddrNotAvailable, PermissionDenied].contains(&source.kind()),
             Self::Given(_) | Self::WithoutToken(_) => true,
+            Self::Unanswered { .. } => false,
         }
     }
 }
@@ -75,6 +90,7 @@ pub struct Prepared {
 
 /// The API that runs.
 pub struct Served {
+    address: SocketAddr,
     handle: ServerHandle,
     feed: Feed,
     jobs: ConfiguredJobs,
@@ -156,6 +172,7 @@ impl Prepared {
         let handle = web::serve(self.listener, api).context("cannot serve the HTTP API")?;
         tracing::info!(%address, "listening: API at /api/v1, its description at /api/docs, /metrics, /healthz, /readyz");
         let served = Served {
+            address,
             handle,
             feed,
             jobs,
@@ -171,6 +188,25 @@ impl Prepared {
 }
 
 impl Served {
+    /// Asks it something, as a client does: its threads may have died for want of memory or descriptors.
+    ///
+    /// # Errors
+    /// When there is no answer within five seconds.
+    pub async fn check(&self) -> Result<(), CannotListen> {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        let asked = async {
+            let mut connection = TcpStream::connect(address).await?;
+            connection.write_all(format!("GET /healthz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+            connection.read_exact(&mut [0; "HTTP/1".len()]).await
+        };
+        let late = |_| Err(io::ErrorKind::TimedOut.into());
+        let answered = tokio::time::timeout(CHECKED_WITHIN, asked).await.unwrap_or_else(late);
+        answered.map(drop).map_err(|source| CannotListen::Unanswered { address, source })
+    }
+
     /// Shows the jobs of another config from now on.
     pub fn reload(&self, settings: &Settings) {
         self.jobs.set(settings);

@@ -15,7 +15,7 @@ use super::output::plain_lines;
 use crate::config::Settings;
 
 /// A daemon that does not answer for so long is one that does not work.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// `gatherd health`.
 #[derive(Debug, clap::Args)]

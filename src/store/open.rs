@@ -7,6 +7,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use super::error::{StoreError, Trouble};
 use super::file_identity::FileIdentity;
@@ -35,8 +37,10 @@ const FOLDED_PAGES: i32 = 1000;
 /// When another daemon has it, it is not ours, of a newer version, or cannot be written. The file is then untouched.
 pub fn open(path: &Path) -> Result<Writer, StoreError> {
     let path = absolute(path)?;
+    check_writable(&path)?;
     let lock = Lock::take(&path)?;
     check_header(&path)?;
+    share_mode(&path)?;
     let mut connection = Connection::open(&path).map_err(|source| sqlite(&path, source))?;
     let version = configure(&connection, &path)?;
     bring_up_to_date(&mut connection, &path, version)?;
@@ -53,6 +57,29 @@ pub fn open(path: &Path) -> Result<Writer, StoreError> {
         writer.give_back(Duration::ZERO)?;
     }
     Ok(writer)
+}
+
+/// Refuses a file that may not be written, before SQLite makes a log beside it that is as read-only as the file. Asks without
+/// opening it: see [`check_header`].
+fn check_writable(path: &Path) -> Result<(), StoreError> {
+    match access(path, Access::WRITE_OK) {
+        Err(Errno::NOENT) | Ok(()) => Ok(()),
+        Err(error) => Err(StoreError::io(path, "the database cannot be written")(error.into())),
+    }
+}
+
+/// Gives the log and its index the mode of the database, as SQLite does when it makes them. Those that were made while the
+/// database was read-only would stay so.
+fn share_mode(path: &Path) -> Result<(), StoreError> {
+    for side in ["-wal", "-shm"].map(|suffix| beside(path, suffix)) {
+        if matches!(access(&side, Access::WRITE_OK), Ok(()) | Err(Errno::NOENT)) {
+            continue;
+        }
+        let mode = path.metadata().map(|file| file.permissions());
+        let changed = mode.and_then(|mode| std::fs::set_permissions(&side, mode));
+        changed.map_err(StoreError::io(&side, "it belongs to the database and cannot be written"))?;
+    }
+    Ok(())
 }
 
 /// Opens the database at `path` for reading only, beside a daemon or without one.

@@ -47,6 +47,32 @@ fn a_database_of_a_newer_version_or_of_something_else_is_refused_untouched() {
 }
 
 #[test]
+fn a_database_that_could_only_be_read_is_written_again_when_it_may_be() {
+    if rustix::process::geteuid().is_root() {
+        eprintln!("root may write whatever its mode is: not tried");
+        return;
+    }
+    let home = Home::new(&idle());
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(home.database(), mode).expect("its mode is set");
+    };
+    mode(0o444);
+    let (status, lines) = home.start().wait();
+    assert_eq!(status.code(), Some(74), "{lines:?}");
+    assert!(lines.iter().any(|line| line.to_string().contains("the database cannot be written")), "{lines:?}");
+    // A reader leaves what belongs to the log behind, as read-only as the file.
+    assert_eq!(home.number("SELECT count(*) FROM rounds WHERE status = 'running'"), 0);
+    mode(0o644);
+    let daemon = home.start();
+    daemon.wait_for("started");
+    daemon.stop();
+}
+
+#[test]
 fn a_corrupt_database_is_refused_untouched() {
     let home = Home::new(&idle());
     let daemon = home.start();

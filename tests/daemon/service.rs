@@ -314,3 +314,37 @@ fn a_config_that_is_watched_is_read_again_when_it_is_written_or_replaced() {
     daemon.stop();
     assert!(api.requests_to("/healthy/3") > 0);
 }
+
+#[test]
+fn a_config_that_became_a_pipe_is_refused_and_not_waited_for() {
+    let home = Home::new(&idle());
+    let config = home.folder.path().join("config.toml");
+    let good = std::fs::read_to_string(&config).expect("read");
+    let daemon = home.start();
+    daemon.wait_for("started");
+    std::fs::remove_file(&config).expect("removed");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &config, rustix::fs::Mode::RUSR).expect("a pipe");
+    daemon.signal("HUP");
+    let line = daemon.wait_for("config not reloaded, the one in use stays");
+    assert!(line.to_string().contains("not a file"), "{line}");
+    std::fs::remove_file(&config).expect("removed");
+    std::fs::write(&config, good).expect("written");
+    daemon.signal("HUP");
+    daemon.wait_for("config reloaded");
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_has_no_descriptors_for_its_api_does_not_say_that_it_is_ready() {
+    // With so few it gets as far as to listen.
+    for limit in [30, 32] {
+        let home = Home::new(&format!("workers = 8\n{SERVER}{}", idle()));
+        let given = home.command();
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
+        command.arg(given.get_program()).args(given.get_args()).current_dir(home.folder.path());
+        let (status, lines) = Daemon::of(command).wait();
+        assert_eq!(status.code(), Some(71), "{limit}: {lines:?}");
+        assert!(lines.iter().any(|line| line.to_string().contains("does not answer")), "{lines:?}");
+    }
+}

@@ -16,8 +16,8 @@ const CALM: Duration = Duration::from_mins(1);
 pub struct Health {
     /// When it began to look (monotonic).
     began: Duration,
-    /// Since when (monotonic) entries wait.
-    waiting: Option<Duration>,
+    /// Since when entries wait.
+    waiting: Option<Moment>,
     seen: Vitals,
     trouble: Option<(Degraded, Duration)>,
 }
@@ -56,10 +56,10 @@ impl Health {
     pub fn look(&mut self, vitals: Vitals, now: Moment) {
         let (dropped, panics) = (vitals.dropped - self.seen.dropped, vitals.panics - self.seen.panics);
         self.seen = vitals;
-        self.waiting = (vitals.waiting > 0).then(|| self.waiting.unwrap_or(now.monotonic));
-        let refused = self.waiting.is_some_and(|since| since + PATIENCE <= now.monotonic);
+        self.waiting = (vitals.waiting > 0).then(|| self.waiting.unwrap_or(now));
+        let refused = self.waiting.is_some_and(|since| since.monotonic + PATIENCE <= now.monotonic);
         if refused || dropped > 0 || panics > 0 {
-            let since = now.wall;
+            let since = self.waiting.map_or(now.wall, |since| since.wall);
             let began = (Degraded { since, waiting: 0, dropped: 0, panics: 0 }, now.monotonic);
             let (trouble, last) = self.trouble.get_or_insert(began);
             trouble.waiting = vitals.waiting;
@@ -96,16 +96,19 @@ mod tests {
             match health.state(clock.now()) {
                 State::Unknown => "unknown".to_owned(),
                 State::Well => "well".to_owned(),
-                State::Degraded(trouble) => format!("{} waiting, {} dropped", trouble.waiting, trouble.dropped),
+                State::Degraded(trouble) => {
+                    let since = trouble.since.as_micros() / 1_000_000;
+                    format!("{} waiting, {} dropped since {since} s", trouble.waiting, trouble.dropped)
+                }
             }
         };
         assert_eq!(look(3, 0, 1), "unknown");
         assert_eq!(look(0, 0, 9), "unknown");
         assert_eq!(look(1, 0, 60), "well");
-        assert_eq!(look(4, 0, 10), "4 waiting, 0 dropped");
-        assert_eq!(look(9, 2, 10), "9 waiting, 2 dropped");
-        assert_eq!(look(0, 2, 59), "9 waiting, 2 dropped");
+        assert_eq!(look(4, 0, 10), "4 waiting, 0 dropped since 70 s");
+        assert_eq!(look(9, 2, 10), "9 waiting, 2 dropped since 70 s");
+        assert_eq!(look(0, 2, 59), "9 waiting, 2 dropped since 70 s");
         assert_eq!(look(0, 2, 1), "well");
-        assert_eq!(look(0, 3, 1), "0 waiting, 1 dropped", "what is dropped is trouble at once");
+        assert_eq!(look(0, 3, 1), "0 waiting, 1 dropped since 151 s", "what is dropped is trouble at once");
     }
 }
