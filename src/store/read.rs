@@ -222,8 +222,7 @@ impl Reader {
 
     /// Does `work`, whose statements are interrupted once the deadline is over.
     pub(super) fn in_time<T>(&self, work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        // Beyond the end of time there is none.
-        let until = self.until.get().or_else(|| Instant::now().checked_add(self.deadline));
+        let until = self.until();
         let is_over = move || until.is_some_and(|until| Instant::now() > until);
         let no_more: Option<fn() -> bool> = None;
         let set = self.connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over));
@@ -231,9 +230,19 @@ impl Reader {
         self.connection.progress_handler(0, no_more).and(result).map_err(|error| self.failed(error))
     }
 
+    /// When a question that begins now has to be answered. Beyond the end of time there is no such moment.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until.get().or_else(|| Instant::now().checked_add(self.deadline))
+    }
+
     fn failed(&self, error: rusqlite::Error) -> StoreError {
         if is_interrupt(&error) { StoreError::Deadline(self.deadline) } else { sqlite(&self.path, error) }
     }
+}
+
+/// What stops a statement whose deadline is over, where SQLite has no occasion to see that itself.
+pub(super) fn interrupt() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT), None)
 }
 
 /// Whether a statement was stopped for its deadline.

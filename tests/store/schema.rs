@@ -1,9 +1,11 @@
 //! The file itself: the nightly upkeep, and a schema that is brought up to date once.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use gatherd::model::{Cause, JobName, LedgerRow, RoundId, RoundStatus, Timestamp};
+use gatherd::store::history::{Selection, Span};
 use gatherd::store::read::{Reader, Value};
 use gatherd::store::{StoreError, open};
 use rusqlite::Connection;
@@ -50,6 +52,23 @@ fn after_the_upkeep_the_newest_observations_are_still_found_without_looking_at_a
     // One endpoint's are found by it, not by looking through each vector.
     let plan = plan("SELECT * FROM observations WHERE job = 'job' AND endpoint = 'e7'");
     assert!(plan.contains("(endpoint_id=? AND layout_id=?)"), "{plan}");
+}
+
+#[test]
+fn a_walk_ends_at_its_deadline_also_when_its_time_goes_by_between_the_rows() {
+    let (_folder, path, mut writer) = database();
+    let layout = numbered(3);
+    writer.close(&closed(1, &layout, vec![ok(1), ok(1), ok(1)])).expect("stored");
+    // SQLite itself looks at the time too seldom to notice that it is over.
+    let reader = Reader::open(&path, Duration::ZERO).expect("opened");
+    let wanted = Selection { job: "job", endpoint: None, span: Span::default(), after: None };
+    let mut visits = 0;
+    let ended = reader.documents(&wanted, |_| {
+        visits += 1;
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(ended, Err(StoreError::Deadline(_))), "{ended:?}");
+    assert_eq!(visits, 1);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::{RoundId, Timestamp};
 use crate::store::error::StoreError;
-use crate::store::read::Reader;
+use crate::store::read::{Reader, interrupt};
 use crate::store::slot_key::{slot_id, slot_ids};
 
 /// A stretch of dues: from `from` to before `until`.
@@ -179,6 +179,13 @@ impl Reader {
         columns: &str,
         mut visit: impl FnMut(Place, &str, &Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
     ) -> Result<Option<Place>, StoreError> {
+        let until = self.until();
+        // A visit may take long, a jq expression half a second, and SQLite looks at the time after many rows only.
+        let mut visit = |place, endpoint: &str, row: &Row<'_>| {
+            let goes_on = visit(place, endpoint, row)?;
+            let is_over = goes_on.is_continue() && until.is_some_and(|until| Instant::now() > until);
+            if is_over { Err(interrupt()) } else { Ok(goes_on) }
+        };
         self.in_time(|| match wanted.endpoint {
             Some(endpoint) => self.walk_one(wanted, columns, |place, row| visit(place, endpoint, row)),
             None => self.walk_all(wanted, columns, visit),
