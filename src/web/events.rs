@@ -81,8 +81,9 @@ pub struct OfJob {
 ///
 /// Server-sent events: `id` is the round's number, `event` is `round`, `data` the round as in the list of rounds.
 /// A client that sends `Last-Event-ID` first gets what has closed since, at most the newest 1,000; when there was more,
-/// an event `gap` comes before. A comment each 15 seconds shows that the stream is alive. A client that does not keep up
-/// is dropped.
+/// an event `gap` comes before. Each of these rounds comes at least once: one that overtook a slower one with a smaller
+/// number may come again after a reconnection, and is known by its number. A comment each 15 seconds shows that the
+/// stream is alive. A client that does not keep up is dropped.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "rounds",
     params(OfJob, ("Last-Event-ID" = Option<i64>, Header, description = "The last round that was seen")),
@@ -104,7 +105,7 @@ pub async fn events(request: HttpRequest, api: Data<Api>, query: Query<OfJob>) -
     // Before the past is asked for, so that nothing falls in between.
     let live = api.feed.events.subscribe();
     let past = match seen {
-        Some(seen) => past(&api, seen).await?,
+        Some(seen) => past(&api, job.clone(), seen).await?,
         None => Vec::new(),
     };
     let (sender, events) = mpsc::channel(WAITING);
@@ -128,10 +129,11 @@ fn last_event(id: &HeaderValue) -> Result<i64, Problem> {
     id.ok_or_else(|| Problem::bad_request("Last-Event-ID is the number of a round"))
 }
 
-/// What closed after the round `seen`, in that order; one more than a stream begins with when there was more.
-async fn past(api: &Api, seen: i64) -> Result<Vec<Round>, Problem> {
+/// What of `job`, or of all, closed after the round `seen`, in that order; one more than a stream begins with when there
+/// was more.
+async fn past(api: &Api, job: Option<String>, seen: i64) -> Result<Vec<Round>, Problem> {
     api.ask(move |reader| {
-        let rounds = reader.closed_after(RoundId(seen), MOST_OF_THE_PAST + 1)?;
+        let rounds = reader.closed_after(job.as_deref(), RoundId(seen), MOST_OF_THE_PAST + 1)?;
         Ok(rounds.into_iter().map(Round::stored).collect())
     })
     .await
@@ -161,7 +163,7 @@ async fn pump(mut stream: Stream) {
     if stream.sender.send(Bytes::from_static(first.as_bytes())).await.is_err() {
         return;
     }
-    for round in past.iter().filter(|round| stream.wants(round)) {
+    for round in &past {
         if !matches!(tokio::time::timeout(PATIENCE, stream.sender.send(event(round))).await, Ok(Ok(()))) {
             return;
         }

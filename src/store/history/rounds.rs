@@ -17,10 +17,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read in time.
     pub fn ledger_page(&self, job: Option<&str>, before: RoundId, most: u32) -> Result<Vec<StoredRound>, StoreError> {
-        let of_job = match job {
-            Some(_) => "r.job_id = (SELECT job_id FROM job WHERE name = ?1)",
-            None => "?1 IS NULL",
-        };
+        let of_job = of_job(job);
         let which = format!(
             "{of_job} AND r.round_id < ?2 AND r.status IN ('skipped', 'missed', 'interrupted')
              ORDER BY r.round_id DESC LIMIT ?3"
@@ -57,16 +54,20 @@ impl Reader {
         self.stored(which, [])
     }
 
-    /// The newest `most` rounds with slots of those that closed after the round `after` did, in the order in which they
-    /// closed. A round with a smaller number may have closed later.
+    /// The newest `most` rounds with slots, of `job` or of all, of those that closed after the round `after` did, in the
+    /// order in which they closed. A round with a smaller number may have closed later, and one with a greater number
+    /// before it: then it is among them as well.
     ///
     /// # Errors
     /// When the file cannot be read in time.
-    pub fn closed_after(&self, after: RoundId, most: u32) -> Result<Vec<StoredRound>, StoreError> {
-        let which = "r.ok IS NOT NULL AND r.round_id > ?1 - ?3
-                     AND (r.round_id > ?1 OR r.finished_at > (SELECT finished_at FROM round WHERE round_id = ?1))
-                     ORDER BY r.round_id DESC LIMIT ?2";
-        let mut rounds = self.stored(which, (after.0, most, OVERTAKEN))?;
+    pub fn closed_after(&self, job: Option<&str>, after: RoundId, most: u32) -> Result<Vec<StoredRound>, StoreError> {
+        let of_job = of_job(job);
+        let which = format!(
+            "{of_job} AND r.ok IS NOT NULL AND r.round_id > ?2 - ?4
+             AND (r.round_id > ?2 OR r.finished_at > (SELECT finished_at FROM round WHERE round_id = ?2))
+             ORDER BY r.round_id DESC LIMIT ?3"
+        );
+        let mut rounds = self.stored(&which, (job, after.0, most, OVERTAKEN))?;
         rounds.sort_by_key(|round| (round.finished, round.id));
         Ok(rounds)
     }
@@ -85,5 +86,13 @@ impl Reader {
     fn stored(&self, which: &str, params: impl Params) -> Result<Vec<StoredRound>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM round r CROSS JOIN job j ON j.job_id = r.job_id WHERE {which}");
         self.in_time(|| self.connection.prepare_cached(&sql)?.query_map(params, stored_round)?.collect())
+    }
+}
+
+/// What finds the rounds of the job ?1 in an index, or those of all when it is NULL.
+fn of_job(job: Option<&str>) -> &'static str {
+    match job {
+        Some(_) => "r.job_id = (SELECT job_id FROM job WHERE name = ?1)",
+        None => "?1 IS NULL",
     }
 }
