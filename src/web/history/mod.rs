@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 use self::answers::{History, Observations, Stretches, TimeZone, observed, stretch};
 use super::answer::{self, json};
 use super::api::Api;
-use super::parameters::{Limit, Moment, Query};
+use super::parameters::{Limit, Moment, Query, check_span};
 use super::paths::encoded;
 use super::problem::Problem;
 use super::rounds::known_job;
@@ -149,6 +149,7 @@ struct How {
 
 impl How {
     fn of(wanted: &Wanted) -> Result<Self, Problem> {
+        check_together(wanted)?;
         let moment = |moment: Option<Moment>| moment.map(|moment| moment.0);
         let span = Span { from: moment(wanted.since), until: moment(wanted.until) };
         let after = wanted.after.as_deref().map(place).transpose()?;
@@ -156,9 +157,25 @@ impl How {
     }
 }
 
+/// Refuses parameters that mean nothing together: whoever sends them wants something else than would be answered.
+fn check_together(wanted: &Wanted) -> Result<(), Problem> {
+    check_span(wanted.since, wanted.until)?;
+    if wanted.after.is_some() && wants_stretches(wanted) {
+        let right = "goes on after an observation, and is not for `every`, `agg`, `fill` or `timezone`";
+        return Err(Problem::bad_request(format!("`after` {right}")));
+    }
+    if wanted.carry.is_some() && wanted.fill.as_deref() != Some("last") {
+        return Err(Problem::bad_request("`carry` is the value before the first stretch, for `fill=last` only"));
+    }
+    Ok(())
+}
+
+fn wants_stretches(wanted: &Wanted) -> bool {
+    [&wanted.every, &wanted.agg, &wanted.fill, &wanted.timezone].into_iter().any(Option::is_some)
+}
+
 fn buckets(wanted: &Wanted, span: Span) -> Result<Option<Buckets>, Problem> {
-    let is_wanted = [&wanted.every, &wanted.agg, &wanted.fill, &wanted.timezone].into_iter().any(Option::is_some);
-    if !is_wanted {
+    if !wants_stretches(wanted) {
         return Ok(None);
     }
     let length = wanted.every.as_deref().map_or(Some(DAY), parse_duration);
