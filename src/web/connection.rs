@@ -3,7 +3,7 @@
 //! those, as many clients as there may be connections would take the API away from everybody else.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -18,6 +18,8 @@ use rustix::net::{Shutdown, shutdown};
 /// From a request to the next one on the same connection. In that time the rest of the first and the head of the next have
 /// to come, and the answer has to be read: the largest at 140 KiB a second.
 const LONGEST_EXCHANGE: Duration = Duration::from_mins(2);
+/// How long a client that was refused may go on sending. Closed at once, its connection would take the answer along.
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 /// How long a client may leave what was sent to it lying, or be gone without a word.
 const UNREAD: Duration = Duration::from_secs(30);
 
@@ -25,6 +27,7 @@ const UNREAD: Duration = Duration::from_secs(30);
 pub struct Connection {
     socket: Rc<OwnedFd>,
     limit: Duration,
+    is_refused: Cell<bool>,
     end: RefCell<Option<JoinHandle<()>>>,
 }
 
@@ -32,15 +35,40 @@ impl Connection {
     /// Watches over `socket`, which is closed unless there is an exchange within each `limit`.
     fn new(socket: impl AsFd, limit: Duration) -> io::Result<Self> {
         let socket = Rc::new(socket.as_fd().try_clone_to_owned()?);
-        let connection = Self { socket, limit, end: RefCell::default() };
+        let connection = Self { socket, limit, is_refused: Cell::default(), end: RefCell::default() };
         connection.exchange();
         Ok(connection)
     }
 
     /// A request is there, or an answer without end is over: the next request has to come in time.
     pub fn exchange(&self) {
+        if !self.is_refused() {
+            self.end_after(self.limit);
+        }
+    }
+
+    /// A request is refused, and the connection ends with that. The library ends it when there is nothing more to read; a
+    /// body without end it would read to no end, and answer the request behind it.
+    pub fn refuse(&self) {
+        self.is_refused.set(true);
+        self.end_after(AFTER_REFUSAL);
+    }
+
+    /// Whether a request was refused: what follows it is not answered.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused.get()
+    }
+
+    /// Waits until a refused client has had its time, and closes the connection.
+    pub async fn close(&self) {
+        tokio::time::sleep(AFTER_REFUSAL).await;
+        // Nothing is lost when that fails: it is closed already.
+        let _ = shutdown(&*self.socket, Shutdown::Both);
+    }
+
+    fn end_after(&self, limit: Duration) {
         self.forget_time();
-        let (socket, limit) = (Rc::downgrade(&self.socket), self.limit);
+        let socket = Rc::downgrade(&self.socket);
         let end = actix_web::rt::spawn(async move {
             tokio::time::sleep(limit).await;
             // The library sees it at once, and lets its own half go.

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
-    HeaderValue, REFERRER_POLICY, TRANSFER_ENCODING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, TRANSFER_ENCODING, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
 use base64::Engine as _;
@@ -29,23 +29,34 @@ const LARGEST_BODY: usize = 4 * 1024;
 /// For answers that no browser has to show as a page.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// Every answer, also one of the library's own, has its headers from here.
+/// Every answer to a request has its headers from here. What is no request by HTTP's rules never comes here: the library
+/// answers that itself, with an empty 400, 408 (a head that does not come in time) or 431, and closes the connection.
 pub async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    if let Some(connection) = &connection {
         connection.exchange();
     }
     let refused = match request.app_data::<web::Data<Api>>() {
+        _ if connection.as_ref().is_some_and(|connection| connection.is_refused()) => {
+            Some(Problem::bad_request("the request before this one was refused, and its connection is closed"))
+        }
         Some(api) => check(&request, api).err(),
         None => Some(Problem::internal(&"no state")),
     };
     let mut response = match refused {
         Some(problem) => {
+            match &connection {
+                // By then nobody can get this answer.
+                Some(connection) if connection.is_refused() => connection.close().await,
+                Some(connection) => connection.refuse(),
+                None => {}
+            }
             let mut answer = problem.error_response();
-            // What follows on this connection may be a body that nobody reads.
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            // As a header the library would leave it out.
+            answer.head_mut().set_connection_type(ConnectionType::Close);
             request.into_response(answer)
         }
         None => next.call(request).await?.map_into_boxed_body(),
@@ -69,6 +80,8 @@ fn secure(headers: &mut HeaderMap) {
     add(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     add(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
     add(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    // Also where it came as it is (RFC 9110, section 12.5.5); what was packed has it already.
+    add(VARY, HeaderValue::from_static("accept-encoding"));
 }
 
 fn check(request: &ServiceRequest, api: &Api) -> Result<(), Problem> {
@@ -84,12 +97,10 @@ fn check(request: &ServiceRequest, api: &Api) -> Result<(), Problem> {
 }
 
 fn check_host(request: &ServiceRequest, api: &Api) -> Result<(), Problem> {
-    let mut named = request.headers().get_all(HOST);
-    let host = match (named.next(), named.next()) {
-        (Some(host), None) => host.to_str().unwrap_or_default(),
-        (None, _) => return Err(Problem::bad_request("a Host header is needed (RFC 9112, section 3.2)")),
-        (Some(_), Some(_)) => return Err(Problem::bad_request("there are several Host headers")),
-    };
+    // The library refuses several of them, and in HTTP/1.1 none.
+    let host = request.headers().get(HOST);
+    let host = host.ok_or_else(|| Problem::bad_request("a Host header is needed, also in HTTP/1.0"))?;
+    let host = host.to_str().unwrap_or_default();
     // An absolute target names the host as well (RFC 9112, section 3.2.2).
     let target = request.uri().authority();
     if api.hosts.has(host) && target.is_none_or(|target| api.hosts.has(target.as_str())) {

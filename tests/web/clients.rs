@@ -76,6 +76,56 @@ fn a_head_that_is_slow_large_or_no_http_costs_only_its_own_connection() {
 }
 
 #[test]
+fn who_is_refused_is_told_why_and_that_connection_answers_nothing_more() {
+    let api = sample_api();
+    let web = Web::with_token(&job(&api, YEARLY));
+    let wrong = [("evil.example", "GET /metrics", "421"), ("localhost", "GET /metrics", "401")];
+    for (host, line, status) in wrong {
+        let refused = format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let begun = Instant::now();
+        let answers = web.raw(format!("{refused}GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert!(answers.starts_with(&format!("HTTP/1.1 {status}")), "{answers}");
+        let head = answers.to_ascii_lowercase();
+        assert!(head.contains("\r\nconnection: close\r\n"), "{answers}");
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+    web.daemon.stop();
+}
+
+#[test]
+fn a_body_without_end_is_refused_and_not_read_for_long() {
+    let api = sample_api();
+    let web = Web::start("", &job(&api, YEARLY));
+    let mut stream = web.connect();
+    let head = "POST /api/v1/jobs/figures/run HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("sent");
+    let refused = read_until(&mut stream, "\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    assert!(refused.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{refused}");
+    let (begun, chunk) = (Instant::now(), [b"1000\r\n".as_slice(), &[b'x'; 0x1000], b"\r\n"].concat());
+    while stream.write_all(&chunk).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is still read");
+    }
+    web.daemon.stop();
+}
+
+#[test]
+fn what_the_library_refuses_is_said_without_a_body_and_the_connection_is_closed() {
+    let api = sample_api();
+    let web = Web::start("", &job(&api, YEARLY));
+    let heads = ["Host: localhost\r\nHost: localhost\r\n", "", "Host: localhost\r\nX: a\rb\r\n"];
+    for head in heads {
+        let answer = web.raw(format!("GET /healthz HTTP/1.1\r\n{head}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("content-length: 0\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    let old = web.raw("GET /healthz HTTP/1.0\r\n\r\n");
+    assert!(old.starts_with("HTTP/1.0 400") && old.contains("a Host header is needed"), "{old}");
+    web.daemon.stop();
+}
+
+#[test]
 fn requests_in_a_row_on_one_connection_are_answered_in_order() {
     let api = sample_api();
     let web = Web::start("", &job(&api, YEARLY));
@@ -155,6 +205,35 @@ fn listeners_hear_of_rounds_as_they_close_and_of_those_that_they_missed() {
     let wrong =
         web.raw("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: x\r\nConnection: close\r\n\r\n");
     assert!(wrong.starts_with("HTTP/1.1 400"), "{wrong}");
+    web.daemon.stop();
+}
+
+#[test]
+fn who_listens_to_one_job_is_told_what_it_missed_of_that_job_whatever_others_did() {
+    let api = sample_api();
+    let quiet =
+        format!("[[job]]\nname = \"quiet\"\n{YEARLY}\nrun_on_start = true\nendpoints = [{:?}]\n", api.url("/healthy"));
+    let web = Web::start("", &format!("{quiet}{}", job(&api, YEARLY)));
+    web.daemon.wait_for_rounds("quiet", 1);
+    // As a job that runs each second makes them, in some twenty minutes.
+    let other = rusqlite::Connection::open(web.home.database()).expect("opened");
+    other.busy_timeout(PATIENCE).expect("set");
+    other
+        .execute_batch(
+            "INSERT INTO round (job_id, layout_id, due_at, started_at, finished_at, status, covers, ok, failed)
+             WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1100)
+             SELECT (SELECT job_id FROM job WHERE name = 'figures'), r.layout_id, r.due_at + n, r.started_at + n,
+                 r.finished_at + n, r.status, r.covers, r.ok, r.failed
+             FROM n, (SELECT * FROM round WHERE status = 'complete' LIMIT 1) r",
+        )
+        .expect("rounds");
+    let mut stream = web.connect();
+    let asked = "GET /api/v1/events?job=quiet HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n";
+    stream.write_all(asked.as_bytes()).expect("sent");
+    let first = read_until(&mut stream, "\n\n");
+    assert!(!first.contains("event: gap"), "{first}");
+    let round = read_until(&mut stream, "\n\n");
+    assert!(round.contains("\"job\":\"quiet\""), "{round}");
     web.daemon.stop();
 }
 
