@@ -46,7 +46,8 @@ pub fn content(request: &HttpRequest, media_type: HeaderValue, content: impl Int
 }
 
 /// Answers what `question` finds of rounds: a JSON text, and where its next page is. It is named by what was written to
-/// the file so far, so whoever has it already is told so before the file is asked.
+/// the file so far, so whoever has it already is told so before the file is asked, and by its content: what is being
+/// committed may be seen before it is counted, and one name must not be that of two answers.
 ///
 /// # Errors
 /// What `question` answers, and those of [`Api::ask`].
@@ -56,10 +57,14 @@ pub async fn of_rounds(
     question: impl FnOnce(&Reader) -> Result<(Vec<u8>, Option<String>), Problem> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
     let version = format!("{}-{:x}", api.version(), hash(request.uri().to_string().as_bytes()));
-    if matches!(none_match(request), Some(IfNoneMatch::Items(tags)) if has(&tags, &version)) {
-        return Ok(not_modified(&version));
+    if let Some(IfNoneMatch::Items(tags)) = none_match(request)
+        && let Some(known) =
+            tags.into_iter().find(|known| known.tag().rsplit_once('-').is_some_and(|at| at.0 == version))
+    {
+        return Ok(not_modified(known.tag()));
     }
     let (text, next) = api.ask(|reader| reader.at_one_moment(question)).await?;
+    let version = format!("{version}-{:x}", hash(&text));
     Ok(with_next(tagged(request, JSON, &version, text.into()), next.as_deref()))
 }
 

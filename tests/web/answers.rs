@@ -4,11 +4,11 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use reqwest::Method;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, HeaderValue, IF_NONE_MATCH};
 use serde_json::json;
 
 use crate::support::web::{TOKEN, Web, problem};
-use crate::support::{YEARLY, write};
+use crate::support::{PATIENCE, YEARLY, write};
 use crate::{job, once, upstream};
 
 #[test]
@@ -127,6 +127,40 @@ fn answers_come_in_gzip_to_those_who_take_it_and_without_a_body_to_head() {
         (200, &plain.len().to_string().parse().expect("a value"))
     );
     assert_eq!(head.bytes().expect("no body").len(), 0);
+    web.daemon.stop();
+}
+
+#[test]
+fn whoever_keeps_an_answer_is_told_that_it_depends_on_what_was_accepted() {
+    let server = upstream();
+    let web = Web::start("", &once(&server));
+    web.daemon.wait_for_rounds("figures", 1);
+    let plain = web.get("/api/v1/latest");
+    let get = |name, value| web.request(Method::GET, "/api/v1/latest").header(name, value).send().expect("an answer");
+    let packed = get(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    let known = get(IF_NONE_MATCH, plain.headers()[ETAG].clone());
+    assert_eq!((known.status().as_u16(), packed.headers()["content-encoding"].as_bytes()), (304, b"gzip".as_slice()));
+    for answer in [plain, packed, known] {
+        let vary: Vec<_> = answer.headers().get_all("vary").iter().collect();
+        assert!(vary.len() == 1 && vary[0].as_bytes().eq_ignore_ascii_case(b"accept-encoding"), "{vary:?}");
+    }
+    web.daemon.stop();
+}
+
+#[test]
+fn one_tag_never_names_two_answers_also_when_the_file_changes_unnoticed() {
+    let server = upstream();
+    let web = Web::start("", &once(&server));
+    web.daemon.wait_for_rounds("figures", 1);
+    let path = "/api/v1/jobs/figures/rounds";
+    let first = web.get(path).headers()[ETAG].clone();
+    // As a write that is committed and not counted yet.
+    let other = rusqlite::Connection::open(web.home.database()).expect("opened");
+    other.busy_timeout(PATIENCE).expect("set");
+    other.execute("UPDATE round SET cause = 'other'", []).expect("changed");
+    let second = web.get(path);
+    assert_ne!(first, second.headers()[ETAG]);
+    assert!(second.text().expect("text").contains("\"cause\":\"other\""));
     web.daemon.stop();
 }
 
