@@ -1,6 +1,7 @@
 //! The configuration: text → [`file`] (what is written, each value with its line) → [`rules`] (ranges, combinations,
 //! defaults) → [`settings`]. Only [`Settings`] leaves this module.
 
+mod auth_rules;
 mod field;
 mod file;
 mod file_stamp;

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::mistake::meant;
 use super::request_keys::{self, RequestKeys};
-use super::rules::{Rules, free_name};
+use super::rules::{Rules, free_name, names_a_user};
 use super::section::{Located, Place, Section};
 use super::settings::Job;
 use super::value;
@@ -80,15 +80,18 @@ pub struct NotifyKeys {
 
 /// Takes the keys of one.
 pub fn keys(section: Section<'_, '_>) -> NotifyKeys {
+    let url = section.take("url", secret_url);
+    let with_user = |key: &&Located<SecretUrl>| matches!(&key.value, SecretUrl::Written(url) if names_a_user(url));
+    let userinfo = url.as_ref().filter(with_user).map(|key| key.place.clone());
     let keys = NotifyKeys {
         place: section.place.clone(),
         name: section.take("name", value::text),
-        url: section.take("url", secret_url),
+        url,
         kind: section.take("kind", kind),
         after: section.take("after", value::whole_number),
         pause: section.take("pause", value::duration),
         jobs: section.take("jobs", value::texts),
-        request: request_keys::read_of_webhook(&section),
+        request: RequestKeys { userinfo, ..request_keys::read_of_webhook(&section) },
     };
     section.finish();
     keys

@@ -39,6 +39,10 @@ pub fn read(section: &Section<'_, '_>) -> Option<Located<OAuth2>> {
     let credentials_in = section.take("credentials_in", value::text);
     let parameters = section.take_section("parameters").map(|section| {
         let pairs = section.entries().filter_map(|(place, name, text)| match value::scalar(text) {
+            Ok(_) if ["grant_type", "client_id", "client_secret"].contains(&name) => {
+                section.mistake_at(&place, "gatherd sends this parameter itself");
+                None
+            }
             Ok(text) => Some((name.to_owned(), text)),
             Err(problem) => {
                 section.mistake_at(&place, problem);

@@ -11,7 +11,7 @@ use super::mistake::meant;
 use super::oauth2::{self, OAuth2};
 use super::pages::{self, Pages};
 use super::secret::SecretSource;
-use super::section::{Located, Section};
+use super::section::{Located, Place, Section};
 use super::template::Escape;
 use super::value;
 use crate::model::Pointer;
@@ -24,7 +24,8 @@ pub struct RequestKeys {
     pub query: Vec<Located<(String, Field)>>,
     pub headers: Vec<Located<(HeaderName, Field)>>,
     pub user_agent: Option<Located<HeaderValue>>,
-    pub token: Option<Located<SecretSource>>,
+    /// `false` is `None` inside.
+    pub token: Option<Located<Option<SecretSource>>>,
     pub token_header: Option<Located<HeaderName>>,
     pub token_scheme: Option<Located<HeaderValue>>,
     pub basic: Option<Located<(String, SecretSource)>>,
@@ -44,6 +45,8 @@ pub struct RequestKeys {
     pub conditional: Option<Located<bool>>,
     pub max_per_host: Option<Located<usize>>,
     pub rate: Option<Located<Duration>>,
+    /// The place of the URL beside these keys, if a user or password stands in it: that is as near as they are.
+    pub userinfo: Option<Place>,
 }
 
 /// `error_if`: where to look, and the JSON text that means failure; without one anything does that is not empty, false or 0.
@@ -80,7 +83,7 @@ pub fn read(section: &Section<'_, '_>) -> RequestKeys {
         query: section.take_section("query").map(|query| pairs(&query)).unwrap_or_default(),
         headers: section.take_section("headers").map(|headers| self::headers(&headers)).unwrap_or_default(),
         user_agent: section.take("user_agent", value::header_value),
-        token: secret(section, "token"),
+        token: section.take("token", token),
         token_header: section.take("token_header", value::header_name),
         token_scheme: section.take("token_scheme", value::header_value),
         basic: section.take("basic", basic),
@@ -100,6 +103,7 @@ pub fn read(section: &Section<'_, '_>) -> RequestKeys {
         conditional: section.take("conditional", value::boolean),
         max_per_host: section.take("max_per_host", value::whole_number),
         rate: section.take("rate", value::rate),
+        userinfo: None,
     }
 }
 
@@ -112,7 +116,7 @@ pub fn read_of_webhook(section: &Section<'_, '_>) -> RequestKeys {
     RequestKeys {
         headers,
         user_agent: section.take("user_agent", value::header_value),
-        token: secret(section, "token"),
+        token: section.take("token", token),
         token_header: section.take("token_header", value::header_name),
         token_scheme: section.take("token_scheme", value::header_value),
         basic: section.take("basic", basic),
@@ -149,6 +153,11 @@ pub fn secret_source(value: &DeValue<'_>) -> Result<SecretSource, String> {
     }
 }
 
+/// A secret that is named, or `false` for none.
+fn token(value: &DeValue<'_>) -> Result<Option<SecretSource>, String> {
+    if value.as_bool() == Some(false) { Ok(None) } else { secret_source(value).map(Some) }
+}
+
 fn method(value: &DeValue<'_>) -> Result<Method, String> {
     let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let text = value::text(value)?;
@@ -180,10 +189,13 @@ fn pairs(section: &Section<'_, '_>) -> Vec<Located<(String, Field)>> {
 }
 
 fn headers(section: &Section<'_, '_>) -> Vec<Located<(HeaderName, Field)>> {
-    let mut headers = Vec::new();
+    let mut headers: Vec<Located<(HeaderName, Field)>> = Vec::new();
     for (place, name, text) in section.entries() {
         let header = name.parse().map_err(|_| format!("{name:?} is not a header name"));
         match header.and_then(|name: HeaderName| Ok((name, header_field(text)?))) {
+            Ok((name, _)) if headers.iter().any(|header| header.value.0 == name) => {
+                section.mistake_at(&place, "the same header stands here twice: case does not count in its name");
+            }
             Ok(value) => headers.push(Located { value, place }),
             Err(problem) => section.mistake_at(&place, problem),
         }

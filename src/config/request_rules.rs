@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use url::Url;
 
-use super::field::Field;
 use super::request_keys::RequestKeys;
 use super::rules::Rules;
 use super::section::Located;
-use super::settings::{Auth, ErrorIf, Identity, Proxy, RequestSettings};
+use super::settings::{ErrorIf, Identity, Proxy, RequestSettings};
 
 /// The largest `max_body`: SQLite's own limit for a value is near it.
 const LARGEST_BODY: u64 = 512 * 1024 * 1024;
@@ -24,7 +22,8 @@ const MOST_RETRIES: u32 = 20;
 /// The keys of an endpoint, its job and the defaults, the nearest first.
 pub type Layers<'l> = [&'l RequestKeys];
 
-fn nearest<'l, T>(layers: &Layers<'l>, key: impl Fn(&'l RequestKeys) -> &'l Option<T>) -> Option<&'l T> {
+/// The value of a key that is nearest.
+pub fn nearest<'l, T>(layers: &Layers<'l>, key: impl Fn(&'l RequestKeys) -> &'l Option<T>) -> Option<&'l T> {
     layers.iter().find_map(|&layer| key(layer).as_ref())
 }
 
@@ -69,54 +68,6 @@ impl Rules<'_, '_> {
         }
     }
 
-    /// `token`, `basic` or `oauth2`, whichever is nearest.
-    fn auth(&self, layers: &Layers<'_>) -> Option<Auth> {
-        for layer in layers {
-            let places = [
-                layer.token.as_ref().map(|key| &key.place),
-                layer.basic.as_ref().map(|key| &key.place),
-                layer.oauth2.as_ref().map(|key| &key.place),
-            ];
-            if let Some(second) = places.into_iter().flatten().nth(1) {
-                self.text.mistake(second, "`token`, `basic` and `oauth2` exclude each other: keep one of them");
-            }
-            if let Some(basic) = &layer.basic {
-                let (user, password) = basic.value.clone();
-                return Some(Auth::Basic { user, password });
-            }
-            if let Some(oauth2) = &layer.oauth2 {
-                return Some(Auth::OAuth2(oauth2.value.clone()));
-            }
-            if let Some(token) = &layer.token {
-                let header = nearest(layers, |keys| &keys.token_header).map_or(AUTHORIZATION, |key| key.value.clone());
-                // An API that wants a header of its own wants the bare token in it.
-                let usual = if header == AUTHORIZATION { "Bearer" } else { "" };
-                let scheme = nearest(layers, |keys| &keys.token_scheme).map(|key| key.value.clone());
-                let scheme = scheme.unwrap_or(HeaderValue::from_static(usual));
-                return Some(Auth::Token { source: token.value.clone(), header, scheme });
-            }
-        }
-        None
-    }
-
-    fn headers(&self, layers: &Layers<'_>) -> Vec<(HeaderName, Field)> {
-        let set_by_auth = match self.auth(layers) {
-            Some(Auth::Token { header, .. }) => Some(header),
-            Some(Auth::Basic { .. } | Auth::OAuth2(_)) => Some(AUTHORIZATION),
-            None => None,
-        };
-        for Located { value: (name, _), place } in layers.iter().flat_map(|layer| &layer.headers) {
-            if *name == USER_AGENT {
-                self.text.mistake(place, "write it as the key `user_agent`");
-            } else if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) {
-                self.text.mistake(place, "this header is set by gatherd itself");
-            } else if set_by_auth.as_ref() == Some(name) {
-                self.text.mistake(place, "`token`, `basic` or `oauth2` sets this header already: keep one of the two");
-            }
-        }
-        merged(layers.iter().flat_map(|layer| &layer.headers))
-    }
-
     fn identity(&self, layers: &Layers<'_>) -> Option<Identity> {
         let certificate = nearest(layers, |keys| &keys.client_cert);
         let key = nearest(layers, |keys| &keys.client_key);
@@ -149,7 +100,7 @@ impl Rules<'_, '_> {
 }
 
 /// The pairs of all layers, each name once, the nearest value of it.
-fn merged<'l, N: PartialEq + Clone + 'l, V: Clone + 'l>(
+pub fn merged<'l, N: PartialEq + Clone + 'l, V: Clone + 'l>(
     pairs: impl Iterator<Item = &'l Located<(N, V)>>,
 ) -> Vec<(N, V)> {
     let mut merged: Vec<(N, V)> = Vec::new();

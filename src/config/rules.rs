@@ -38,6 +38,8 @@ impl<'a, 'i> Rules<'a, 'i> {
     /// The settings of `file`; each breach of a rule is noted, and a default stands in its place.
     pub fn settings(&self, path: &Path, file: File) -> Settings {
         let retain = self.retain(file.retain.as_ref(), None);
+        // What each job overrides is wrong all the same. A certificate may have its key in a job.
+        self.request(&[&RequestKeys { client_cert: None, client_key: None, ..file.defaults.clone() }]);
         let jobs = self.jobs(&file.defaults, retain, file.jobs);
         Settings {
             file: path.to_owned(),
@@ -240,15 +242,18 @@ impl<'a, 'i> Rules<'a, 'i> {
             self.text.mistake(&one_too_many.url.place, format!("a job has at most {MOST_ENDPOINTS} endpoints"));
         }
         let mut endpoints = Vec::with_capacity(list.len());
-        for EndpointKeys { name, url: Located { value, place }, request: own } in list {
+        for EndpointKeys { name, url: Located { value, place }, request: mut own } in list {
+            let found = Endpoint::changing(&value, Arc::clone(shared));
+            own.userinfo = found.as_ref().ok().filter(|found| names_a_user(&found.url)).map(|_| place.clone());
             let request = if own.is_empty() {
                 Arc::clone(shared)
             } else {
                 let layers: Vec<&RequestKeys> = std::iter::once(&own).chain(job.iter().copied()).collect();
                 Arc::new(self.request(&layers))
             };
-            match Endpoint::changing(&value, request) {
+            match found {
                 Ok(mut endpoint) => {
+                    endpoint.request = request;
                     endpoint.label.name = match name {
                         Some(name) => name.value,
                         None => free_name(&mut names, &endpoint.label.url),
@@ -281,6 +286,11 @@ pub fn free_name(names: &mut HashSet<String>, url: &str) -> String {
         name = format!("{url} #{number}");
     }
     name
+}
+
+/// Whether a user or a password stands in `url`.
+pub fn names_a_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// An absolute http or https URL, or what is wrong with it, without repeating it.

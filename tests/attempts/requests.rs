@@ -124,6 +124,42 @@ fn basic_authentication_takes_the_place_of_a_token_further_away() {
 }
 
 #[test]
+fn the_nearest_of_token_header_and_userinfo_says_who_asks() {
+    let token = "token = { file = \"secret\" }";
+    let basic = "basic = { user = \"me\", password = { file = \"secret\" } }";
+    let header = "headers = { Authorization = \"Custom written\" }";
+    let me = Some("Basic bWU6czNjcmV0");
+    for (defaults, job, endpoint, user, authorization, key) in [
+        (token, "", "", "me:s3cret@", me, None),
+        (header, "", "", "me:s3cret@", me, None),
+        (token, basic, ", token = false", "me:s3cret@", me, None),
+        (token, header, "", "", Some("Custom written"), None),
+        ("headers = { Authorization = \"{{ due | unix }}\" }", "", "", "me:s3cret@", me, None),
+        (header, token, "", "", Some("Bearer s3cret"), None),
+        (header, token, ", headers = { Authorization = \"nearest\" }", "", Some("nearest"), None),
+        (token, basic, ", headers = { Authorization = \"nearest\" }", "", Some("nearest"), None),
+        // What goes elsewhere does not exclude each other.
+        (token, "token_header = \"X-API-Key\"", "", "me:s3cret@", me, Some("s3cret")),
+        (header, token, ", token_header = \"X-API-Key\"", "", Some("Custom written"), Some("s3cret")),
+        (token, "token_header = \"X-API-Key\"", ", headers = { X-API-Key = \"k\" }", "", None, Some("k")),
+        // Nobody.
+        (token, "", ", token = false", "", None, None),
+        (basic, "token = false", "", "", None, None),
+        (header, "", ", token = false", "", None, None),
+        (token, "token = false", ", basic = { user = \"me\", password = { file = \"secret\" } }", "", me, None),
+        (token, "", ", token = false, headers = { Authorization = \"own\" }", "", Some("own"), None),
+    ] {
+        let case = format!("{defaults} | {job} | {endpoint} | {user}");
+        let api = sample_api();
+        let url = api.url("/echo").replace("http://", &format!("http://{user}"));
+        let attempt = fetch(defaults, job, endpoint, &url);
+        let echo: Value = attempt.body.unwrap_or_else(|| panic!("{case}: {:?}", attempt.detail)).parse().expect("JSON");
+        let sent = |name: &str| echo["headers"].get(name).and_then(Value::as_str);
+        assert_eq!((sent("authorization"), sent("x-api-key")), (authorization, key), "{case}");
+    }
+}
+
+#[test]
 fn success_says_which_statuses_carry_data() {
     let api = sample_api();
     let outcome = |keys: &str, status: u16| fetch("", keys, "", &api.url(&format!("/status/{status}"))).outcome;

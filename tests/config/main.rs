@@ -3,6 +3,7 @@
 mod check;
 mod init;
 mod mistakes;
+mod requests;
 #[path = "../support/mod.rs"]
 mod support;
 mod templates;

@@ -1,0 +1,122 @@
+//! The rules of who asks. Each layer may say it: by `token`, `basic` or `oauth2`, by a header that is written out, and an
+//! endpoint's by the user and password in its URL, too. For each header the nearest layer wins that says it.
+
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderName, HeaderValue};
+
+use super::field::Field;
+use super::request_keys::RequestKeys;
+use super::request_rules::{Layers, merged, nearest};
+use super::rules::Rules;
+use super::section::Located;
+use super::settings::Auth;
+
+impl RequestKeys {
+    /// Whether `token`, `basic` or `oauth2` puts something into `header`, where a token goes into `of_token`.
+    fn sets(&self, header: &HeaderName, of_token: &HeaderName) -> bool {
+        let by_token = self.token.as_ref().is_some_and(|token| token.value.is_some()) && header == of_token;
+        by_token || (self.basic.is_some() || self.oauth2.is_some()) && *header == AUTHORIZATION
+    }
+
+    /// Whether what layers further away put into `header` is not sent.
+    fn hides(&self, header: &HeaderName, of_token: &HeaderName) -> bool {
+        let no_token = self.token.as_ref().is_some_and(|token| token.value.is_none());
+        let by_url = self.userinfo.is_some() && *header == AUTHORIZATION;
+        self.sets(header, of_token) || by_url || no_token && (header == of_token || *header == AUTHORIZATION)
+    }
+
+    fn writes_out(&self, header: &HeaderName) -> bool {
+        self.headers.iter().any(|Located { value: (name, _), .. }| name == header)
+    }
+}
+
+impl Rules<'_, '_> {
+    /// `token`, `basic` or `oauth2`, whichever is nearest, unless something nearer stands in its header.
+    pub(super) fn auth(&self, layers: &Layers<'_>) -> Option<Auth> {
+        for layer in layers {
+            let places = [
+                layer.token.as_ref().map(|key| &key.place),
+                layer.basic.as_ref().map(|key| &key.place),
+                layer.oauth2.as_ref().map(|key| &key.place),
+            ];
+            if let Some(second) = places.into_iter().flatten().nth(1) {
+                self.text.mistake(second, "`token`, `basic` and `oauth2` exclude each other: keep one of them");
+            }
+        }
+        let says = |layer: &RequestKeys| layer.token.is_some() || layer.basic.is_some() || layer.oauth2.is_some();
+        let at = layers.iter().position(|layer| says(layer))?;
+        let auth = auth_of(layers.get(at)?, layers)?;
+        let header = match &auth {
+            Auth::Token { header, .. } => header,
+            Auth::Basic { .. } | Auth::OAuth2(_) => &AUTHORIZATION,
+        };
+        let of_token = token_header(layers);
+        let is_hidden = layers[..at].iter().any(|layer| layer.hides(header, &of_token) || layer.writes_out(header));
+        (!is_hidden).then_some(auth)
+    }
+
+    /// The headers of all layers, without those in whose place something nearer says who asks.
+    pub(super) fn headers(&self, layers: &Layers<'_>) -> Vec<(HeaderName, Field)> {
+        let of_token = token_header(layers);
+        for layer in layers {
+            for Located { value: (name, _), place } in &layer.headers {
+                if *name == USER_AGENT {
+                    self.text.mistake(place, "write it as the key `user_agent`");
+                } else if is_ours(name) {
+                    self.text.mistake(place, "this header is set by gatherd itself");
+                } else if layer.sets(name, &of_token) {
+                    self.text
+                        .mistake(place, "`token`, `basic` or `oauth2` sets this header already: keep one of the two");
+                }
+            }
+            let is_said_twice = layer.sets(&AUTHORIZATION, &of_token) || layer.writes_out(&AUTHORIZATION);
+            if let Some(place) = layer.userinfo.as_ref().filter(|_| is_said_twice) {
+                self.text.mistake(
+                    place,
+                    "the URL's user and password are sent as Authorization, which is set beside it: keep one of the two",
+                );
+            }
+            if let Some(Located { place, .. }) =
+                layer.token_header.as_ref().filter(|key| key.value == USER_AGENT || is_ours(&key.value))
+            {
+                self.text.mistake(place, "this header is set by gatherd itself");
+            }
+        }
+        let sent = layers.iter().enumerate().flat_map(|(at, layer)| {
+            let nearer = &layers[..at];
+            let of_token = &of_token;
+            let is_sent = move |header: &&Located<(HeaderName, Field)>| {
+                !nearer.iter().any(|nearer| nearer.hides(&header.value.0, of_token))
+            };
+            layer.headers.iter().filter(is_sent)
+        });
+        merged(sent)
+    }
+}
+
+/// What `layer` says by `token`, `basic` or `oauth2`; `None` is nobody.
+fn auth_of(layer: &RequestKeys, layers: &Layers<'_>) -> Option<Auth> {
+    if let Some(basic) = &layer.basic {
+        let (user, password) = basic.value.clone();
+        return Some(Auth::Basic { user, password });
+    }
+    if let Some(oauth2) = &layer.oauth2 {
+        return Some(Auth::OAuth2(oauth2.value.clone()));
+    }
+    let source = layer.token.as_ref()?.value.clone()?;
+    let header = token_header(layers);
+    // An API that wants a header of its own wants the bare token in it.
+    let usual = if header == AUTHORIZATION { "Bearer" } else { "" };
+    let scheme = nearest(layers, |keys| &keys.token_scheme).map(|key| key.value.clone());
+    Some(Auth::Token { source, header, scheme: scheme.unwrap_or(HeaderValue::from_static(usual)) })
+}
+
+/// The header that a token goes into.
+fn token_header(layers: &Layers<'_>) -> HeaderName {
+    nearest(layers, |keys| &keys.token_header).map_or(AUTHORIZATION, |key| key.value.clone())
+}
+
+/// Whether a header says how a message is framed, which only the library knows.
+fn is_ours(name: &HeaderName) -> bool {
+    [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name)
+}
