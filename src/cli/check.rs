@@ -1,15 +1,17 @@
 //! `gatherd check`: is the config right, and what will it do?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::Utc;
 
+use super::exit::CONFIG;
 use super::output::{moment, plain_text};
 use super::plan::following;
-use crate::config::{Endpoint, Job, Notify, SecretSource, SecretUrl, Settings, Webhook};
+use crate::config::{Endpoint, Job, Notify, RequestSettings, SecretSource, SecretUrl, Settings, Webhook};
+use crate::fetch::wrong_files;
 use crate::model::{JobName, Timestamp};
 
 /// How many dues of each job are shown.
@@ -29,8 +31,10 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
     let now = Timestamp::from(Utc::now());
+    let wrong = wrong(&settings);
     let mut out = stdout().lock();
-    writeln!(out, "{}: right", args.config.display())?;
+    let verdict = if wrong.is_empty() { "right" } else { "right, but not what it names, see WRONG below" };
+    writeln!(out, "{}: {verdict}", args.config.display())?;
     let database = std::path::absolute(&settings.database)?;
     writeln!(out, "database  {}", database.display())?;
     if let Some(folder) = database.parent().filter(|folder| !folder.is_dir()) {
@@ -40,8 +44,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     settings.jobs.iter().try_for_each(|job| describe(job, now, args.utc, &mut out))?;
     told(&settings, &mut out)?;
     found_secrets(&settings, &mut out)?;
-    found_files(&settings, &mut out)?;
-    Ok(ExitCode::SUCCESS)
+    found_files(&settings, &wrong, &mut out)?;
+    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { CONFIG.into() })
 }
 
 /// When it is due, and whom it asks.
@@ -77,15 +81,17 @@ fn found_secrets(settings: &Settings, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn found_files(settings: &Settings, out: &mut impl Write) -> io::Result<()> {
+fn found_files(settings: &Settings, wrong: &BTreeMap<PathBuf, String>, out: &mut impl Write) -> io::Result<()> {
     let files = files(settings);
     if !files.is_empty() {
         writeln!(out, "\nfiles")?;
     }
     for path in files {
-        match std::fs::File::open(settings.folder().join(path)) {
-            Ok(_) => writeln!(out, "  found    {}", path.display())?,
-            Err(error) => writeln!(out, "  MISSING  {}: {error}; gatherd run would refuse", path.display())?,
+        let there = settings.folder().join(path);
+        match (std::fs::File::open(&there), wrong.get(&there)) {
+            (Ok(_), None) => writeln!(out, "  found    {}", path.display())?,
+            (Ok(_), Some(problem)) => writeln!(out, "  WRONG    {problem}; gatherd run would refuse")?,
+            (Err(error), _) => writeln!(out, "  MISSING  {}: {error}; gatherd run would refuse", path.display())?,
         }
     }
     Ok(())
@@ -119,11 +125,27 @@ fn webhooks(settings: &Settings) -> impl Iterator<Item = (&Webhook, String)> {
     told.chain(pings)
 }
 
+/// How everybody is asked and told.
+fn requests(settings: &Settings) -> impl Iterator<Item = &RequestSettings> {
+    let asked = settings.jobs.iter().flat_map(|job| &job.endpoints).map(|endpoint| &endpoint.request);
+    asked.chain(webhooks(settings).map(|(webhook, _)| &webhook.request)).map(AsRef::as_ref)
+}
+
+/// What is wrong with certificates and keys that are there, by file.
+fn wrong(settings: &Settings) -> BTreeMap<PathBuf, String> {
+    let mut seen = HashSet::new();
+    let different = requests(settings).filter(|request| seen.insert((&request.ca_file, &request.identity)));
+    let errors = different.flat_map(|request| wrong_files(request, settings.folder()));
+    let there = errors.filter_map(|error| {
+        let path = error.path().filter(|path| path.exists())?.to_owned();
+        Some((path, plain_text(format!("{:#}", anyhow::Error::from(error)))))
+    });
+    there.collect()
+}
+
 /// Each certificate or key that the config names, once.
 fn files(settings: &Settings) -> BTreeSet<&Path> {
-    let requests = settings.jobs.iter().flat_map(|job| &job.endpoints).map(|endpoint| &endpoint.request);
-    let requests = requests.chain(webhooks(settings).map(|(webhook, _)| &webhook.request));
-    let named = requests.flat_map(|request| {
+    let named = requests(settings).flat_map(|request| {
         let identity = request.identity.iter().flat_map(|identity| [&identity.certificate, &identity.key]);
         request.ca_file.iter().chain(identity)
     });

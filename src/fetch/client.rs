@@ -14,7 +14,7 @@ use super::connection::Connections;
 use super::credentials::Credentials;
 use super::resolver::Resolver;
 use super::tls::Trust;
-use crate::config::{Auth, Endpoint, Identity, Proxy, Secret, SecretError};
+use crate::config::{Auth, Endpoint, Identity, Proxy, RequestSettings, Secret, SecretError};
 
 /// So long nothing may come through an HTTP/2 connection in use until its server is asked for a sign of life, and then so
 /// long until it is given up.
@@ -91,7 +91,29 @@ pub enum ClientError {
     Tls(#[source] rustls::Error),
 }
 
+/// What is wrong with the certificates and the key that `settings` name, each for itself: a client that needs them cannot
+/// be made. Relative files are looked for in `folder`.
+#[must_use]
+pub fn wrong_files(settings: &RequestSettings, folder: &Path) -> Vec<ClientError> {
+    let mut trust = Trust::default();
+    let ca_file = settings.ca_file.as_ref().map(|file| trust.config(Some(&folder.join(file)), None));
+    let identity = settings
+        .identity
+        .as_ref()
+        .map(|Identity { certificate, key }| trust.config(None, Some((&folder.join(certificate), &folder.join(key)))));
+    ca_file.into_iter().chain(identity).filter_map(Result::err).collect()
+}
+
 impl ClientError {
+    /// The file that is wrong, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } | Self::Pem { path, .. } | Self::Identity { path, .. } => Some(path),
+            Self::Client(_) | Self::Tls(_) => None,
+        }
+    }
+
     pub(super) fn new(error: reqwest::Error) -> Self {
         Self::Client(error.without_url())
     }

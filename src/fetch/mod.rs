@@ -28,7 +28,7 @@ mod tree;
 mod webhook;
 
 pub use attempt::{Ask, Attempt, attempt};
-pub use client::{ClientError, Clients, CredentialsError};
+pub use client::{ClientError, Clients, CredentialsError, wrong_files};
 pub use pages::{Gathered, next_link};
 pub use request::{PreparedJob, Request, RequestError};
 pub use webhook::{Undelivered, Webhook, WebhookError};

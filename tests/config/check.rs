@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gatherd::clock::{Clock, SystemClock};
+use gatherd::sample_api::{SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY};
 use gatherd::schedule::Cadence;
 
 use crate::support::{gatherd, run, write};
@@ -183,4 +184,37 @@ fn what_a_terminal_would_obey_in_a_name_is_shown_escaped() {
     let shown =
         right(&JOB.replace("\"https://example.com/\"", r#"{ name = "a\u202Eb\u200B", url = "https://example.com/" }"#));
     assert!(shown.contains(r"a\u{202e}b\u{200b}  https://example.com/"), "{shown}");
+}
+
+#[test]
+fn certificates_and_keys_are_tried_as_run_tries_them() {
+    let identity = "client_cert = \"client.pem\"\nclient_key = \"client.key\"\n";
+    let other = include_str!("../../src/sample_api/certificates/server-key.pem");
+    let encrypted = SAMPLE_CLIENT_KEY.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let (ca, certificate, key) = (SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY);
+    for (ca, certificate, key, wrong) in [
+        (ca, certificate, key, None),
+        ("# none\n", certificate, key, Some("./ca.pem does not hold PEM certificates: there is none in it")),
+        (ca, certificate, &encrypted, Some("./client.key does not hold a private key in PEM: ")),
+        (ca, certificate, other, Some("./client.pem does not go with its key: ")),
+    ] {
+        let folder = folder();
+        for (name, text) in [("ca.pem", ca), ("client.pem", certificate), ("client.key", key)] {
+            write(folder.path(), name, text);
+        }
+        write(folder.path(), "config.toml", format!("{JOB}ca_file = \"ca.pem\"\n{identity}"));
+        let checked = check_in(folder.path(), &[]);
+        let files = checked.stdout.split_once("\nfiles\n").expect("files").1;
+        let Some(wrong) = wrong else {
+            assert_eq!((checked.code, files.matches("  found    ").count()), (Some(0), 3), "{files}");
+            continue;
+        };
+        assert_eq!((checked.code, files.matches("  found    ").count()), (Some(78), 2), "{files}");
+        let line = files.lines().find(|line| line.starts_with("  WRONG    ")).expect("what is wrong");
+        assert!(line.contains(wrong) && line.ends_with("; gatherd run would refuse"), "{line}");
+        assert!(!checked.stdout.starts_with("config.toml: right\n"), "{}", checked.stdout);
+        let mut daemon = gatherd(["run"]);
+        daemon.current_dir(folder.path());
+        assert_eq!(run(daemon).code, Some(78), "{wrong}");
+    }
 }
