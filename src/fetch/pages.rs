@@ -171,7 +171,8 @@ fn scalar(text: &str, at: &Pointer) -> Result<String, Refusal> {
 fn same_origin(url: &Url, next: &str) -> Result<Target, Refusal> {
     let refused = |why: &str| (Outcome::Redirect, Detail::new(format!("pages: the next one is {why}")));
     let mut next = url.join(next).map_err(|_| refused("no URL"))?;
-    if next.origin() != url.origin() {
+    // The origin of a `blob:` URL is that of the URL inside it.
+    if next.scheme() != url.scheme() || next.origin() != url.origin() {
         return Err(refused("at another origin"));
     }
     // Credentials are ours, wherever the server would like to put some.

@@ -59,7 +59,9 @@ pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -
 /// put there.
 fn target(url: &Url, location: &str) -> Result<Url, String> {
     let next = url.join(location).map_err(|_| "to something that is no URL")?;
-    if next.origin() == url.origin() { Ok(without_userinfo(&next).0) } else { Err("to another origin".to_owned()) }
+    // The origin of a `blob:` URL is that of the URL inside it.
+    let is_same = next.scheme() == url.scheme() && next.origin() == url.origin();
+    if is_same { Ok(without_userinfo(&next).0) } else { Err("to another origin".to_owned()) }
 }
 
 /// The answer to one request, with the connection that was made for it. What went wrong with a connection that others used before it, or beside it, says nothing

@@ -40,7 +40,8 @@ fn a_redirect_never_leaves_its_origin_and_takes_no_credentials_there() {
     let (api, other) = (sample_api(), sample_api());
     let elsewhere = api.url(&format!("/redirect-to?url={}", other.url("/echo")));
     let same_host = api.url(&format!("/redirect-to?url=https://{}/echo", api.addr()));
-    for url in [elsewhere, same_host, api.url("/redirect-away"), api.url("/redirect-scheme")] {
+    let blob = api.url(&format!("/redirect-to?url=blob:{}", api.url("/echo")));
+    for url in [elsewhere, same_host, blob, api.url("/redirect-away"), api.url("/redirect-scheme")] {
         let attempt = fetch(&url, 5);
         assert_eq!(attempt.outcome, Outcome::Redirect, "{url}: {attempt:?}");
         assert_eq!(attempt.detail.expect("a reason").as_str(), "to another origin");
