@@ -120,6 +120,12 @@ impl Hosts {
         }
     }
 
+    /// The most requests in flight at `host`, if that is bounded.
+    #[must_use]
+    pub fn most(&self, host: &str) -> Option<usize> {
+        self.hosts.get(host)?.most
+    }
+
     /// A request to `host` is sent. Counted for every host: a reload may give it a limit meanwhile.
     pub fn began(&mut self, host: &Arc<str>, now: Duration) {
         let host = self.hosts.entry(Arc::clone(host)).or_default();

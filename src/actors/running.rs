@@ -165,7 +165,8 @@ impl Running {
         match hosts.permit(&request.host, now.monotonic) {
             Permit::Now => {
                 hosts.began(&request.host, now.monotonic);
-                return Some(Next::Order(Box::new(self.order(position, request, memories, now))));
+                let most = hosts.most(&request.host);
+                return Some(Next::Order(Box::new(self.order(position, request, most, memories, now))));
             }
             Permit::AfterPause(until) if until >= self.closes => {
                 let end = now.wall.plus(until.saturating_sub(now.monotonic));
@@ -179,7 +180,14 @@ impl Running {
         Some(Next::Held)
     }
 
-    fn order(&mut self, position: u32, request: Arc<Request>, memories: &Memories, now: Moment) -> Order {
+    fn order(
+        &mut self,
+        position: u32,
+        request: Arc<Request>,
+        max_per_host: Option<usize>,
+        memories: &Memories,
+        now: Moment,
+    ) -> Order {
         let job = self.begin.layout.job.clone();
         let memory = memories.of(&job, &self.begin.layout.endpoints[position as usize].name);
         let slot = &mut self.slots[position as usize];
@@ -195,6 +203,7 @@ impl Running {
             remembered: memory.and_then(|memory| memory.remembered.clone()),
             gathered: slot.gathered.take(),
             alone: slot.hung || slot.tries > 1,
+            max_per_host,
         };
         Order { job, round: self.begin.id, position, request, ask }
     }

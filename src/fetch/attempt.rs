@@ -40,13 +40,15 @@ pub struct Ask {
     pub gathered: Option<Box<Gathered>>,
     /// Whether it goes over a connection of its own, because the last one may have failed for a reason that is not its.
     pub alone: bool,
+    /// The most requests in flight at its host, if that is bounded.
+    pub max_per_host: Option<usize>,
 }
 
 impl Ask {
     /// Asks for the first time, for a due that is now.
     #[must_use]
     pub fn once(timeout: Duration) -> Self {
-        Self { timeout, due: now(), last_ok: None, remembered: None, gathered: None, alone: false }
+        Self { timeout, due: now(), last_ok: None, remembered: None, gathered: None, alone: false, max_per_host: None }
     }
 }
 
@@ -211,7 +213,7 @@ fn read(request: &Request, call: &Call, followed: Followed, ask: &Ask, deadline:
     let retry_after = retry::asked_pause(status, response.headers());
     let head = response.headers().clone();
     if !reading.begun {
-        (reading.bytes, reading.cut) = evidence::beginning(response, deadline.left());
+        (reading.bytes, reading.cut) = evidence::beginning(response, deadline.left(), ask.max_per_host);
     }
     let seen = Seen { status: status.as_u16(), headers: &head, body: &reading.bytes, cut: reading.cut };
     Attempt {

@@ -106,12 +106,15 @@ pub fn shorten(body: &mut Vec<u8>) -> bool {
 /// The beginning of a body that nobody needs, and whether it goes on: what comes at once. It is read on a thread of its
 /// own, because a server that announces a body and stalls would hold the worker until the timeout, although it is known
 /// already how the attempt ended.
-pub fn beginning(mut response: Response, timeout: Duration) -> (Vec<u8>, bool) {
+///
+/// Of a host that is asked by `max_per_host` requests at once, as many bodies are waited for at most: their connections are
+/// open beside those of the requests.
+pub fn beginning(mut response: Response, timeout: Duration, max_per_host: Option<usize>) -> (Vec<u8>, bool) {
     if response.content_length() == Some(0) {
         return (Vec::new(), false);
     }
     let Ok(coding) = Coding::of(response.headers()) else { return (Vec::new(), true) };
-    let Some(place) = Place::of(response.url().authority()) else { return (Vec::new(), true) };
+    let Some(place) = Place::of(response.url().authority(), max_per_host) else { return (Vec::new(), true) };
     let (sender, receiver) = mpsc::channel();
     let read = move || {
         let _place = place;
@@ -138,10 +141,10 @@ struct Place {
 }
 
 impl Place {
-    fn of(host: &str) -> Option<Self> {
+    fn of(host: &str, max_per_host: Option<usize>) -> Option<Self> {
+        let most = max_per_host.map_or(MOST_OF_A_HOST, |most| most.min(MOST_OF_A_HOST));
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.values().sum::<usize>() >= MOST_WAITING || waiting.get(host).is_some_and(|&of| of >= MOST_OF_A_HOST)
-        {
+        if waiting.values().sum::<usize>() >= MOST_WAITING || waiting.get(host).is_some_and(|&of| of >= most) {
             return None;
         }
         *waiting.entry(host.to_owned()).or_default() += 1;

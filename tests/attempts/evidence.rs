@@ -257,3 +257,21 @@ fn bodies_that_stall_at_one_host_take_no_evidence_from_another() {
         assert!(answer.status == 500 && answer.headers.contains("x-why: stalls") && answer.cut, "{answer:?}");
     }
 }
+
+#[test]
+fn of_a_host_no_more_bodies_that_stall_are_waited_for_than_requests_may_be_in_flight() {
+    let url = connections(|_, mut stream| {
+        head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nbeg");
+        // Until the client goes.
+        let _ = stream.read(&mut [0]);
+    });
+    // The strictest endpoint counts for all.
+    let mut endpoints: Vec<String> = (0..12).map(|number| format!("\"{url}{number}\"")).collect();
+    endpoints.push(format!("{{ url = \"{url}strict\", max_per_host = 2 }}"));
+    let endpoints = endpoints.join(", ");
+    let slots = round_of(&format!("retries = 0\ntimeout = \"20s\"\nendpoints = [{endpoints}]"));
+    assert!(slots.iter().all(|slot| slot.http_status == Some(500)), "{slots:?}");
+    let waited_for = slots.iter().filter(|slot| came_back(slot).0 == "beg").count();
+    assert_eq!(waited_for, 2, "the others go at once, and their connections with them");
+}
