@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use hyper::ext::ReasonPhrase;
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
@@ -21,8 +22,8 @@ use super::{conditional, fault, json, retry};
 use crate::config::{ErrorIf, Moments};
 use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
 
-/// An answer's headers take at most so many bytes. The client has a bound of its own near it (and one of 100 lines),
-/// but whether it is met depends on how the bytes arrive.
+/// An answer's headers and its reason phrase take at most so many bytes. The client has a bound of its own near it (and
+/// one of 100 lines), but whether it is met depends on how the bytes arrive.
 const LARGEST_HEAD: usize = 400 * 1024;
 
 /// What an attempt has to know beside the request.
@@ -247,7 +248,7 @@ fn succeeded(request: &Request, status: StatusCode, found: Found) -> Attempt {
 impl Reading<'_> {
     fn read(&mut self, response: &mut Response) -> Result<Found, Refusal> {
         let status = response.status();
-        if head_size(response.headers()) > LARGEST_HEAD {
+        if head_size(response) > LARGEST_HEAD {
             return Err((Outcome::Protocol, Detail::new(format!("headers over {LARGEST_HEAD} bytes"))));
         }
         if status == StatusCode::NOT_MODIFIED
@@ -379,7 +380,9 @@ fn is_whole(range: &HeaderValue) -> bool {
     parsed.is_some_and(|(first, last, all)| first == 0 && last.checked_add(1) == Some(all))
 }
 
-/// The bytes of the header lines, each with its colon, space and line end.
-fn head_size(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+/// The bytes of the reason phrase and of the header lines, each with its colon, space and line end.
+fn head_size(response: &Response) -> usize {
+    let reason = response.extensions().get::<ReasonPhrase>().map_or(0, |reason| reason.as_bytes().len());
+    let lines = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    reason + lines.sum::<usize>()
 }

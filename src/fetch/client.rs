@@ -199,6 +199,8 @@ impl Clients {
             // A server that went away without a word would otherwise be asked through its connection for ever.
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
+            // Who reads an answer unfolds its headers (RFC 9112, section 5.2).
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .connector_layer(self.connections.clone());
         let builder = if way.alone { builder.pool_max_idle_per_host(0) } else { builder };
         let builder = match &way.proxy {

@@ -322,3 +322,20 @@ fn a_proxy_that_does_not_connect_is_named_as_the_cause() {
         assert!(proxy.requests()[0].starts_with("CONNECT api.example.com:443 "), "{:?}", proxy.requests());
     }
 }
+
+#[test]
+fn a_header_that_goes_on_in_the_next_line_is_one_header() {
+    let folded = "HTTP/1.1 200 OK\r\nX-Folded: one\r\n  two\r\nETag:\r\n\t\"v1\"\r\nContent-Length: 2\r\n\r\n{}";
+    let attempt = fetch("", "", "", &always(folded).url("/"));
+    assert_eq!(attempt.outcome, Outcome::Ok, "{attempt:?}");
+    assert_eq!(attempt.validators.expect("the ETag").etag.as_deref(), Some("\"v1\""));
+}
+
+#[test]
+fn a_reason_phrase_counts_as_a_part_of_the_head() {
+    for (length, outcome) in [(1_000, Outcome::Ok), (500_000, Outcome::Protocol)] {
+        let server = always(canned::answer(&format!("200 {}", "O".repeat(length)), "", "{}"));
+        let attempt = fetch("", "", "", &server.url("/"));
+        assert_eq!(attempt.outcome, outcome, "{length}: {:?}", attempt.detail);
+    }
+}
