@@ -23,6 +23,18 @@ pub fn dns(failure: &Failure<'_>) -> Vec<String> {
 }
 
 pub fn connect(failure: &Failure<'_>) -> Vec<String> {
+    if failure.says(&["the proxy answered 407"]) {
+        return lines([
+            "The proxy wants to know who asks: `proxy = \"http://user:password@host:port\"`, or the same in the \
+             environment's https_proxy.",
+        ]);
+    }
+    if failure.says(&["the proxy "]) {
+        return lines([
+            &format!("{} was not reached: the proxy on the way does not let through to it.", failure.host),
+            "Ask whoever runs the proxy to allow the host and its port, or go another way: `proxy`, or `proxy = \"none\"`.",
+        ]);
+    }
     if failure.says(&["refused"]) {
         return lines([
             &format!(

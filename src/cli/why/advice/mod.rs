@@ -178,6 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_proxy_refused_is_not_taken_for_the_endpoints_refusal() {
+        let connect = |detail| told(&Failure { detail, ..failure(Outcome::Connect) });
+        let refused = connect("the proxy refused to connect there: what it answered to CONNECT was not 200");
+        assert!(refused.contains("the proxy on the way") && !refused.contains("nothing listens"), "{refused}");
+        let unknown = connect("the proxy answered 407 Proxy Authentication Required");
+        assert!(unknown.contains("user:password@") && !unknown.contains("If the way out"), "{unknown}");
+        assert!(connect("tcp connect error: Connection refused (os error 111)").contains("nothing listens"));
+    }
+
+    #[test]
     fn a_certificate_is_told_by_what_is_wrong_with_it() {
         let tls = |detail| told(&Failure { detail, ..failure(Outcome::Tls) });
         assert!(
