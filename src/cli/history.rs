@@ -38,8 +38,12 @@ const MOST_GAPS: u32 = 100_000;
     Stretches: --every takes anything from 1s to under a day, counted from each midnight, or whole days, which \
     are calendar days of the zone and 23 or 25 hours long where its clock changes.\n\n\
     Aggregates: avg, p50 and p95 (a line between two values, as in numpy) are floating point; min, max and \
-    last keep every digit; sum is exact while all are integers; count counts. What is not a number is passed \
-    over. A stretch without numbers is null, the last value before, or left out, as --fill says.")]
+    last keep every digit; sum is exact while all are integers and it fits 128 bits; count counts. What is not \
+    a number is passed over. A stretch without numbers is null, the last value before (also from before \
+    --since), or left out, as --fill says.\n\n\
+    Pictures: a line ends where a slot failed, where a round is in the ledger or was without the endpoint, and \
+    before what is more than three times as far away as usual. They reach from --since to --until, or to now; \
+    without them from the first slot to the last one, failed or not.")]
 pub struct HistoryArgs {
     /// The job
     #[arg(add = ArgValueCandidates::new(names::jobs))]
@@ -127,7 +131,7 @@ impl Question<'_> {
     fn print_buckets(&self, reader: &Reader, every: Every) -> anyhow::Result<()> {
         let columns = vec!["from", "until", "value", "values", "slots", "failed"];
         let mut sheet = Sheet::new(Vec::new(), self.args.answer.form(), columns)?;
-        let mut walk = self.by_time(every)?;
+        let mut walk = self.by_time(reader, every)?;
         while let Some(turn) = walk.turn(reader)? {
             for bucket in turn {
                 sheet.row(&[
@@ -145,22 +149,24 @@ impl Question<'_> {
     }
 
     /// What is asked, by stretches of time. Those at the ends of a span that was named are there even when nothing ran.
-    fn by_time(&self, every: Every) -> anyhow::Result<Walk<'_>> {
-        let aggregate = match (self.args.agg, &self.field) {
-            (Some(aggregate), Some(_)) => aggregate,
-            (None, Some(_)) => Aggregate::Avg,
-            (None | Some(Aggregate::Count), None) => Aggregate::Count,
-            (Some(aggregate), None) => return Err(usage(format!("--agg {aggregate} wants a --field; count does not"))),
-        };
+    fn by_time(&self, reader: &Reader, every: Every) -> anyhow::Result<Walk<'_>> {
+        let (field, asked) = (self.field.as_ref(), self.args.agg);
+        let aggregate = Aggregate::chosen(asked, field.is_some()).ok_or_else(|| {
+            let asked = asked.map_or("", Aggregate::as_str);
+            usage(format!("--agg {asked} wants a --field; count does not"))
+        })?;
         let mut buckets = Buckets::new(every, self.args.answer.zone(), aggregate, self.args.fill);
-        let Span { from, until } = self.wanted.span;
-        if let Some(from) = from {
-            buckets = buckets.beginning_at(from);
+        if let Some(from) = self.wanted.span.from {
+            buckets = reader.carried_into(buckets.beginning_at(from), &self.wanted, field)?;
         }
         let now = Utc::now().into();
-        // Nothing is missing of what is still to come.
-        let end = until.or(from.map(|_| now)).map(|until| until.min(now));
-        Ok(Walk { field: self.field.as_ref(), wanted: self.wanted, buckets, end, all_read: false })
+        Ok(Walk { field, wanted: self.wanted, buckets, end: self.end(), all_read: false })
+    }
+
+    /// Where what is asked ends, if a span was named: nothing is missing of what is still to come.
+    fn end(&self) -> Option<Timestamp> {
+        let Span { from, until } = self.wanted.span;
+        until.or(from.map(|_| now)).map(|until| until.min(now))
     }
 
     fn draw(&self, reader: &Reader) -> anyhow::Result<()> {
@@ -191,7 +197,7 @@ impl Question<'_> {
     fn series_of_buckets(&self, reader: &Reader, every: Every) -> anyhow::Result<Series> {
         let mut series = Series::default();
         let mut before = None;
-        let mut walk = self.by_time(every)?;
+        let mut walk = self.by_time(reader, every)?;
         while let Some(turn) = walk.turn(reader)? {
             for bucket in turn {
                 if before.replace(bucket.until).is_some_and(|until| until != bucket.from) {
@@ -259,16 +265,9 @@ impl Walk<'_> {
             return Ok(Some(turn).filter(|turn| !turn.is_empty()));
         }
         let mut added = self.wanted.after;
-        let stopped = reader.documents(&self.wanted, |document| {
-            let found = document.body.map(|body| self.field.map(|field| field.find(body)));
-            let value = match &found {
-                Some(Some(found)) => found.value(),
-                // Without a field it is documents that are counted.
-                Some(None) => Some("1"),
-                None => None,
-            };
-            self.buckets.add(document.place.due, document.body.is_some(), value, &mut take)?;
-            added = Some(document.place);
+        let stopped = reader.values(&self.wanted, self.field, |place, ok, value| {
+            self.buckets.add(place.due, ok, value, &mut take)?;
+            added = Some(place);
             ControlFlow::Continue(())
         })?;
         self.wanted.after = added;

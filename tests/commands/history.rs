@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::rounds::{begin, closed, database, due, failed, layout, ok, reader};
 use crate::support::{Ran, gatherd, run};
 
-fn document(round: i64, text: &str) -> Slot {
+pub fn document(round: i64, text: &str) -> Slot {
     Slot { body: Some(json::document(text.as_bytes()).expect("JSON")), ..ok(round) }
 }
 
@@ -28,7 +28,7 @@ fn users(round: i64) -> Slot {
     document(round, &text)
 }
 
-fn missed(id: i64, first: i64, last: i64) -> LedgerRow {
+pub fn missed(id: i64, first: i64, last: i64) -> LedgerRow {
     LedgerRow {
         id: RoundId(id),
         job: JobName::new("job"),
@@ -65,7 +65,7 @@ pub fn asked(path: &Path, arguments: &[&str]) -> String {
     ran.stdout
 }
 
-fn lines(path: &Path, arguments: &[&str]) -> Vec<Value> {
+pub fn lines(path: &Path, arguments: &[&str]) -> Vec<Value> {
     let printed = asked(path, &[arguments, &["--json"]].concat());
     printed.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }

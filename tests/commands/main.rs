@@ -7,6 +7,7 @@ mod manual;
 mod queries;
 mod rehearse;
 mod status;
+mod stretches;
 #[path = "../support/mod.rs"]
 mod support;
 mod upkeep;

@@ -43,6 +43,7 @@ fn the_history_of_an_endpoint_is_answered_slot_by_slot_and_page_by_page() {
         ("/api/v1/jobs/fast/endpoints/exact/history?after=1", 400, "`after`"),
         ("/api/v1/jobs/fast/endpoints/exact/history?every=100ms", 400, "at least 1s"),
         ("/api/v1/jobs/fast/endpoints/exact/history?every=1h&agg=mean", 400, "one of avg"),
+        ("/api/v1/jobs/fast/endpoints/exact/history?every=1h&agg=avg", 400, "`agg` wants a `field`"),
         ("/api/v1/jobs/fast/endpoints/exact/history?every=1h&timezone=Mars", 400, "`timezone`"),
         ("/api/v1/jobs/fast/endpoints/exact/history?every=1s&since=2020-01-01", 413, "10000 stretches"),
         ("/api/v1/jobs/fast/endpoints/exact/history?since=1h&until=2h", 400, "is not after `since`"),
@@ -86,6 +87,13 @@ fn the_history_of_an_endpoint_is_put_together_by_stretches_of_time() {
     let days = of("fails", "agg=count");
     assert!(days[0]["value"] == 0 && days[0]["slots"] == days[0]["failed"], "{days:?}");
     assert_eq!(of("fails", "fill=none"), Vec::<Value>::new());
+    for (endpoint, more) in [("number", "every=1d"), ("number", "every=1d&agg=count"), ("fails", "timezone=UTC")] {
+        let days = web.json(&format!("/api/v1/jobs/fast/endpoints/{endpoint}/history?{more}"));
+        for day in days["buckets"].as_array().expect("a list") {
+            let documents = day["slots"].as_u64().zip(day["failed"].as_u64()).map(|(slots, failed)| slots - failed);
+            assert_eq!((day["value"].as_u64(), day["values"].as_u64()), (documents, documents), "{more}: {day}");
+        }
+    }
     web.daemon.stop();
 }
 
@@ -101,7 +109,7 @@ fn a_page_of_stretches_goes_on_with_the_value_that_the_last_one_ended_with() {
     let due = web.daemon.wait_for_rounds("once", 1)[0]["due"].as_str().expect("a due").to_owned();
     let day = &due[..10];
     let history = "/api/v1/jobs/once/endpoints/number/history";
-    let path = format!("{history}?every=1h&agg=last&fill=last&since={day}&until={day}T23:59:59Z&limit=6");
+    let path = format!("{history}?field=&every=1h&agg=last&fill=last&since={day}&until={day}T23:59:59Z&limit=6");
     let (mut values, mut next) = (Vec::new(), Some(path));
     while let Some(path) = next {
         let page = web.json(&path);
@@ -111,6 +119,11 @@ fn a_page_of_stretches_goes_on_with_the_value_that_the_last_one_ended_with() {
     let hour: usize = due[11..13].parse().expect("an hour");
     let expected: Vec<Option<f64>> = (0..24).map(|at| (at >= hour).then_some(7.1)).collect();
     assert_eq!(values, expected);
+    let later = "since=2100-01-01&until=2100-01-03&limit=1";
+    let first = web.json(&format!("{history}?field=&every=1d&fill=last&{later}"));
+    let second = web.json(first["next"].as_str().expect("a next page"));
+    let values = [&first, &second].map(|page| page["buckets"][0]["value"].as_f64());
+    assert_eq!(values, [Some(7.1), Some(7.1)], "also from before the beginning");
     let wrong = web.problem(Method::GET, &format!("{history}?fill=last&carry=%5B1%5D"));
     assert!(wrong.0 == 400 && wrong.1.contains("`carry`"), "{wrong:?}");
     web.daemon.stop();

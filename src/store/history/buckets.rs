@@ -91,6 +91,18 @@ pub struct Buckets {
     last: Option<String>,
 }
 
+impl Aggregate {
+    /// What is made of values where `asked` was said, or nothing: the mean of a field, and without one how many documents
+    /// there are. `None` where something else is asked that only a field has.
+    #[must_use]
+    pub fn chosen(asked: Option<Self>, has_field: bool) -> Option<Self> {
+        match asked {
+            None => Some(if has_field { Self::Avg } else { Self::Count }),
+            Some(aggregate) => Some(aggregate).filter(|aggregate| has_field || *aggregate == Self::Count),
+        }
+    }
+}
+
 impl Every {
     /// Buckets of this length, at least a second.
     ///
@@ -156,6 +168,21 @@ impl Buckets {
     pub fn carrying(mut self, last: String) -> Self {
         self.last = Some(last);
         self
+    }
+
+    /// Whether the value before the first bucket is wanted and not known. A count needs none: it is never without.
+    pub(super) fn lack_last_value(&self) -> bool {
+        self.fill == Fill::Last && self.aggregate != Aggregate::Count && self.last.is_none()
+    }
+
+    /// Where the bucket begins that `moment` is in.
+    pub(super) fn begin_of(&self, moment: Timestamp) -> Timestamp {
+        self.every.around(moment, self.zone).0
+    }
+
+    /// Empty ones that are made likewise; those without numbers are left out.
+    pub(super) fn of_same_kind(&self) -> Self {
+        Self::new(self.every, self.zone, self.aggregate, Fill::None)
     }
 
     /// Adds a slot that was due then: whether it has a document, and the JSON text of its value. Dues never descend.

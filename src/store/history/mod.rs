@@ -11,6 +11,7 @@ mod observations;
 mod pages;
 mod rounds;
 mod tally;
+mod values;
 mod vector;
 mod zone;
 

@@ -127,12 +127,13 @@ pub fn stretch(bucket: Bucket) -> Result<Stretch, Problem> {
     })
 }
 
-/// An observation as it is answered, with what `field` is in it.
+/// An observation as it is answered, with what `field` is in it, or whole.
 ///
 /// # Errors
 /// When what was found is not JSON, which is a defect.
-pub fn observed(observation: &Observation<'_>, field: &Field) -> Result<Observed, Problem> {
-    let (value, note) = match observation.body.map(|body| field.find(body)) {
+pub fn observed(observation: &Observation<'_>, field: Option<&Field>) -> Result<Observed, Problem> {
+    let found = observation.body.map(|body| field.map_or(Found::Value(body.into()), |field| field.find(body)));
+    let (value, note) = match found {
         Some(Found::Value(value)) => (Some(value.into_owned()), None),
         Some(Found::Nothing(note)) => (None, note),
         None => (None, None),

@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::rounds::known_job;
 use crate::config::parse_duration;
 use crate::model::{RoundId, Timestamp};
-use crate::store::history::{Aggregate, Bucket, Buckets, Every, Field, Fill, Found, Place, Selection, Span, Zone};
+use crate::store::history::{Aggregate, Bucket, Buckets, Every, Field, Place, Selection, Span, Zone};
 use crate::store::read::Reader;
 
 /// The most buckets of an answer.
@@ -52,10 +52,12 @@ pub struct Wanted {
         pattern = "^([1-9][0-9]{0,3}s|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9])d)$"
     )]
     every: Option<String>,
-    /// What is made of the values of a stretch; `avg` when it is not there.
+    /// What is made of the values of a stretch; when it is not there, `avg` of a `field`, and without one `count`, which is
+    /// all that needs none: it counts documents. `sum` is exact while all are integers and it fits 128 bits.
     #[param(pattern = "^(avg|min|max|sum|last|count|p50|p95)$")]
     agg: Option<String>,
-    /// What stands for a stretch without values; `none` leaves it out; `null` when it is not there.
+    /// What stands for a stretch without values: `null`, which it is when this is not there, `last`, the last value before,
+    /// also from before `since`, or `none`, which leaves it out.
     #[param(pattern = "^(null|last|none)$")]
     fill: Option<String>,
     /// Whose days and hours the stretches are, by the name in the IANA database; UTC when it is not there.
@@ -73,7 +75,7 @@ pub struct Wanted {
     /// Only what comes after this observation: `next` of a page has it.
     #[param(pattern = "^[0-9]{1,15}[.][0-9]{1,9}[.][0-9]{1,6}$")]
     after: Option<String>,
-    /// The value before the first stretch, for `fill=last`: `next` of a page has it.
+    /// The value before the first stretch, for `fill=last`, where it is not looked up: `next` of a page has it.
     #[param(pattern = "^-?[1-9][0-9]{0,9}$")]
     carry: Option<String>,
 }
@@ -107,7 +109,7 @@ pub async fn history(
             known_endpoint(reader, &job, &endpoint)?;
             let how = How::of(&wanted)?;
             // A jq expression belongs to the thread that runs it.
-            let field = field(wanted.field.as_deref().unwrap_or_default())?;
+            let field = wanted.field.as_deref().map(field).transpose()?;
             let selection = Selection { job: &job, endpoint: Some(&endpoint), span: how.span, after: how.after };
             let source = Source { reader, selection, field };
             let history = match how.buckets {
@@ -181,8 +183,10 @@ fn buckets(wanted: &Wanted, span: Span) -> Result<Option<Buckets>, Problem> {
     let length = wanted.every.as_deref().map_or(Some(DAY), parse_duration);
     let length = length.ok_or_else(|| Problem::bad_request("`every` is a duration such as 5m, 1h or 1d"))?;
     let every = Every::new(length).map_err(|right| Problem::bad_request(format!("`every`: {right}")))?;
-    let aggregate = word("agg", wanted.agg.as_deref(), Aggregate::Avg)?;
-    let fill = word("fill", wanted.fill.as_deref(), Fill::default())?;
+    let asked: Option<Aggregate> = word("agg", wanted.agg.as_deref())?;
+    let aggregate = Aggregate::chosen(asked, wanted.field.is_some())
+        .ok_or_else(|| Problem::bad_request("`agg` wants a `field`, such as field=/users; only count does not"))?;
+    let fill = word("fill", wanted.fill.as_deref())?.unwrap_or_default();
     let zone = match &wanted.timezone {
         Some(name) => {
             let zone = name.parse();
@@ -210,9 +214,9 @@ fn number(text: &str) -> Result<String, Problem> {
         .ok_or_else(|| Problem::bad_request("`carry` is a number, as `next` of a page has it"))
 }
 
-fn word<T: FromStr<Err = String>>(name: &str, text: Option<&str>, otherwise: T) -> Result<T, Problem> {
+fn word<T: FromStr<Err = String>>(name: &str, text: Option<&str>) -> Result<Option<T>, Problem> {
     let word = text.map(str::parse).transpose();
-    Ok(word.map_err(|right| Problem::bad_request(format!("`{name}`: {right}")))?.unwrap_or(otherwise))
+    word.map_err(|right| Problem::bad_request(format!("`{name}`: {right}")))
 }
 
 /// The place of an observation as a page names it: its due, round and position.
@@ -263,7 +267,8 @@ fn exact(moment: Timestamp) -> Option<String> {
 struct Source<'a> {
     reader: &'a Reader,
     selection: Selection<'a>,
-    field: Field,
+    /// The whole document when it is not there.
+    field: Option<Field>,
 }
 
 impl Source<'_> {
@@ -272,7 +277,7 @@ impl Source<'_> {
         let limit = wanted.limit.unwrap_or_default().0 as usize;
         let (mut page, mut bytes, mut problem, mut last) = (Vec::new(), 0, None, None);
         let stopped = self.reader.observations(&self.selection, |observation| {
-            let observed = match observed(observation, &self.field) {
+            let observed = match observed(observation, self.field.as_ref()) {
                 Ok(observed) => observed,
                 Err(error) => {
                     problem = Some(error);
@@ -296,8 +301,9 @@ impl Source<'_> {
     }
 
     /// As many stretches as wanted, or all, as long as they are not too many.
-    fn stretches(&self, mut buckets: Buckets, wanted: &Wanted, path: &str) -> Result<Stretches, Problem> {
+    fn stretches(&self, buckets: Buckets, wanted: &Wanted, path: &str) -> Result<Stretches, Problem> {
         let most = wanted.limit.map_or(MOST_BUCKETS, |limit| limit.0 as usize);
+        let mut buckets = self.reader.carried_into(buckets, &self.selection, self.field.as_ref())?;
         let (mut found, mut bytes) = (Vec::new(), 0);
         let mut collect = |bucket: Bucket| {
             bytes += bucket.value.as_ref().map_or(0, String::len);
@@ -308,10 +314,8 @@ impl Source<'_> {
                 ControlFlow::Continue(())
             }
         };
-        let stopped = self.reader.documents(&self.selection, |document| {
-            let value = document.body.map(|body| self.field.find(body));
-            let value = value.as_ref().and_then(Found::value);
-            buckets.add(document.place.due, document.body.is_some(), value, &mut collect)
+        let stopped = self.reader.values(&self.selection, self.field.as_ref(), |place, ok, value| {
+            buckets.add(place.due, ok, value, &mut collect)
         })?;
         // What is left over is one bucket more than the page has.
         if stopped.is_none() {
