@@ -11,9 +11,10 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::exit::{Failure, NO, usage};
 use super::names;
-use super::plot::{self, Series};
+use super::plot;
 use super::query::{AnswerArgs, SpanArgs, known_endpoint};
 use super::rows::{self, Sink};
+use super::series::{Series, after_holes};
 use super::sheet::{Cell, Sheet};
 use super::source;
 use crate::config::parse_duration;
@@ -159,18 +160,18 @@ impl Question<'_> {
         if let Some(from) = self.wanted.span.from {
             buckets = reader.carried_into(buckets.beginning_at(from), &self.wanted, field)?;
         }
-        let now = Utc::now().into();
         Ok(Walk { field, wanted: self.wanted, buckets, end: self.end(), all_read: false })
     }
 
     /// Where what is asked ends, if a span was named: nothing is missing of what is still to come.
     fn end(&self) -> Option<Timestamp> {
         let Span { from, until } = self.wanted.span;
+        let now = Utc::now().into();
         until.or(from.map(|_| now)).map(|until| until.min(now))
     }
 
     fn draw(&self, reader: &Reader) -> anyhow::Result<()> {
-        let series = match (self.args.every, &self.field) {
+        let mut series = match (self.args.every, &self.field) {
             (Some(every), _) => self.series_of_buckets(reader, every)?,
             (None, Some(field)) => self.series(reader, field)?,
             (None, None) => {
@@ -181,6 +182,10 @@ impl Question<'_> {
         if series.runs.is_empty() {
             let message = format!("no number to draw of {:?} in job {:?}", args.endpoint, args.job);
             return Err(Failure { message, code: NO }.into());
+        }
+        // What was asked for is shown to its ends, whether there was anything or not.
+        for end in [self.wanted.span.from, self.end()].into_iter().flatten() {
+            series.reach(end);
         }
         let title = [Some(args.endpoint.as_str()), args.field.as_deref()];
         let title = title.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
@@ -203,8 +208,10 @@ impl Question<'_> {
                 if before.replace(bucket.until).is_some_and(|until| until != bucket.from) {
                     series.interrupt();
                 }
-                if add(&mut series, bucket.from, bucket.value.as_deref()).is_break() {
-                    return self.whole(series);
+                series.reach(bucket.from);
+                add(&mut series, bucket.from, bucket.value.as_deref());
+                if series.values() >= MOST_POINTS {
+                    return Err(self.too_many());
                 }
             }
         }
@@ -213,34 +220,47 @@ impl Question<'_> {
 
     fn series(&self, reader: &Reader, field: &Field) -> anyhow::Result<Series> {
         let gaps = reader.gaps(self.wanted.job, self.wanted.span, MOST_GAPS)?;
-        let mut gaps = gaps.into_iter().peekable();
+        let last_gap = gaps.iter().map(|gap| self.end().map_or(gap.last_due, |end| end.min(gap.last_due))).max();
         let mut series = Series::default();
+        let mut gaps = gaps.into_iter().peekable();
+        let mut dues = Vec::new();
         reader.documents(&self.wanted, |document| {
-            if gaps.next_if(|gap| gap.first_due < document.place.due).is_some() {
-                while gaps.next_if(|gap| gap.first_due < document.place.due).is_some() {}
+            let due = document.place.due;
+            let mut is_interrupted = document.after_absence;
+            while gaps.next_if(|gap| gap.first_due < due).is_some() {
+                is_interrupted = true;
+            }
+            if is_interrupted {
                 series.interrupt();
             }
+            dues.push(due);
             let found = document.body.map(|body| field.find(body));
-            add(&mut series, document.place.due, found.as_ref().and_then(Found::value))
+            add(&mut series, due, found.as_ref().and_then(Found::value));
+            if dues.len() < MOST_POINTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        self.whole(series)
+        if dues.len() >= MOST_POINTS {
+            return Err(self.too_many());
+        }
+        // Failures at the ends are shown as well, and what did not run at the last.
+        let (first, last) = (dues.first().copied(), dues.last().copied());
+        for end in [first, last, last_gap.filter(|gap| Some(*gap) > last)].into_iter().flatten() {
+            series.reach(end);
+        }
+        series.interrupt_before(&after_holes(&dues));
+        Ok(series)
     }
 
-    fn whole(&self, series: Series) -> anyhow::Result<Series> {
-        if series.values() < MOST_POINTS {
-            return Ok(series);
-        }
+    fn too_many(&self) -> anyhow::Error {
         let longer = if self.args.every.is_some() { "a longer --every" } else { "--every" };
-        Err(usage(format!("too many values for a picture: add {longer}, or a shorter stretch by --since and --until")))
+        usage(format!("too many values for a picture: add {longer}, or a shorter stretch by --since and --until"))
     }
 }
 
-fn add(series: &mut Series, at: Timestamp, value: Option<&str>) -> ControlFlow<()> {
+fn add(series: &mut Series, at: Timestamp, value: Option<&str>) {
     match value.and_then(|value| value.parse::<f64>().ok()).filter(|value| value.is_finite()) {
         Some(value) => series.add(at, value),
         None => series.interrupt(),
     }
-    if series.values() < MOST_POINTS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
 /// Buckets by turns, so that whoever takes them slowly holds no read transaction.

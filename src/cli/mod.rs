@@ -32,6 +32,7 @@ mod rounds;
 mod rows;
 mod run;
 mod sample_api;
+mod series;
 mod sheet;
 mod source;
 mod sql;

@@ -11,6 +11,7 @@ use plotters::prelude::{
 use textplots::{Chart, Plot, Shape};
 
 use super::output::{plain_text, terminal_width};
+use super::series::Series;
 use super::time_axis::{shown, ticks};
 use crate::model::Timestamp;
 use crate::store::history::Zone;
@@ -33,52 +34,6 @@ const ALONE: i64 = 30_000_000;
 const HOUR: i64 = 3_600_000_000;
 const BLUE: RGBColor = RGBColor(31, 97, 173);
 
-/// Values in the order of time, and where they are interrupted.
-#[derive(Debug, Default)]
-pub struct Series {
-    /// Values that follow each other without a gap.
-    pub runs: Vec<Vec<(Timestamp, f64)>>,
-    interrupted: bool,
-    values: usize,
-}
-
-impl Series {
-    /// Adds a value, which is later than all others.
-    pub fn add(&mut self, at: Timestamp, value: f64) {
-        match self.runs.last_mut() {
-            Some(run) if !self.interrupted => run.push((at, value)),
-            _ => self.runs.push(vec![(at, value)]),
-        }
-        self.interrupted = false;
-        self.values += 1;
-    }
-
-    /// The next value does not follow the one before it.
-    pub fn interrupt(&mut self) {
-        self.interrupted = true;
-    }
-
-    /// How many values there are.
-    pub fn values(&self) -> usize {
-        self.values
-    }
-
-    fn bounds(&self) -> Bounds {
-        let times = || self.runs.iter().flatten().map(|(at, _)| at.as_micros());
-        let values = || self.runs.iter().flatten().map(|&(_, value)| value);
-        let (mut low, mut high) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
-        if low >= high {
-            let room = if low == 0.0 { 1.0 } else { low.abs() * 0.01 };
-            (low, high) = (low - room, high + room);
-        }
-        let (mut first, mut last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-        if first == last {
-            (first, last) = (first.saturating_sub(ALONE), last.saturating_add(ALONE));
-        }
-        Bounds { first, last, low, high }
-    }
-}
-
 /// What a picture shows.
 struct Bounds {
     first: i64,
@@ -88,6 +43,20 @@ struct Bounds {
 }
 
 impl Bounds {
+    fn of(series: &Series) -> Self {
+        let values = || series.runs.iter().flatten().map(|&(_, value)| value);
+        let (mut low, mut high) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
+        if low >= high {
+            let room = if low == 0.0 { 1.0 } else { low.abs() * 0.01 };
+            (low, high) = (low - room, high + room);
+        }
+        let (mut first, mut last) = series.ends();
+        if first == last {
+            (first, last) = (first.saturating_sub(ALONE), last.saturating_add(ALONE));
+        }
+        Self { first, last, low, high }
+    }
+
     /// Both between 0 and 1.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a place in a picture")]
     fn place(&self, (at, value): (Timestamp, f64)) -> (f32, f32) {
@@ -130,7 +99,7 @@ pub fn in_terminal(series: &Series, title: &str, zone: Zone) -> String {
 }
 
 fn drawn(series: &Series, title: &str, zone: Zone, width: usize) -> String {
-    let bounds = series.bounds();
+    let bounds = Bounds::of(series);
     let lines = f64::from(HEIGHT - 1);
     let value = |line: u32| {
         let below = f64::from(line) / lines;
@@ -181,7 +150,7 @@ pub fn into_svg(series: &Series, title: &str, zone: Zone, path: &Path) -> anyhow
 }
 
 fn draw_svg(series: &Series, title: &str, zone: Zone, picture: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-    let bounds = series.bounds();
+    let bounds = Bounds::of(series);
     let [first, last] = [bounds.first, bounds.last].map(Timestamp::from_micros);
     let (ticks, format) = ticks(first, last, zone, SVG_TIMES);
     let times = (bounds.first..bounds.last).with_key_points(ticks.into_iter().map(Timestamp::as_micros).collect());
@@ -287,7 +256,7 @@ mod tests {
     fn a_value_that_is_alone_stands_in_the_middle() {
         let mut series = Series::default();
         series.add(Timestamp::from_micros(60_000_000), 5.0);
-        let Bounds { first, last, low, high } = series.bounds();
+        let Bounds { first, last, low, high } = Bounds::of(&series);
         assert_eq!((first, last), (30_000_000, 90_000_000));
         assert!(low < 5.0 && 5.0 < high);
     }

@@ -4,6 +4,7 @@ mod export;
 mod health;
 mod history;
 mod manual;
+mod pictures;
 mod queries;
 mod rehearse;
 mod status;

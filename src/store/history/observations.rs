@@ -75,6 +75,8 @@ pub struct DocumentAt<'a> {
     pub place: Place,
     /// The document as sent; `None` when the slot failed.
     pub body: Option<&'a str>,
+    /// Whether there were rounds without its endpoint since the one before it, where only one endpoint is wanted.
+    pub after_absence: bool,
 }
 
 /// Dues of a job that left no slots: an entry of the ledger.
@@ -120,7 +122,7 @@ impl Reader {
         wanted: &Selection<'_>,
         mut visit: impl FnMut(&Observation<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Place>, StoreError> {
-        self.walk(wanted, OF_OBSERVATION, |place, endpoint, row| Ok(visit(&observation(row, place, endpoint)?)))
+        self.walk(wanted, OF_OBSERVATION, |place, endpoint, row, _| Ok(visit(&observation(row, place, endpoint)?)))
     }
 
     /// The same for documents alone.
@@ -132,7 +134,9 @@ impl Reader {
         wanted: &Selection<'_>,
         mut visit: impl FnMut(DocumentAt<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Place>, StoreError> {
-        self.walk(wanted, "", |place, _, row| Ok(visit(DocumentAt { place, body: body(row)? })))
+        self.walk(wanted, "", |place, _, row, after_absence| {
+            Ok(visit(DocumentAt { place, body: body(row)?, after_absence }))
+        })
     }
 
     /// How many slots the rounds of `job` in `span` have.
@@ -177,7 +181,7 @@ impl Reader {
         &self,
         wanted: &Selection<'_>,
         columns: &str,
-        mut visit: impl FnMut(Place, &str, &Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+        mut visit: impl FnMut(Place, &str, &Row<'_>, bool) -> rusqlite::Result<ControlFlow<()>>,
     ) -> Result<Option<Place>, StoreError> {
         let until = self.until();
         // A visit may take long, a jq expression half a second, and SQLite looks at the time after many rows only.
@@ -187,8 +191,10 @@ impl Reader {
             if is_over { Err(interrupt()) } else { Ok(goes_on) }
         };
         self.in_time(|| match wanted.endpoint {
-            Some(endpoint) => self.walk_one(wanted, columns, |place, row| visit(place, endpoint, row)),
-            None => self.walk_all(wanted, columns, visit),
+            Some(endpoint) => {
+                self.walk_one(wanted, columns, |place, row, after_absence| visit(place, endpoint, row, after_absence))
+            }
+            None => self.walk_all(wanted, columns, |place, endpoint, row| visit(place, endpoint, row, false)),
         })
     }
 
@@ -227,11 +233,12 @@ impl Reader {
 
     /// The same for one endpoint, all in one statement while its position stays the same, as it does until an endpoint
     /// before it comes or goes: then another goes on from there. Looking it up in each round would cost a tenth more.
+    /// `visit` is told whether there were rounds without the endpoint since it was called last.
     fn walk_one(
         &self,
         wanted: &Selection<'_>,
         columns: &str,
-        mut visit: impl FnMut(Place, &Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+        mut visit: impl FnMut(Place, &Row<'_>, bool) -> rusqlite::Result<ControlFlow<()>>,
     ) -> rusqlite::Result<Option<Place>> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {POSITION_AND_BODY}{columns}, {ROUND} FROM round r
@@ -241,12 +248,16 @@ impl Reader {
         let (mut from, until, after) = wanted.bounds();
         let (mut first_round, mut position) = (after.map_or(i64::MIN, |after| after.round.0), 0);
         let mut positions = Positions::new(&self.connection, wanted);
+        let mut is_absent = false;
         'statement: loop {
             let mut rows = statement.query((wanted.job, from, until, first_round, position))?;
             while let Some(row) = rows.next()? {
                 let (due, round) = (row.get(of_round)?, row.get(of_round + 1)?);
                 match positions.of(row.get(of_round + 2)?)? {
-                    None => continue,
+                    None => {
+                        is_absent = true;
+                        continue;
+                    }
                     Some(other) if other != position => {
                         (from, first_round, position) = (due, round, other);
                         continue 'statement;
@@ -255,7 +266,10 @@ impl Reader {
                 }
                 let place = Place { due: Timestamp::from_micros(due), round: RoundId(round), position };
                 let wanted = after.is_none_or(|after| (place.due, place.round) > (after.due, after.round));
-                if wanted && row.get::<_, Option<u32>>(0)?.is_some() && visit(place, row)?.is_break() {
+                if wanted
+                    && row.get::<_, Option<u32>>(0)?.is_some()
+                    && visit(place, row, std::mem::take(&mut is_absent))?.is_break()
+                {
                     return Ok(Some(place));
                 }
             }
