@@ -17,6 +17,11 @@ use crate::store::read::Reader;
 
 /// `gatherd diff`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+    Documents are compared by value: the order of keys, blanks and how numbers are written make no difference. \
+    What stands at a path in one of the two only has, in JSON, no member \"before\" or \"after\" for the other; \
+    null there is a null of the document. Slots that failed are compared by outcome and HTTP status, which is \
+    shown of them only.")]
 pub struct DiffArgs {
     /// The job
     #[arg(add = ArgValueCandidates::new(names::jobs))]
@@ -96,14 +101,25 @@ fn table(changes: &[SlotDiff<'_>], form: Form) -> anyhow::Result<()> {
 
 /// For programs: the documents as they are, and the outcomes beside them.
 fn rows(changes: &[SlotDiff<'_>], form: Form) -> anyhow::Result<()> {
-    let columns = vec!["endpoint", "change", "path", "before", "after", "outcome_before", "outcome_after"];
+    let columns = vec![
+        "endpoint",
+        "change",
+        "path",
+        "before",
+        "after",
+        "outcome_before",
+        "outcome_after",
+        "http_status_before",
+        "http_status_after",
+    ];
     let mut sheet = Sheet::new(Vec::new(), form, columns)?;
     for SlotDiff { endpoint, change } in changes {
         let name = Cell::Text(endpoint);
         if let Change::Document(paths) = change {
             let (what, ok) = (Cell::Text("document"), Cell::Text("ok"));
             for PathChange { path, before, after } in paths {
-                sheet.row(&[name, what, Cell::Text(path), Cell::json(*before), Cell::json(*after), ok, ok])?;
+                let (path, none) = (Cell::Text(path), Cell::Null);
+                sheet.row(&[name, what, path, value(*before), value(*after), ok, ok, none, none])?;
             }
             continue;
         }
@@ -111,9 +127,18 @@ fn rows(changes: &[SlotDiff<'_>], form: Form) -> anyhow::Result<()> {
         let [before_body, after_body] =
             [before, after].map(|slot| Cell::json(slot.and_then(|slot| slot.body.as_deref())));
         let [ended, ends] = [before, after].map(|slot| Cell::text(slot.map(|slot| slot.outcome.as_str())));
-        sheet.row(&[name, Cell::Text(what), Cell::Null, before_body, after_body, ended, ends])?;
+        // As of documents, whose changes have rows of their own, of what did not fail only the outcome is told.
+        let status = |slot: &VectorSlot| slot.http_status.filter(|_| slot.body.is_none());
+        let [status, later] = [before, after].map(|slot| slot.and_then(status).map_or(Cell::Null, Cell::count));
+        let what = Cell::Text(what);
+        sheet.row(&[name, what, Cell::Null, before_body, after_body, ended, ends, status, later])?;
     }
     rows::print_rest(sheet)
+}
+
+/// What stands at a path, if anything does.
+fn value(there: Option<&str>) -> Cell<'_> {
+    there.map_or(Cell::Absent, Cell::Json)
 }
 
 /// What changed in a word, and the slots before and after it.
@@ -131,7 +156,12 @@ fn in_words(slot: Option<&VectorSlot>) -> String {
     match slot {
         None => "(no such endpoint)".to_owned(),
         Some(VectorSlot { body: Some(body), .. }) => body.clone(),
-        Some(VectorSlot { outcome, detail: Some(detail), .. }) => format!("({outcome}: {detail})"),
-        Some(VectorSlot { outcome, .. }) => format!("({outcome})"),
+        Some(VectorSlot { outcome, http_status, detail, .. }) => {
+            let detail = detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            // Most that is about a status begins with it.
+            let untold = http_status.filter(|status| !detail.starts_with(&format!(": {status}")));
+            let status = untold.map(|status| format!(", HTTP {status}")).unwrap_or_default();
+            format!("({outcome}{status}{detail})")
+        }
     }
 }

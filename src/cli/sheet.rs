@@ -33,6 +33,8 @@ pub enum Form {
 pub enum Cell<'a> {
     /// Nothing.
     Null,
+    /// Not even that: JSON has no such member, elsewhere it is as nothing.
+    Absent,
     /// A whole number.
     Integer(i64),
     /// A number; a table shows it to three digits behind the point.
@@ -148,7 +150,8 @@ impl<W: Write> Sheet<W> {
 
     fn json(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
         self.line.clear();
-        for (column, cell) in self.columns.iter().zip(cells) {
+        let there = self.columns.iter().zip(cells).filter(|(_, cell)| !matches!(cell, Cell::Absent));
+        for (column, cell) in there {
             self.line.push(if self.line.is_empty() { '{' } else { ',' });
             self.line.push_str(&serde_json::to_string(column)?);
             self.line.push(':');
@@ -184,7 +187,7 @@ impl<W: Write> Sheet<W> {
 
 fn push_json(line: &mut String, cell: &Cell<'_>) -> io::Result<()> {
     match cell {
-        Cell::Null => line.push_str("null"),
+        Cell::Null | Cell::Absent => line.push_str("null"),
         Cell::Integer(number) => drop(write!(line, "{number}")),
         Cell::Real(number) => line.push_str(&serde_json::to_string(number)?),
         Cell::Text(text) => line.push_str(&serde_json::to_string(text)?),
@@ -197,7 +200,7 @@ fn push_json(line: &mut String, cell: &Cell<'_>) -> io::Result<()> {
 
 fn plainly(cell: &Cell<'_>) -> String {
     match cell {
-        Cell::Null => String::new(),
+        Cell::Null | Cell::Absent => String::new(),
         Cell::Integer(number) => number.to_string(),
         Cell::Real(number) => number.to_string(),
         Cell::Text(text) | Cell::Json(text) => (*text).to_owned(),

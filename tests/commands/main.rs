@@ -1,5 +1,6 @@
 //! The command line: questions about a file or a running daemon, and what is made of the command line itself.
 
+mod diff;
 mod export;
 mod health;
 mod history;

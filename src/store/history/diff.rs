@@ -23,7 +23,8 @@ pub enum Change<'v> {
     Added(&'v VectorSlot),
     /// Only the earlier round has it.
     Removed(&'v VectorSlot),
-    /// It ended in another way: at least one of the two has no document.
+    /// It ended in another way: at least one of the two has no document. Where both have none, the outcome or the HTTP
+    /// status is another.
     Outcome {
         /// The earlier slot.
         before: &'v VectorSlot,
@@ -69,7 +70,7 @@ fn of_slot<'v>(before: &'v VectorSlot, after: &'v VectorSlot) -> Option<Change<'
             compare(String::new(), earlier.trim_ascii(), later.trim_ascii(), &mut changes);
             (!changes.is_empty()).then_some(Change::Document(changes))
         }
-        (None, None) if before.outcome == after.outcome => None,
+        (None, None) if (&before.outcome, before.http_status) == (&after.outcome, after.http_status) => None,
         _ => Some(Change::Outcome { before, after }),
     }
 }
