@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::history::{ask, asked, small};
+use crate::history::{ask, asked, document, small};
+use crate::support::rounds::{closed, database, layout};
 use crate::support::{gatherd, until};
 
 #[test]
@@ -44,6 +45,23 @@ fn a_parquet_column_is_of_numbers_only_where_no_digit_is_lost() {
     let rows = parquet(&to);
     assert_eq!((&rows[0]["users"], &rows[0]["big"]), (&1.0.into(), &"9007199254740993".into()));
     assert_eq!(rows[7]["k"], Value::from("1e400"), "a double has no such number");
+}
+
+#[test]
+fn an_integer_beyond_128_bits_is_a_number_only_where_a_double_is_that_one() {
+    let (folder, path, mut writer) = database();
+    let text = r#"{"off":170141183460469231731687303715884105727,"on":170141183460469231731687303715884105728,
+        "far":1361129467683753853853498429727072845824,"further":1361129467683753853853498429727072845825}"#;
+    writer.close(&closed(1, &layout(&["a"]), vec![document(1, text)])).expect("stored");
+    let to = folder.path().join("x.parquet");
+    let fields = ["off", "on", "far", "further"].map(|name| format!("{name}=/{name}"));
+    let fields: Vec<&str> = fields.iter().flat_map(|field| ["--field", field]).collect();
+    asked(&path, &[&["export", "-o", &to.display().to_string()][..], &fields].concat());
+    let row = &parquet(&to)[0];
+    assert_eq!(row["off"], Value::from("170141183460469231731687303715884105727"));
+    assert_eq!(row["on"], Value::from(2_f64.powi(127)));
+    assert_eq!(row["far"], Value::from(2_f64.powi(130)));
+    assert_eq!(row["further"], Value::from("1361129467683753853853498429727072845825"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::text::bare;
 use super::{Export, NamedField};
 use crate::cli::observation::BODY;
 use crate::cli::sheet::milliseconds;
-use crate::store::history::Observation;
+use crate::store::history::{Observation, same_number};
 
 /// A row group is held in memory: it ends after so many rows or bytes.
 const GROUP_ROWS: usize = 100_000;
@@ -26,6 +26,9 @@ const GROUP_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[error("not a number in the field with index {0}")]
 pub struct NotANumber(pub usize);
+
+/// Below it a double holds every integer: 2^53.
+const ALL_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// The columns in front of the document, or of the values that come in its place.
 const COLUMNS: &str = "
@@ -150,12 +153,11 @@ impl Export for Parquet<'_> {
 /// A number that a double holds: of an integer every digit.
 fn double(value: &str) -> Option<f64> {
     let number: f64 = value.parse().ok().filter(|number: &f64| number.is_finite())?;
-    if value.contains(['.', 'e', 'E']) {
+    if value.contains(['.', 'e', 'E']) || number.abs() < ALL_INTEGERS {
         return Some(number);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "what is cut off differs")]
-    let back = number as i128;
-    (value.parse() == Ok(back)).then_some(number)
+    // Without a fraction it is printed with all the digits that it has.
+    same_number(value, &format!("{number:.0}")).then_some(number)
 }
 
 impl Column {
