@@ -44,7 +44,7 @@ const COLUMNS: [&str; 16] = [
 #[command(after_long_help = "\
     Of the slots, cancelled ones are neither ok nor failed, backoff ones failed. Latencies are those of what \
     ended as ok, at most 1 % too high. An outage counts from the due of its first failure to that of the next \
-    success.")]
+    success. Of what was pruned hours are left: one that --since or --until cuts counts whole.")]
 pub struct UptimeArgs {
     /// Only this job
     #[arg(add = ArgValueCandidates::new(names::jobs))]
