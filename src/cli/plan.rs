@@ -17,16 +17,20 @@ use crate::config::{Job, Settings};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::store::read::Reader;
-use crate::store::sizes::{ROUND_BYTES, SLOT_BYTES};
+use crate::store::sizes::{ROUND_BYTES, SLOT_BYTES, rollup_bytes};
 
 /// So many dues are shown, and so many on each side of a change of the clock.
 const DUES: usize = 3;
 const DAY: Duration = Duration::from_hours(24);
 /// What a year's and a day's figures are counted over.
 const YEAR: Duration = Duration::from_hours(24 * 365);
+const HOURS_A_YEAR: u64 = 24 * 365;
 
 /// `gatherd plan`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+    A year's size is that of its rounds and of their rollups: a row for each endpoint and hour, which stays when \
+    `retain` lets the rounds go.")]
 pub struct PlanArgs {
     /// The config file
     #[arg(long, default_value = "config.toml", value_name = "FILE")]
@@ -43,8 +47,10 @@ struct JobPlan<'a> {
     /// The next change of its clock, and the dues around it.
     change: Option<(Timestamp, Vec<Timestamp>)>,
     dues_a_year: u64,
-    /// `None` when no document is there to be measured.
-    bytes_a_year: Option<u64>,
+    /// What rounds take; `None` when no document is there to be measured.
+    round_bytes_a_year: Option<u64>,
+    /// What rollups take, which stay for ever: at most one for each endpoint and hour.
+    rollup_bytes_a_year: u64,
 }
 
 /// What is asked of a host.
@@ -84,19 +90,26 @@ impl<'a> JobPlan<'a> {
             job.cadence.next_clock_change(now, now.plus(YEAR)).map(|change| (change, around(job, now, change)));
         let dues_a_year = job.cadence.dues_between(now, now.plus(YEAR)).map_or(0, |dues| dues.count);
         let sizes = reader.map(|reader| reader.document_bytes(job.name.as_str())).transpose()?.flatten();
-        let bytes_a_year = sizes.map(|(bytes, documents)| {
+        let slots = job.endpoints.len() as u64;
+        let rollup_bytes_a_year = slots.saturating_mul(rollup_bytes(dues_a_year, dues_a_year.min(HOURS_A_YEAR)));
+        let round_bytes_a_year = sizes.map(|(bytes, documents)| {
             // As if all succeeded: an endpoint that fails now will not always.
-            let slots = job.endpoints.len() as u64;
             let each_round = bytes * slots / documents.max(1) + slots * SLOT_BYTES + ROUND_BYTES;
             each_round.saturating_mul(dues_a_year)
         });
-        Ok(Self { job, dues: following(job, now).take(DUES).collect(), change, dues_a_year, bytes_a_year })
+        let dues = following(job, now).take(DUES).collect();
+        Ok(Self { job, dues, change, dues_a_year, round_bytes_a_year, rollup_bytes_a_year })
     }
 
-    /// What stays on the disk when rounds older than `retain` have gone.
+    /// What rounds and rollups take.
+    fn bytes_a_year(&self) -> Option<u64> {
+        Some(self.round_bytes_a_year?.saturating_add(self.rollup_bytes_a_year))
+    }
+
+    /// What rounds take on the disk when those older than `retain` have gone.
     fn bytes_kept(&self) -> Option<u64> {
         let retain = self.job.retain.filter(|retain| *retain < YEAR)?;
-        let kept = u128::from(self.bytes_a_year?) * u128::from(retain.as_secs()) / u128::from(YEAR.as_secs());
+        let kept = u128::from(self.round_bytes_a_year?) * u128::from(retain.as_secs()) / u128::from(YEAR.as_secs());
         u64::try_from(kept).ok()
     }
 }
@@ -164,11 +177,13 @@ fn text(jobs: &[JobPlan<'_>], hosts: &BTreeMap<String, HostPlan>, missing: &[Str
             let dues: Vec<String> = dues.iter().map(there).collect();
             writeln!(out, "  clock change  {}: due {}", there(change), dues.join(", "))?;
         }
-        let size = match plan.bytes_a_year {
+        let size = match plan.bytes_a_year() {
             Some(bytes) => format!("{} a year, as documents are now", ByteSize(bytes)),
             None => "not known before a document is stored".to_owned(),
         };
-        let kept = plan.bytes_kept().map(|bytes| format!("; {} stay, by its `retain`", ByteSize(bytes)));
+        let hours = ByteSize(plan.rollup_bytes_a_year);
+        let kept = plan.bytes_kept();
+        let kept = kept.map(|bytes| format!("; {} stay, by its `retain`, and {hours} more each year", ByteSize(bytes)));
         writeln!(out, "  size          {size}{}\n", kept.unwrap_or_default())?;
     }
     writeln!(out, "requests a day, without retries and further pages")?;
@@ -216,6 +231,7 @@ fn rows(
         "dues_a_year",
         "bytes_a_year",
         "bytes_kept",
+        "rollup_bytes_a_year",
         "requests_a_day",
         "allowed_a_day",
     ];
@@ -233,8 +249,9 @@ fn rows(
             plan.change.as_ref().map_or(Cell::Null, |(change, _)| Cell::Moment(*change)),
             Cell::json(around.as_deref()),
             Cell::count(plan.dues_a_year),
-            plan.bytes_a_year.map_or(Cell::Null, Cell::count),
+            plan.bytes_a_year().map_or(Cell::Null, Cell::count),
             plan.bytes_kept().map_or(Cell::Null, Cell::count),
+            Cell::count(plan.rollup_bytes_a_year),
             Cell::Null,
             Cell::Null,
         ])?;
