@@ -97,7 +97,7 @@ fn queries() -> Vec<String> {
     let readme = source("README.md");
     let blocks = readme.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
     blocks
-        .filter(|block| block.starts_with("-- ") && block[3..].starts_with(char::is_numeric))
+        .filter(|block| block.starts_with("/* ") && block[3..].starts_with(char::is_numeric))
         .map(str::to_owned)
         .collect()
 }
@@ -120,7 +120,7 @@ fn the_ten_queries_of_the_readme_answer_and_none_reads_all_slots() {
     ];
     for (number, (sql, columns)) in queries.iter().zip(columns).enumerate() {
         let table = running.ask(sql);
-        assert!(sql.starts_with(&format!("-- {}. ", number + 1)), "{sql}");
+        assert!(sql.starts_with(&format!("/* {}. ", number + 1)), "{sql}");
         assert_eq!(table.columns.join(" "), columns);
         assert!(!table.rows.is_empty(), "{sql}");
         assert!(!table.plan.iter().any(|step| step.starts_with("SCAN s")), "{sql}: {:#?}", table.plan);
