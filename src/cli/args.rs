@@ -82,7 +82,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Copy the database, while a daemon writes it or not
     Backup(BackupArgs),
-    /// Check that the database is whole
+    /// Check that the database is whole: all of it can be read and fits together, and no round is missing
     Verify(VerifyArgs),
     /// Delete old rounds, after showing what would go
     Prune(PruneArgs),

@@ -7,11 +7,9 @@ use super::exit::NO;
 use super::query::FormArgs;
 use super::sheet::{Cell, Form, Sheet};
 use super::source::DatabaseArgs;
-use crate::config::{Job, Settings};
-use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::store::read::Reader;
-use crate::store::verify::{DEADLINE, Handled, MOST_TOLD, Problem, Verified};
+use crate::store::verify::{DEADLINE, Problem, Verified};
 
 /// `gatherd verify`.
 #[derive(Debug, clap::Args)]
@@ -26,13 +24,11 @@ pub struct VerifyArgs {
 
 pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let verified = match Reader::open(&args.source.path()?, DEADLINE) {
-        Ok(reader) => verify(args, &reader)?,
-        Err(error) if error.is_damage() => {
-            Verified { problems: vec![damage("integrity", &error)], ..Verified::default() }
-        }
+        Ok(reader) => verify(&reader)?,
+        Err(error) if error.is_damage() => Verified { problems: vec![damage(&error)], ..Verified::default() },
         Err(error) => return Err(error.into()),
     };
-    let Verified { rounds, slots, hours, problems } = &verified;
+    let Verified { rounds, slots, hours, problems, .. } = &verified;
     let form = args.printed.form();
     if problems.is_empty() && matches!(form, Form::Table { .. }) {
         writeln!(stdout(), "right: {rounds} rounds and ledger entries, {slots} slots, {hours} hours of rollups")?;
@@ -47,63 +43,23 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// All that can be looked at, also in a file of which a part is damaged.
-fn verify(args: &VerifyArgs, reader: &Reader) -> anyhow::Result<Verified> {
+fn verify(reader: &Reader) -> anyhow::Result<Verified> {
     let mut verified = Verified { problems: reader.verify_integrity()?, ..Verified::default() };
+    verified.problems.extend(reader.verify_schema()?);
     verified.add(reader.verify_vectors()?);
+    verified.add(reader.verify_slots()?);
     verified.add(reader.verify_rollups()?);
-    if !args.source.config.exists() || args.source.database.is_some() {
-        writeln!(
-            stderr(),
-            "without a config the ledger is not checked for gaps; --config FILE, in place of --database, names one"
-        )?;
-        return Ok(verified);
-    }
-    for job in &Settings::load(&args.source.config)?.jobs {
-        match reader.handled_dues(job.name.as_str()) {
-            Ok(handled) => verified.problems.extend(gaps(job, &handled)),
-            Err(error) if error.is_damage() => {
-                verified.problems.push(damage("ledger", &error));
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        }
+    verified.add(reader.verify_numbers()?);
+    let unknown = &verified.unknown_outcomes;
+    if !unknown.is_empty() {
+        let counts: Vec<String> = unknown.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        writeln!(stderr(), "outcomes that only a newer gatherd knows, if it wrote them: {}", counts.join(", "))?;
     }
     Ok(verified)
 }
 
 /// What could not be looked at.
-fn damage(kind: &'static str, error: &StoreError) -> Problem {
+fn damage(error: &StoreError) -> Problem {
     let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    Problem::of_file(kind, format!("not all of it can be read: {cause}"))
-}
-
-/// The dues of `job` that are neither a round nor in the ledger. In the order of numbers: a clock that was set back is no
-/// gap. Where one distance comes twice in a row the job had another cadence then.
-fn gaps(job: &Job, handled: &[Handled]) -> Vec<Problem> {
-    let distance = |index: usize| {
-        let pair = index.checked_sub(1).and_then(|before| handled.get(before)).zip(handled.get(index));
-        pair.map(|(a, b)| b.first.as_micros() - a.last.as_micros())
-    };
-    let mut problems = Vec::new();
-    for (index, pair) in (1..).zip(handled.windows(2)) {
-        let [before, after] = pair else { continue };
-        let until = Timestamp::from_micros(after.first.as_micros() - 1);
-        let Some(dues) = job.cadence.dues_between(before.last, until) else { continue };
-        if distance(index) == distance(index - 1) || distance(index) == distance(index + 1) {
-            continue;
-        }
-        let place = format!("job {:?}, before round {}", job.name.as_str(), after.round_id);
-        let dues = if dues.count == 1 {
-            format!("the due {} is", dues.first)
-        } else {
-            format!("{} dues from {} to {} are", dues.count, dues.first, dues.last)
-        };
-        let cadence = &job.cadence_text;
-        let problem = format!("{dues} neither in a round nor in the ledger, if the cadence was `{cadence}` then");
-        problems.push(Problem { kind: "ledger", place, problem });
-        if problems.len() >= MOST_TOLD {
-            break;
-        }
-    }
-    problems
+    Problem::of_file("integrity", format!("not all of it can be read: {cause}"))
 }

@@ -43,6 +43,17 @@ pub(super) fn bring_up_to_date(connection: &mut Connection, path: &Path, version
     })
 }
 
+/// An empty database of the newest schema, for those who compare the one at `path` with it.
+///
+/// # Errors
+/// When SQLite says no.
+pub(super) fn in_memory(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory().map_err(|source| sqlite(path, source))?;
+    let migrated = Migrations::from_slice(&MIGRATIONS).to_latest(&mut connection);
+    migrated.map_err(|error| StoreError::Migration { path: path.to_owned(), source: cause(error) })?;
+    Ok(connection)
+}
+
 /// The slots are written anew, first into the log: until that is folded into the file and the old ones are given back, all of
 /// it is there three times.
 fn check_room(connection: &Connection, path: &Path) -> Result<(), StoreError> {

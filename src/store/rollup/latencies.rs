@@ -50,6 +50,11 @@ impl Latencies {
         self.0 = sum;
     }
 
+    /// How many were recorded; `None` when that is no number.
+    pub fn count(&self) -> Option<u64> {
+        self.0.iter().try_fold(0, |sum: u64, (_, count)| sum.checked_add(*count))
+    }
+
     /// `None` when nothing was recorded.
     pub fn percentiles(&self) -> Option<Percentiles> {
         let total: u64 = self.0.iter().map(|(_, count)| count).sum();

@@ -1,10 +1,14 @@
 //! What many slots of one endpoint come to. Summaries of neighbouring spans add up to that of both.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::latencies::Latencies;
 use crate::model::{Outcome, Timestamp};
+
+/// More than an endpoint can have in an hour, and few enough to be counted with.
+const MOST_SLOTS: u64 = u32::MAX as u64;
 
 /// Slots are added in the order of their dues. What was `cancelled` says nothing about the endpoint: it is counted, and
 /// left out of everything else. `backoff` is a failure: the endpoint's host had asked to be left alone.
@@ -123,6 +127,17 @@ impl Summary {
             *self.outcomes.entry(outcome.clone()).or_default() += count;
         }
         self.latencies.add(&other.latencies);
+    }
+
+    /// Whether slots that were due in `dues` can have made this.
+    pub fn fits(&self, dues: &Range<Timestamp>) -> bool {
+        let bound = |count: u64| Some(count).filter(|&count| count <= MOST_SLOTS);
+        let slots = self.outcomes.values().try_fold(0_u64, |sum, &count| bound(sum.checked_add(count)?));
+        let run = self.ended.map(|run| [run.from, run.until]);
+        let moments = [self.first_due, self.last_due, self.first_ok, self.last_ok, self.failing_from];
+        slots.is_some()
+            && self.latencies.count() == Some(self.ok())
+            && moments.into_iter().flatten().chain(run.into_iter().flatten()).all(|moment| dues.contains(&moment))
     }
 
     pub fn slots(&self) -> u64 {
