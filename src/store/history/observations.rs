@@ -107,6 +107,35 @@ const WANTED_ROUNDS: &str =
      AND (r.due_at > ?2 OR r.round_id >= ?4) AND r.layout_id IS NOT NULL
      ORDER BY r.due_at, r.round_id";
 
+/// Looks at the time. A visit may take long, a jq expression half a second, and SQLite looks after many rows only; most take
+/// less than a look, so these are few while they do.
+struct Looks {
+    until: Option<Instant>,
+    last: Instant,
+    skipped: u32,
+    skip: u32,
+}
+
+impl Looks {
+    const MOST_SKIPPED: u32 = 8;
+    const LONG: Duration = Duration::from_millis(10);
+
+    fn until(until: Option<Instant>) -> Self {
+        Self { until, last: Instant::now(), skipped: 0, skip: 0 }
+    }
+
+    fn is_over(&mut self) -> bool {
+        if self.skipped < self.skip {
+            self.skipped += 1;
+            return false;
+        }
+        let now = Instant::now();
+        self.skip = if now.duration_since(self.last) < Self::LONG { Self::MOST_SKIPPED } else { 0 };
+        (self.last, self.skipped) = (now, 0);
+        self.until.is_some_and(|until| now > until)
+    }
+}
+
 impl Reader {
     /// Visits the observations of `wanted` in the order of dues (those with one due by number), then positions, until
     /// there are no more or `visit` breaks; then it answers the place of the last one, to go on from there.
@@ -183,12 +212,10 @@ impl Reader {
         columns: &str,
         mut visit: impl FnMut(Place, &str, &Row<'_>, bool) -> rusqlite::Result<ControlFlow<()>>,
     ) -> Result<Option<Place>, StoreError> {
-        let until = self.until();
-        // A visit may take long, a jq expression half a second, and SQLite looks at the time after many rows only.
-        let mut visit = |place, endpoint: &str, row: &Row<'_>| {
-            let goes_on = visit(place, endpoint, row)?;
-            let is_over = goes_on.is_continue() && until.is_some_and(|until| Instant::now() > until);
-            if is_over { Err(interrupt()) } else { Ok(goes_on) }
+        let mut time = Looks::until(self.until());
+        let mut visit = |place, endpoint: &str, row: &Row<'_>, after_absence| {
+            let goes_on = visit(place, endpoint, row, after_absence)?;
+            if goes_on.is_continue() && time.is_over() { Err(interrupt()) } else { Ok(goes_on) }
         };
         self.in_time(|| match wanted.endpoint {
             Some(endpoint) => {
