@@ -136,8 +136,8 @@ pub type EndpointMemory = (JobName, String, Memory);
 pub struct Register {
     /// The layouts.
     pub layouts: Vec<Arc<Layout>>,
-    /// Endpoints that were not there before, by job.
-    pub recall: Vec<Layout>,
+    /// Endpoints that were not there before, or did not ask for their last success, by job; and which of them do.
+    pub recall: Vec<(Layout, Vec<bool>)>,
 }
 
 /// App → Upkeep: how long rounds are kept, and where copies go, from now on.

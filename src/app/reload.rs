@@ -17,7 +17,7 @@ use crate::actors::notify::{self, Outboxes};
 use crate::actors::{Meters, Storage};
 use crate::config::{FileStamp, Job, Mistakes, Settings};
 use crate::fetch::{Clients, PreparedJob};
-use crate::model::{JobName, Layout};
+use crate::model::{EndpointLabel, JobName, Layout};
 
 /// How long Storage may take to make layouts known. Otherwise the first round of each does.
 const REGISTER: Duration = Duration::from_secs(5);
@@ -135,7 +135,7 @@ impl Config {
         // Before the content: a write in between is then seen at the next look.
         self.read = FileStamp::of(&file);
         self.seen = self.read;
-        let known = self.plan.jobs.iter().map(|job| Arc::clone(&job.layout)).collect();
+        let known = self.plan.jobs.clone();
         self.loading = Some(Box::pin(load(file, known, storage, meters)));
     }
 
@@ -188,7 +188,7 @@ impl Config {
 /// Reads the config on a thread that nobody waits for at the end: a secret may be on a disk that hangs.
 async fn load(
     file: PathBuf,
-    known: Vec<Arc<Layout>>,
+    known: Vec<Arc<PreparedJob>>,
     storage: Addr<Storage>,
     meters: Meters,
 ) -> anyhow::Result<Loaded> {
@@ -207,19 +207,24 @@ async fn load(
     Ok(Loaded { plan, told, memories: memories.ok().and_then(Result::ok).unwrap_or_default() })
 }
 
-/// The endpoints of `jobs` that were not there before, by job.
-fn new_endpoints(known: &[Arc<Layout>], jobs: &[Arc<PreparedJob>]) -> Vec<Layout> {
-    let names = |layout: &'_ Arc<Layout>| -> HashSet<String> {
-        layout.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect()
+/// The endpoints of `jobs` that were not there before, or did not ask for their last success, by job; and which of them do.
+fn new_endpoints(known: &[Arc<PreparedJob>], jobs: &[Arc<PreparedJob>]) -> Vec<(Layout, Vec<bool>)> {
+    let asking = |job: &'_ Arc<PreparedJob>| -> Vec<(EndpointLabel, bool)> {
+        job.layout.endpoints.iter().cloned().zip(job.asks_for_last_ok()).collect()
     };
-    let known: HashMap<&JobName, HashSet<String>> = known.iter().map(|layout| (&layout.job, names(layout))).collect();
+    let names = |job: &Arc<PreparedJob>| -> HashMap<String, bool> {
+        asking(job).into_iter().map(|(endpoint, asks)| (endpoint.name, asks)).collect()
+    };
+    let known: HashMap<&JobName, _> = known.iter().map(|job| (&job.layout.job, names(job))).collect();
     let new = jobs.iter().map(|job| {
         let known = known.get(&job.layout.job);
-        let is_new = |name: &str| known.is_none_or(|known| !known.contains(name));
-        let endpoints = job.layout.endpoints.iter().filter(|endpoint| is_new(&endpoint.name)).cloned().collect();
-        Layout { job: job.layout.job.clone(), endpoints }
+        let asked = |name: &str| known.and_then(|known| known.get(name).copied());
+        let is_new =
+            |(endpoint, asks): &(EndpointLabel, bool)| asked(&endpoint.name).is_none_or(|asked| *asks && !asked);
+        let (endpoints, asks) = asking(job).into_iter().filter(is_new).unzip();
+        (Layout { job: job.layout.job.clone(), endpoints }, asks)
     });
-    new.filter(|layout| !layout.endpoints.is_empty()).collect()
+    new.filter(|(layout, _)| !layout.endpoints.is_empty()).collect()
 }
 
 /// Answers the keys that differ and cannot change while the daemon runs; `new` keeps what is in use.

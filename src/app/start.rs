@@ -35,8 +35,12 @@ impl Opened {
             writer.register(&job.layout)?;
         }
         let mut budget = store::REMEMBERED_BYTES;
-        let jobs = plan.jobs.iter();
-        let memories = jobs.map(|job| writer.recall(&job.layout, &mut budget)).collect::<Result<Vec<_>, _>>()?;
+        let mut memories = Vec::new();
+        for job in &plan.jobs {
+            let mut recalled = writer.recall(&job.layout, &mut budget)?;
+            writer.find_last_ok(&job.layout, &job.asks_for_last_ok(), &mut recalled)?;
+            memories.push(recalled);
+        }
         let pauses = writer.pauses(now.wall)?;
         let history = writer.take_over()?;
         if history.interrupted > 0 {

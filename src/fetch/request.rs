@@ -127,6 +127,12 @@ impl PreparedJob {
         let requests = job.endpoints.iter().map(request).collect::<Result<_, _>>()?;
         Ok(Self { layout: Arc::new(job.layout()), requests })
     }
+
+    /// Which of its endpoints ask for the due of the last success, in their order.
+    #[must_use]
+    pub fn asks_for_last_ok(&self) -> Vec<bool> {
+        self.requests.iter().map(|request| request.asks_for_last_ok).collect()
+    }
 }
 
 impl Request {

@@ -2,16 +2,21 @@
 //! successes, hosts that asked to be left alone.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::error::StoreError;
 use super::open::sqlite;
+use super::streaks::last_successes;
 use super::write::{Writer, integer};
 use crate::model::{ClosedRound, Document, HostPause, JobName, Layout, Memory, Remembered, Timestamp, Validators};
 
 /// The most bytes of documents that a daemon remembers, over all its jobs.
 pub const REMEMBERED_BYTES: usize = 64 * 1024 * 1024;
+
+/// So long the last successes of a job's endpoints are looked for.
+const LOOK_BACK: Duration = Duration::from_millis(250);
 
 impl Writer {
     /// What is remembered of the endpoints of `layout`, in its order. The documents' bytes are taken from `budget`
@@ -36,6 +41,39 @@ impl Writer {
             layout.endpoints.iter().map(|endpoint| of(&layout.job, &endpoint.name)).collect()
         });
         recalled.map_err(|source| sqlite(&self.path, source))
+    }
+
+    /// Looks for the last success of the endpoints of `layout` that ask for it (`asks`, in its order) and have none in
+    /// `memories`: it is noted only while somebody asks, and who began to ask has succeeded before. What is not found within
+    /// a quarter of a second stays unknown.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn find_last_ok(&mut self, layout: &Layout, asks: &[bool], memories: &mut [Memory]) -> Result<(), StoreError> {
+        let until = Instant::now() + LOOK_BACK;
+        let wanted = layout.endpoints.iter().zip(asks).zip(memories);
+        let wanted = wanted.filter(|((_, asks), memory)| **asks && memory.last_ok.is_none());
+        let find = || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT endpoint_id, job_id FROM endpoint
+                 WHERE job_id = (SELECT job_id FROM job WHERE name = ?1) AND name = ?2",
+            )?;
+            let mut known = Vec::new();
+            for ((endpoint, _), memory) in wanted {
+                let row = statement.query_row([layout.job.as_str(), endpoint.name.as_str()], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+                });
+                known.extend(row.optional()?.map(|(endpoint, job)| (endpoint, job, memory)));
+            }
+            let Some(&(_, job, _)) = known.first() else { return Ok(()) };
+            let endpoints = known.iter().map(|(endpoint, ..)| *endpoint);
+            let found = last_successes(&self.connection, job, endpoints, until)?;
+            for (endpoint, _, memory) in known {
+                memory.last_ok = found.get(&endpoint).copied();
+            }
+            Ok(())
+        };
+        find().map_err(|source| sqlite(&self.path, source))
     }
 
     /// Remembers that a host asked to be left alone, in the place of what it asked for before.

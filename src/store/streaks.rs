@@ -58,14 +58,8 @@ pub(super) fn failing(
         ))
     };
     let mut found = statement.query_map([newest.0], read)?.collect::<rusqlite::Result<Vec<(i64, Failing)>>>()?;
-    let mut walk = Walk {
-        connection,
-        job_id,
-        open: found.iter().map(|(endpoint, _)| (*endpoint, Streak::new(due))).collect(),
-        ended: HashMap::new(),
-        positions: HashMap::new(),
-        until,
-    };
+    let open = found.iter().map(|(endpoint, _)| (*endpoint, Streak::new(due))).collect();
+    let mut walk = Walk::new(connection, job_id, open, until);
     let whole = walk.go_back(due)?;
     for (endpoint, failing) in &mut found {
         let streak = walk.ended.get(endpoint).or_else(|| walk.open.get(endpoint));
@@ -75,6 +69,20 @@ pub(super) fn failing(
         failing.whole = whole || walk.ended.contains_key(endpoint);
     }
     Ok(found.into_iter().map(|(_, failing)| failing).collect())
+}
+
+/// The due of the last success of each of these endpoints of a job, where there is one and it is found before `until`.
+pub(super) fn last_successes(
+    connection: &Connection,
+    job_id: i64,
+    endpoints: impl Iterator<Item = i64>,
+    until: Instant,
+) -> rusqlite::Result<HashMap<i64, Timestamp>> {
+    let end = Timestamp::from_micros(i64::MAX);
+    let open = endpoints.map(|endpoint| (endpoint, Streak::new(end))).collect();
+    let mut walk = Walk::new(connection, job_id, open, until);
+    walk.go_back(end)?;
+    Ok(walk.ended.into_iter().filter_map(|(endpoint, streak)| Some((endpoint, streak.last_ok?))).collect())
 }
 
 /// Failures in a row, as far as they are known.
@@ -104,7 +112,11 @@ struct Walk<'a> {
     until: Instant,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(connection: &'a Connection, job_id: i64, open: BTreeMap<i64, Streak>, until: Instant) -> Self {
+        Self { connection, job_id, open, ended: HashMap::new(), positions: HashMap::new(), until }
+    }
+
     /// From `due` back until no streak is open. Answers whether time sufficed.
     fn go_back(&mut self, due: Timestamp) -> rusqlite::Result<bool> {
         let end = Timestamp::from_micros(due.as_micros().saturating_add(1));

@@ -3,7 +3,7 @@
 use gatherd::sample_api::SampleApi;
 
 use crate::support::daemon::Home;
-use crate::support::{OFTEN, canned, sample_api};
+use crate::support::{OFTEN, canned, sample_api, until};
 use crate::{at_start, job};
 
 fn home(api: &SampleApi, path: &str, keys: &str) -> Home {
@@ -136,4 +136,33 @@ fn a_412_that_no_condition_of_ours_has_caused_is_an_answer() {
     run_rounds(&home, 1);
     assert_eq!(home.number("SELECT http_status FROM observations"), 412);
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn an_endpoint_that_begins_to_ask_for_its_last_success_knows_it_after_a_reload_and_a_restart() {
+    let server = canned::always(canned::answer("200 OK", "", "{}"));
+    let config = |path: &str| {
+        let url = server.url(path);
+        format!("[[job]]\nname = \"a\"\n{OFTEN}\nendpoints = [{{ name = \"x\", url = '{url}' }}]\n")
+    };
+    let asking = |path: &str| format!("{path}?since={{{{ last_ok | default(\"nobody knows\") }}}}");
+    let first = |path: &str| {
+        let asked = || server.requests().into_iter().find(|request| request.starts_with(&format!("GET {path}?")));
+        until("it is asked", || asked().is_some());
+        asked().expect("a request")
+    };
+    for path in ["/reloaded", "/restarted"] {
+        let home = Home::new(&config("/plain"));
+        let mut daemon = home.start();
+        daemon.wait_for_rounds("a", 1);
+        home.configure(&config(&asking(path)));
+        if path == "/reloaded" {
+            daemon.signal("HUP");
+        } else {
+            daemon.stop();
+            daemon = home.start();
+        }
+        assert!(first(path).starts_with(&format!("GET {path}?since=20")), "{}", first(path));
+        daemon.stop();
+    }
 }

@@ -74,6 +74,36 @@ fn the_last_success_is_remembered_only_of_endpoints_that_ask_for_it() {
 }
 
 #[test]
+fn whoever_begins_to_ask_for_the_last_success_is_told_of_those_before() {
+    let (_folder, path, mut writer) = database();
+    let names = layout(&["was ok", "never ok", "does not ask", "fails now"]);
+    let late = |round| failed(round, Outcome::Timeout, "connect");
+    for round in [1, 2, 61, 62, 121, 122] {
+        let last = if round == 1 { ok(round) } else { late(round) };
+        writer.close(&closed(round, &names, vec![ok(round), late(round), ok(round), last])).expect("stored");
+    }
+    let asks = [true, true, false, true];
+    let last_ok = |writer: &mut gatherd::store::Writer| {
+        let mut memories = writer.recall(&names, &mut 0).expect("recalled");
+        writer.find_last_ok(&names, &asks, &mut memories).expect("looked for");
+        memories.into_iter().map(|memory| memory.last_ok).collect::<Vec<_>>()
+    };
+    assert_eq!(last_ok(&mut writer), [Some(due(122)), None, None, Some(due(1))]);
+    drop(writer);
+    let mut writer = open(&path).expect("opened again");
+    assert_eq!(last_ok(&mut writer), [Some(due(122)), None, None, Some(due(1))]);
+    // What is noted counts, whatever the rounds say.
+    let asking = |round| Slot { asks_for_last_ok: true, ..ok(round) };
+    writer.close(&closed(123, &names, vec![late(123), asking(123), ok(123), late(123)])).expect("stored");
+    assert_eq!(last_ok(&mut writer), [Some(due(122)), Some(due(123)), None, Some(due(1))]);
+    // A job that is not there yet.
+    let mut memories = vec![Memory::default()];
+    let nowhere = gatherd::model::Layout { job: gatherd::model::JobName::new("new"), ..(*layout(&["a"])).clone() };
+    writer.find_last_ok(&nowhere, &[true], &mut memories).expect("looked for");
+    assert_eq!(memories, [Memory::default()]);
+}
+
+#[test]
 fn a_job_that_never_ran_remembers_nothing() {
     let (_folder, _, mut writer) = database();
     let recalled = writer.recall(&layout(&["a", "b"]), &mut 1_000).expect("recalled");

@@ -268,8 +268,12 @@ impl Storage {
             }
         }
         let mut budget = REMEMBERED_BYTES;
-        for layout in &register.recall {
-            match self.writer.recall(layout, &mut budget) {
+        for (layout, asks) in &register.recall {
+            let recalled = self.writer.recall(layout, &mut budget).and_then(|mut memories| {
+                self.writer.find_last_ok(layout, asks, &mut memories)?;
+                Ok(memories)
+            });
+            match recalled {
                 Ok(memories) => {
                     let names = layout.endpoints.iter().map(|endpoint| endpoint.name.clone());
                     known.extend(names.zip(memories).map(|(name, memory)| (layout.job.clone(), name, memory)));
