@@ -6,8 +6,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::daemon::Home;
-use support::sample_api;
 use support::whole::{Stored, assert_whole};
+use support::{gatherd, run, sample_api};
 
 /// The endpoints of the job.
 const SLOTS: i64 = 25;
@@ -38,6 +38,10 @@ fn every_round_that_was_logged_as_stored_survives_any_kill_whole() {
     daemon.stop();
     assert_whole(&home, SLOTS, "at the end");
     stored.assert_kept(&home);
+    let mut verify = gatherd(["verify", "--database"]);
+    verify.arg(home.database());
+    let verified = run(verify);
+    assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
     eprintln!(
         "{kills} kills, {} rounds logged as stored, {} interrupted, none lost",
         stored.0.len(),
