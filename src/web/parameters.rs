@@ -94,19 +94,6 @@ impl TryFrom<String> for Moment {
     }
 }
 
-/// Refuses a stretch of dues that ends before it has begun.
-///
-/// # Errors
-/// 400 when `until` is not after `since`.
-pub fn check_span(since: Option<Moment>, until: Option<Moment>) -> Result<(), Problem> {
-    match (since, until) {
-        (Some(since), Some(until)) if since.0 >= until.0 => {
-            Err(Problem::bad_request(format!("`until` {} is not after `since` {}", until.0, since.0)))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The description is narrower than what is understood: whoever makes requests from it gets only right ones.
 impl PartialSchema for Moment {
     fn schema() -> RefOr<Schema> {

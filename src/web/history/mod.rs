@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 use self::answers::{History, Observations, Stretches, TimeZone, observed, stretch};
 use super::answer::{self, json};
 use super::api::Api;
-use super::parameters::{Limit, Moment, Query, check_span};
+use super::parameters::{Limit, Moment, Query};
 use super::paths::encoded;
 use super::problem::Problem;
 use super::rounds::known_job;
@@ -151,7 +151,6 @@ struct How {
 
 impl How {
     fn of(wanted: &Wanted) -> Result<Self, Problem> {
-        check_together(wanted)?;
         let moment = |moment: Option<Moment>| moment.map(|moment| moment.0);
         let span = Span { from: moment(wanted.since), until: moment(wanted.until) };
         let after = wanted.after.as_deref().map(place).transpose()?;
@@ -159,33 +158,18 @@ impl How {
     }
 }
 
-/// Refuses parameters that mean nothing together: whoever sends them wants something else than would be answered.
-fn check_together(wanted: &Wanted) -> Result<(), Problem> {
-    check_span(wanted.since, wanted.until)?;
-    if wanted.after.is_some() && wants_stretches(wanted) {
-        let right = "goes on after an observation, and is not for `every`, `agg`, `fill` or `timezone`";
-        return Err(Problem::bad_request(format!("`after` {right}")));
-    }
-    if wanted.carry.is_some() && wanted.fill.as_deref() != Some("last") {
-        return Err(Problem::bad_request("`carry` is the value before the first stretch, for `fill=last` only"));
-    }
-    Ok(())
-}
-
-fn wants_stretches(wanted: &Wanted) -> bool {
-    [&wanted.every, &wanted.agg, &wanted.fill, &wanted.timezone].into_iter().any(Option::is_some)
-}
-
 fn buckets(wanted: &Wanted, span: Span) -> Result<Option<Buckets>, Problem> {
-    if !wants_stretches(wanted) {
+    let is_wanted = [&wanted.every, &wanted.agg, &wanted.fill, &wanted.timezone].into_iter().any(Option::is_some);
+    if !is_wanted {
         return Ok(None);
     }
     let length = wanted.every.as_deref().map_or(Some(DAY), parse_duration);
     let length = length.ok_or_else(|| Problem::bad_request("`every` is a duration such as 5m, 1h or 1d"))?;
     let every = Every::new(length).map_err(|right| Problem::bad_request(format!("`every`: {right}")))?;
     let asked: Option<Aggregate> = word("agg", wanted.agg.as_deref())?;
-    let aggregate = Aggregate::chosen(asked, wanted.field.is_some())
-        .ok_or_else(|| Problem::bad_request("`agg` wants a `field`, such as field=/users; only count does not"))?;
+    // As in the shell; but where that refuses, the answer is null: no schema could say which parameters go together.
+    let usual = if wanted.field.is_some() { Aggregate::Avg } else { Aggregate::Count };
+    let aggregate = asked.unwrap_or(usual);
     let fill = word("fill", wanted.fill.as_deref())?.unwrap_or_default();
     let zone = match &wanted.timezone {
         Some(name) => {
