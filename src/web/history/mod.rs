@@ -52,8 +52,8 @@ pub struct Wanted {
         pattern = "^([1-9][0-9]{0,3}s|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9])d)$"
     )]
     every: Option<String>,
-    /// What is made of the values of a stretch; when it is not there, `avg` of a `field`, and without one `count`, which is
-    /// all that needs none: it counts documents. `sum` is exact while all are integers and it fits 128 bits.
+    /// What is made of the values of a stretch, `avg` when it is not there. Without a `field` it is `count`, whatever is
+    /// asked for: documents are counted. `sum` is exact while all are integers and it fits 128 bits.
     #[param(pattern = "^(avg|min|max|sum|last|count|p50|p95)$")]
     agg: Option<String>,
     /// What stands for a stretch without values: `null`, which it is when this is not there, `last`, the last value before,
@@ -167,9 +167,8 @@ fn buckets(wanted: &Wanted, span: Span) -> Result<Option<Buckets>, Problem> {
     let length = length.ok_or_else(|| Problem::bad_request("`every` is a duration such as 5m, 1h or 1d"))?;
     let every = Every::new(length).map_err(|right| Problem::bad_request(format!("`every`: {right}")))?;
     let asked: Option<Aggregate> = word("agg", wanted.agg.as_deref())?;
-    // As in the shell; but where that refuses, the answer is null: no schema could say which parameters go together.
-    let usual = if wanted.field.is_some() { Aggregate::Avg } else { Aggregate::Count };
-    let aggregate = asked.unwrap_or(usual);
+    // Where the shell refuses other words, documents are counted: no schema could say which parameters go together.
+    let aggregate = if wanted.field.is_some() { asked.unwrap_or(Aggregate::Avg) } else { Aggregate::Count };
     let fill = word("fill", wanted.fill.as_deref())?.unwrap_or_default();
     let zone = match &wanted.timezone {
         Some(name) => {
