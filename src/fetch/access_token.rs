@@ -53,7 +53,7 @@ struct State {
     renewing: bool,
     renewals: u64,
     failure: Option<Failure>,
-    /// The longest that anybody could wait for one so far.
+    /// The longest that anybody can wait who asked since the last renewal began.
     patience: Duration,
 }
 
@@ -74,9 +74,9 @@ impl Failure {
         Self { attempt, at: Instant::now(), allowed, pause }
     }
 
-    /// Whether it failed only because it had less time than `patience`.
+    /// Whether it failed only because it had much less time than `patience`.
     fn was_hurried(&self, patience: Duration) -> bool {
-        self.attempt.outcome == Outcome::Timeout && self.allowed < time_for_renewal(patience)
+        self.attempt.outcome == Outcome::Timeout && self.allowed + self.allowed / 4 < patience
     }
 
     /// Whether the token endpoint wants to be left alone.
@@ -175,10 +175,11 @@ impl AccessTokens {
             if let Some(failure) = state.failure.as_ref().filter(|failure| failure.holds()) {
                 return Err(failure.attempt.clone());
             }
-            if !state.renewing {
+            let left = deadline.left();
+            if !state.renewing && !left.is_zero() {
+                state.patience = state.patience.max(left);
                 self.begin_renewal(&mut state, refused.is_some())?;
             }
-            let left = deadline.left();
             if left.is_zero() {
                 let detail = Detail::new("waiting for an access token");
                 return Err(Attempt::failed(Outcome::Timeout, detail));
@@ -208,7 +209,8 @@ impl AccessTokens {
         thread::Builder::new().name("access-token".to_owned()).stack_size(STACK).spawn(renew).map_err(|error| {
             Attempt::failed(Outcome::Resource, Detail::new(format!("a thread for an access token: {error}")))
         })?;
-        state.renewing = true;
+        // One that hangs must not hold up those who come later and are less patient.
+        (state.renewing, state.patience) = (true, Duration::ZERO);
         Ok(())
     }
 
