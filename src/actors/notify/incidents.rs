@@ -287,6 +287,29 @@ impl Incidents {
         Some(news)
     }
 
+    /// What changed by `notice`, to be remembered once it is told.
+    pub fn take_changes_of(&mut self, notice: &Notice) -> IncidentMemory {
+        let (mut endpoints, mut subjects): (Vec<&Arc<Place>>, Vec<Arc<str>>) = (Vec::new(), Vec::new());
+        match &notice.news {
+            News::Failing(failing) => {
+                endpoints.extend(failing.iter().map(|failing| &failing.place));
+                subjects.extend(failing.iter().map(|failing| Arc::clone(&failing.place.host)));
+            }
+            News::Recovered(recovered) => endpoints.extend(recovered.iter().map(|recovered| &recovered.place)),
+            News::Degraded(_) | News::Well { .. } => subjects.push("".into()),
+            News::Test => {}
+        }
+        let mut changes = IncidentMemory::default();
+        for key in endpoints.into_iter().map(|place| place.key(&self.target)) {
+            changes.incidents.extend(self.changes.incidents.remove_entry(&key));
+        }
+        for subject in subjects {
+            let key = ToldKey { target: Arc::clone(&self.target), subject };
+            changes.told.extend(self.changes.told.remove_entry(&key));
+        }
+        changes
+    }
+
     /// What changed since it was asked for last, to be remembered.
     pub fn take_changes(&mut self) -> IncidentMemory {
         std::mem::take(&mut self.changes)

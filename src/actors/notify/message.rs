@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::health::Degraded;
 use super::notice::{Failing, News, Notice, Place, Recovered};
 use crate::config::NotifyKind;
-use crate::model::Timestamp;
+use crate::model::{IncidentMemory, Timestamp};
 
 /// The most endpoints that a text names.
 const MOST_LINES: usize = 10;
@@ -28,6 +28,8 @@ pub struct Message {
     pub headers: HeaderMap,
     /// The body.
     pub body: String,
+    /// What is to be remembered once it is told.
+    pub changes: IncidentMemory,
 }
 
 impl Message {
@@ -54,7 +56,7 @@ impl Message {
                 text
             }
         };
-        Self { title, headers, body }
+        Self { title, headers, body, changes: IncidentMemory::default() }
     }
 }
 

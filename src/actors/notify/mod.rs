@@ -49,8 +49,8 @@ pub struct Outboxes {
 pub struct Notifier {
     told: Vec<Target>,
     pings: HashMap<JobName, Outbox<()>>,
-    /// Those of configs before, as long as one still tries to deliver.
-    before: Vec<Outbox<Message>>,
+    /// Those of configs before, as long as one still tries to deliver, and whether what it tells is to be remembered.
+    before: Vec<(Outbox<Message>, bool)>,
     /// What is to be forgotten of those who are not told any more.
     gone: IncidentMemory,
     health: Health,
@@ -124,6 +124,10 @@ impl Notifier {
 
     fn put(&mut self, outboxes: Outboxes, jobs: &[Job], remembered: &IncidentMemory) {
         let mut before = std::mem::take(&mut self.told);
+        // What was told already is older than what a reload changes.
+        for message in before.iter().flat_map(|target| target.outbox.take_done()) {
+            self.gone.merge(message.changes.clone());
+        }
         for (notify, outbox) in outboxes.told {
             let (kind, rule) = (notify.kind, Rule { after: notify.after, pause: notify.pause });
             let watched = watched(&notify, jobs);
@@ -135,7 +139,7 @@ impl Notifier {
                 } else {
                     known.outbox.stop();
                 }
-                self.before.push(known.outbox);
+                self.before.push((known.outbox, true));
                 known.incidents.change(rule, watched);
                 known.incidents
             } else {
@@ -145,7 +149,7 @@ impl Notifier {
         }
         for target in before {
             target.outbox.stop();
-            self.before.push(target.outbox);
+            self.before.push((target.outbox, false));
             self.gone.merge(target.incidents.forget());
         }
         self.pings = outboxes.pings;
@@ -163,24 +167,38 @@ impl Notifier {
 
     /// Hands over what is to be told now.
     pub fn tell(&mut self, now: Moment) {
-        self.before.retain(|outbox| !outbox.has_ended());
+        self.settle_before();
         self.health.look(self.meters.vitals(), now);
         let state = self.health.state(now);
         for target in &mut self.told {
             for notice in target.incidents.notices(state, now) {
-                target.outbox.put(Message::new(target.kind, &notice, &self.machine));
+                let changes = target.incidents.take_changes_of(&notice);
+                target.outbox.put(Message { changes, ..Message::new(target.kind, &notice, &self.machine) });
             }
         }
     }
 
+    /// Notes what those of configs before have told, and drops those who are done.
+    fn settle_before(&mut self) {
+        self.before.retain(|(outbox, is_remembered)| {
+            let ended = outbox.has_ended();
+            for message in outbox.take_done().iter().filter(|_| *is_remembered) {
+                self.gone.merge(message.changes.clone());
+            }
+            !ended
+        });
+    }
+
     /// What is to be remembered of what changed; `None` when nothing did. What could not be told yet is not remembered as told,
-    /// so that it is told after a restart: nothing that changed for that one is remembered until then.
+    /// so that it is told after a restart.
     pub fn changes(&mut self) -> Option<IncidentMemory> {
+        self.settle_before();
         let mut changes = std::mem::take(&mut self.gone);
-        if self.before.iter().all(Outbox::has_ended) {
-            let settled = self.told.iter_mut().filter(|target| target.outbox.is_settled());
-            settled.for_each(|target| changes.merge(target.incidents.take_changes()));
+        for target in &mut self.told {
+            target.outbox.take_done().iter().for_each(|message| changes.merge(message.changes.clone()));
+            changes.merge(target.incidents.take_changes());
         }
+        self.pings.values().for_each(|outbox| drop(outbox.take_done()));
         (!changes.is_empty()).then_some(changes)
     }
 
@@ -190,7 +208,7 @@ impl Notifier {
         self.told.iter().for_each(|target| target.outbox.stop());
         self.pings.values().for_each(Outbox::stop);
         // First, because they may still hand something over.
-        self.before.iter().for_each(|outbox| outbox.wait(deadline));
+        self.before.iter().for_each(|(outbox, _)| outbox.wait(deadline));
         self.told.iter().for_each(|target| target.outbox.wait(deadline));
         self.pings.values().for_each(|outbox| outbox.wait(deadline));
     }

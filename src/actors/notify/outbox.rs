@@ -67,8 +67,8 @@ struct State<T> {
     successor: Option<Arc<Shared<T>>>,
     /// The thread is done.
     ended: bool,
-    /// Something was not tried to its end.
-    gave_up: bool,
+    /// What came to its end, and is not to be tried after a restart.
+    done: Vec<Arc<T>>,
 }
 
 impl<T: Send + Sync + 'static> Outbox<T> {
@@ -83,7 +83,7 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         report: impl Fn(&T, Fate) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let (queue, current, successor) = (VecDeque::new(), None, None);
-        let state = State { queue, current, stopping: false, successor, ended: false, gave_up: false };
+        let state = State { queue, current, stopping: false, successor, ended: false, done: Vec::new() };
         let report = Box::new(report);
         let shared = Arc::new(Shared { bounds, state: Mutex::new(state), changed: Condvar::new(), report });
         let outbox = Self(Arc::clone(&shared));
@@ -103,6 +103,7 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         let mut state = self.0.lock();
         let dropped = if state.queue.len() >= self.0.bounds.waiting { state.queue.pop_front() } else { None };
         state.queue.push_back(Arc::new(item));
+        state.done.extend(dropped.clone());
         drop(state);
         self.0.changed.notify_all();
         if let Some(dropped) = dropped {
@@ -121,10 +122,9 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         self.0.lock().ended
     }
 
-    /// Whether the fate of all that was put in is known, and none of it is to be tried after a restart.
-    pub fn is_settled(&self) -> bool {
-        let state = self.0.lock();
-        state.queue.is_empty() && state.current.is_none() && !state.gave_up
+    /// What came to its end since this was asked for last, in order; not what was stopped, or has a successor.
+    pub fn take_done(&self) -> Vec<Arc<T>> {
+        std::mem::take(&mut self.0.lock().done)
     }
 
     /// What waits is tried once more at most.
@@ -144,7 +144,6 @@ impl<T: Send + Sync + 'static> Outbox<T> {
             state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let left: Vec<Arc<T>> = state.current.take().into_iter().chain(std::mem::take(&mut state.queue)).collect();
-        state.gave_up |= !left.is_empty();
         drop(state);
         for item in &left {
             (self.0.report)(item, Fate::Stopped);
@@ -185,7 +184,9 @@ impl<T> Shared<T> {
             state.queue.push_front(Arc::clone(item));
             return;
         }
-        state.gave_up |= matches!(fate, Fate::Stopped);
+        if !matches!(fate, Fate::Stopped) {
+            state.done.push(Arc::clone(item));
+        }
         drop(state);
         (self.report)(item, fate);
     }
@@ -206,7 +207,6 @@ impl<T> Shared<T> {
         let mut state = self.lock();
         if state.ended {
             let successor = state.successor.clone();
-            state.gave_up |= successor.is_none() && !items.is_empty();
             drop(state);
             match successor {
                 Some(successor) => successor.put_before(items),
@@ -218,6 +218,7 @@ impl<T> Shared<T> {
         let excess = items.len().saturating_sub(self.bounds.waiting);
         let dropped: Vec<Arc<T>> = items.drain(..excess).collect();
         state.queue = items;
+        state.done.extend(dropped.iter().cloned());
         drop(state);
         self.changed.notify_all();
         for item in &dropped {
