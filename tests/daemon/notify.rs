@@ -122,6 +122,30 @@ fn what_could_not_be_told_before_the_daemon_stopped_is_told_when_it_runs_again()
 }
 
 #[test]
+fn what_was_told_is_not_told_again_after_a_start_because_something_else_could_not_be() {
+    // Messages of the same moment go in the order of their hosts, and one that is refused holds up those behind it.
+    let mut apis = [api().0, api().0];
+    apis.sort_by_key(|api| api.url(""));
+    let [taken, refused] = apis;
+    let host = refused.url("");
+    let hook = canned(move |request| {
+        let status = if request.contains(&host) { "503 Service Unavailable" } else { "204 No Content" };
+        answer(status, "", "")
+    });
+    let notify = format!("[[notify]]\nname = \"ops\"\nurl = {:?}\nafter = 2\n", hook.url("/hook"));
+    let home = Home::new(&format!("{}{notify}", job("", &[taken.url("/1"), refused.url("/2")])));
+    let about = |api: &Canned| hook.requests().iter().filter(|request| request.contains(&api.url(""))).count();
+    for _ in 0..2 {
+        let (asked, mut daemon) = (about(&refused), home.start());
+        until("one is told and the other is not", || about(&taken) == 1 && about(&refused) > asked);
+        daemon.wait_for_rounds("job", 3);
+        until("it is remembered", || home.number("SELECT count(*) FROM incident WHERE told = 1") == 1);
+        daemon.kill();
+    }
+    assert_eq!(about(&taken), 1);
+}
+
+#[test]
 fn a_webhook_and_a_ping_that_hang_delay_no_round_and_not_the_end() {
     let api = sample_api();
     let ping = format!("ping_url = {:?}", api.url("/hang/ping"));
