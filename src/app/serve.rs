@@ -188,23 +188,30 @@ impl Prepared {
 }
 
 impl Served {
-    /// Asks it something, as a client does: its threads may have died for want of memory or descriptors.
+    /// Asks it something, as a client does: its threads may have died for want of memory or descriptors. That a machine has
+    /// no way to its own address says nothing about them.
     ///
     /// # Errors
-    /// When there is no answer within five seconds.
+    /// When there is no answer within five seconds, twice: the whole process may have stood still meanwhile.
     pub async fn check(&self) -> Result<(), CannotListen> {
+        use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
         let mut address = self.address;
         if address.ip().is_unspecified() {
             address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
         }
-        let asked = async {
-            let mut connection = TcpStream::connect(address).await?;
-            connection.write_all(format!("GET /healthz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
-            connection.read_exact(&mut [0; "HTTP/1".len()]).await
-        };
-        let late = |_| Err(io::ErrorKind::TimedOut.into());
-        let answered = tokio::time::timeout(CHECKED_WITHIN, asked).await.unwrap_or_else(late);
-        answered.map(drop).map_err(|source| CannotListen::Unanswered { address, source })
+        let mut answered = answers(address).await;
+        if answered.as_ref().is_err_and(|error| error.kind() == TimedOut) {
+            answered = answers(address).await;
+        }
+        match answered {
+            Err(error)
+                if [AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable].contains(&error.kind()) =>
+            {
+                tracing::warn!(%address, %error, "the API cannot be tried from here");
+                Ok(())
+            }
+            answered => answered.map_err(|source| CannotListen::Unanswered { address, source }),
+        }
     }
 
     /// Shows the jobs of another config from now on.
@@ -216,6 +223,16 @@ impl Served {
     pub fn reloaded(&self, well: bool, at: Timestamp) {
         self.last_load.tried(well, at);
     }
+}
+
+/// Whether what listens at `address` answers in time.
+async fn answers(address: SocketAddr) -> io::Result<()> {
+    let asked = async {
+        let mut connection = TcpStream::connect(address).await?;
+        connection.write_all(format!("GET /healthz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+        connection.read_exact(&mut [0; "HTTP/1".len()]).await.map(drop)
+    };
+    tokio::time::timeout(CHECKED_WITHIN, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Tells those who listen, if somebody does, of a round that is stored.
