@@ -1,9 +1,7 @@
 //! Access tokens by OAuth2 client credentials (RFC 6749, section 4.4): one for all requests that ask with the same
-//! credentials, renewed before it expires and when an API refuses it, by one request at a time. That has a thread of its own,
-//! so that it does not end when the time of whoever asked first does.
+//! credentials, renewed before it expires and when an API refuses it, by one request at a time.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use oauth2::basic::{BasicClient, BasicErrorResponseType, BasicTokenType};
@@ -28,14 +26,6 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// otherwise cost one in each round.
 const NOT_REPLACED: Duration = Duration::from_mins(1);
 
-/// The stack of the thread that asks for one.
-const STACK: usize = 512 * 1024;
-
-/// The time for a renewal that somebody waits for so long: a little less, so that whoever waits hears why it failed.
-fn time_for_renewal(patience: Duration) -> Duration {
-    patience.saturating_sub((patience / 20).min(Duration::from_millis(50)))
-}
-
 /// The access tokens for one set of credentials.
 pub struct AccessTokens {
     settings: OAuth2,
@@ -53,8 +43,6 @@ struct State {
     renewing: bool,
     renewals: u64,
     failure: Option<Failure>,
-    /// The longest that anybody can wait who asked since the last renewal began.
-    patience: Duration,
 }
 
 /// Why the last renewal failed.
@@ -74,9 +62,9 @@ impl Failure {
         Self { attempt, at: Instant::now(), allowed, pause }
     }
 
-    /// Whether it failed only because it had much less time than `patience`.
-    fn was_hurried(&self, patience: Duration) -> bool {
-        self.attempt.outcome == Outcome::Timeout && self.allowed + self.allowed / 4 < patience
+    /// Whether it may have failed only because it had less time than `left`.
+    fn was_hurried(&self, left: Duration) -> bool {
+        self.attempt.outcome == Outcome::Timeout && self.allowed < left
     }
 
     /// Whether the token endpoint wants to be left alone.
@@ -151,35 +139,35 @@ impl AccessTokens {
     }
 
     /// A token that has not expired. One that is about to is renewed first; while somebody else does that, it serves on.
-    pub fn current(self: &Arc<Self>, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+    pub fn current(&self, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         self.token_but(None, deadline)
     }
 
     /// The token, unless it is the one that was issued when the refused one was.
-    fn token_but(self: &Arc<Self>, refused: Option<Instant>, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
-        let patience = deadline.left();
+    fn token_but(&self, refused: Option<Instant>, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         let mut state = self.lock();
-        state.patience = state.patience.max(patience);
         let mut asked_at = state.renewals;
         loop {
             let serves = |token: &Arc<AccessToken>| !token.has_expired() && Some(token.issued) != refused;
             let token = state.token.clone().filter(serves);
             let failed_lately = state.failure.as_ref().is_some_and(Failure::is_recent);
-            if let Some(token) = token {
-                // Nobody waits for the next one while this one is good.
-                if token.is_to_be_renewed() && !state.renewing && !failed_lately {
-                    self.begin_renewal(&mut state, false)?;
-                }
-                return Ok(token);
+            let serves = |token: &&Arc<AccessToken>| state.renewing || failed_lately || !token.is_to_be_renewed();
+            if let Some(token) = token.as_ref().filter(serves) {
+                return Ok(Arc::clone(token));
             }
             if let Some(failure) = state.failure.as_ref().filter(|failure| failure.holds()) {
                 return Err(failure.attempt.clone());
             }
-            let left = deadline.left();
-            if !state.renewing && !left.is_zero() {
-                state.patience = state.patience.max(left);
-                self.begin_renewal(&mut state, refused.is_some())?;
+            if !state.renewing {
+                state.renewing = true;
+                drop(state);
+                return match token {
+                    // It is not needed yet, so the request keeps time for itself.
+                    Some(token) => Ok(self.renew(false, deadline.left() / 2).unwrap_or(token)),
+                    None => self.renew(refused.is_some(), deadline.left()),
+                };
             }
+            let left = deadline.left();
             if left.is_zero() {
                 let detail = Detail::new("waiting for an access token");
                 return Err(Attempt::failed(Outcome::Timeout, detail));
@@ -187,10 +175,10 @@ impl AccessTokens {
             state = self.renewed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             if state.renewals > asked_at {
                 asked_at = state.renewals;
-                // All who waited for a renewal that failed fail with it, instead of one after the other, but for those who can
-                // wait for longer than it could; and all use its token once, however short its life is.
+                // All who waited for a renewal that failed fail with it, instead of one after the other, but for those who
+                // have more time left than it had; and all use its token once, however short its life is.
                 match &state.failure {
-                    Some(failure) if !failure.was_hurried(patience) => return Err(failure.attempt.clone()),
+                    Some(failure) if !failure.was_hurried(deadline.left()) => return Err(failure.attempt.clone()),
                     Some(_) => {}
                     None => {
                         if let Some(token) = state.token.as_ref().filter(|token| Some(token.issued) != refused) {
@@ -202,24 +190,8 @@ impl AccessTokens {
         }
     }
 
-    /// Asks for a token, on a thread that nobody joins; it ends by its deadline.
-    fn begin_renewal(self: &Arc<Self>, state: &mut State, is_replacement: bool) -> Result<(), Attempt> {
-        let (tokens, allowed) = (Arc::clone(self), time_for_renewal(state.patience));
-        let renew = move || tokens.renew(is_replacement, allowed);
-        thread::Builder::new().name("access-token".to_owned()).stack_size(STACK).spawn(renew).map_err(|error| {
-            Attempt::failed(Outcome::Resource, Detail::new(format!("a thread for an access token: {error}")))
-        })?;
-        // One that hangs must not hold up those who come later and are less patient.
-        (state.renewing, state.patience) = (true, Duration::ZERO);
-        Ok(())
-    }
-
     /// A token in the place of one that an API refused.
-    pub fn instead_of(
-        self: &Arc<Self>,
-        refused: &AccessToken,
-        deadline: Deadline,
-    ) -> Result<Arc<AccessToken>, Attempt> {
+    pub fn instead_of(&self, refused: &AccessToken, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
         // Others go on with theirs until there is another: it may be this endpoint alone that refuses it.
         self.token_but(Some(refused.issued), deadline)
     }
@@ -234,7 +206,7 @@ impl AccessTokens {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn renew(&self, is_replacement: bool, allowed: Duration) {
+    fn renew(&self, is_replacement: bool, allowed: Duration) -> Result<Arc<AccessToken>, Attempt> {
         // Dropped last, when it is known how it ended.
         let _renewal = Renewal(self);
         let token = self.fetch(Deadline::after(allowed));
@@ -242,10 +214,16 @@ impl AccessTokens {
         state.renewals += 1;
         match token {
             Ok(token) => {
-                state.token = Some(Arc::new(AccessToken { is_replacement, ..token }));
-                state.failure = None;
+                let token = Arc::new(AccessToken { is_replacement, ..token });
+                (state.token, state.failure) = (Some(Arc::clone(&token)), None);
+                Ok(token)
             }
-            Err(attempt) => state.failure = Some(Failure::new(attempt, allowed)),
+            Err(attempt) => {
+                let failure = Failure::new(attempt, allowed);
+                let attempt = failure.attempt.clone();
+                state.failure = Some(failure);
+                Err(attempt)
+            }
         }
     }
 

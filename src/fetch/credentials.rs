@@ -19,7 +19,7 @@ pub struct Credentials(Kind);
 enum Kind {
     Token { secret: LiveSecret, header: HeaderName, scheme: HeaderValue },
     Basic { user: String, password: LiveSecret },
-    OAuth2(Arc<AccessTokens>),
+    OAuth2(Box<AccessTokens>),
 }
 
 impl Credentials {
@@ -42,7 +42,7 @@ impl Credentials {
             Auth::Basic { user, .. } => Kind::Basic { user: user.clone(), password: secret },
             Auth::OAuth2(settings) => {
                 let tokens = AccessTokens::new(settings.clone(), secret, client, user_agent.clone());
-                Kind::OAuth2(Arc::new(tokens))
+                Kind::OAuth2(Box::new(tokens))
             }
         }
         .into())

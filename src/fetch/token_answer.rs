@@ -15,6 +15,7 @@ use crate::model::{Detail, Outcome};
 const LARGEST_ANSWER: u64 = 256 * 1024;
 /// The deepest answer of a token endpoint: the library walks down it on a worker's small stack.
 const DEEPEST_ANSWER: usize = 16;
+
 /// The body of a token endpoint's answer.
 ///
 /// # Errors

@@ -1,12 +1,16 @@
 //! Access tokens: one for all who ask with the same credentials, renewed when it is time and when it is refused.
 
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gatherd::model::Outcome;
 use gatherd::sample_api::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET, SampleApi};
 
 use crate::support::canned::{self, always, canned};
 use crate::support::daemon::Home;
 use crate::support::once::{self, detail, round, round_of, slot};
-use crate::support::{OFTEN, sample_api, until, write};
+use crate::support::{OFTEN, YEARLY, sample_api, until, write};
 
 /// The `oauth2` key, and a folder with the client's secret.
 fn oauth2(token_url: &str, secret: &str, further: &str) -> (String, tempfile::TempDir) {
@@ -66,6 +70,37 @@ fn who_has_no_time_to_wait_for_a_token_takes_it_from_nobody_who_has() {
     let slots = round_of(&format!("{keys}\nendpoints = [{endpoints}]"));
     let outcomes: Vec<Outcome> = slots.iter().map(|slot| slot.outcome).collect();
     assert_eq!(outcomes, [[Outcome::Timeout; 3], [Outcome::Ok; 3], [Outcome::Timeout; 3]].concat(), "{slots:?}");
+}
+
+#[test]
+fn a_token_request_that_hangs_is_given_up_with_those_who_wait_for_it_however_patient_others_are() {
+    let api = sample_api();
+    // The next request after the switch is on never gets an answer.
+    let hang = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&hang);
+    let url = canned::connections(move |_, mut stream| {
+        canned::head(&mut stream);
+        if switch.swap(false, Ordering::Relaxed) {
+            let _ = stream.read_to_end(&mut Vec::new());
+            return;
+        }
+        let token = r#"{"access_token":"t","token_type":"bearer","expires_in":0}"#;
+        let _ = stream.write_all(&canned::answer("200 OK", "", token));
+    });
+    let (keys, _folder) = oauth2(&url, "s3cret", "");
+    let (patient, hurried) = (api.url("/healthy/patient"), api.url("/healthy/hurried"));
+    let home = Home::new(&format!(
+        "[[job]]\nname = \"patient\"\n{YEARLY}\nrun_on_start = true\ntimeout = \"10m\"\n{keys}\nendpoints = [{patient:?}]\n\
+         [[job]]\nname = \"hurried\"\n{OFTEN}\ntimeout = \"200ms\"\n{keys}\nendpoints = [{hurried:?}]\n"
+    ));
+    let daemon = home.start();
+    until("the patient one has its token", || api.requests_to("/healthy/patient") == 1);
+    hang.store(true, Ordering::Relaxed);
+    until("a request hangs", || !hang.load(Ordering::Relaxed));
+    let asked = api.requests_to("/healthy/hurried");
+    until("the hurried one goes on", || api.requests_to("/healthy/hurried") > asked + 3);
+    daemon.stop();
+    assert!(home.number("SELECT count(*) FROM observations WHERE outcome = 'timeout'") > 0);
 }
 
 #[test]
