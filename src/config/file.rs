@@ -1,11 +1,13 @@
 //! The mirror of `config.toml`: every key that may stand there, each optional, each value with its line.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::mistake::Mistakes;
 use super::notify::{self, NotifyKeys};
 use super::request_keys::{self, RequestKeys, secret};
 use super::secret::SecretSource;
@@ -79,6 +81,28 @@ pub struct EndpointKeys {
     pub name: Option<Located<String>>,
     pub url: Located<String>,
     pub request: RequestKeys,
+}
+
+/// The text of the config at `path`.
+///
+/// # Errors
+/// When it cannot be read, with what may help; or is not UTF-8.
+pub fn text_of(path: &Path) -> Result<String, Mistakes> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::NotFound => "gatherd init writes a new one, --config names another".to_owned(),
+            ErrorKind::PermissionDenied => {
+                format!("this is user {}; sudo, or a user who may read it", rustix::process::geteuid())
+            }
+            _ => "--config names another".to_owned(),
+        };
+        Mistakes::one(path, 0, format!("cannot read it: {error} ({hint})"))
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+        Mistakes::one(path, line, "not UTF-8, as TOML has to be")
+    })
 }
 
 /// Reads the file; what is wrong is noted in `text`.

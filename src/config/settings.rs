@@ -1,6 +1,5 @@
 //! The validated configuration: what the rest of gatherd sees of it.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -337,14 +336,14 @@ impl Settings {
     /// # Errors
     /// Every mistake in it, or that it cannot be read.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
-        Self::parse(path, &read(path)?)
+        Self::parse(path, &file::text_of(path)?)
     }
 
     /// Reads the config file as far as it can be understood, with defaults in the place of the rest, and its mistakes. For
     /// those who ask a daemon that runs: it has read a config that was right.
     #[must_use]
     pub fn load_despite_mistakes(path: &Path) -> (Self, Option<Mistakes>) {
-        match read(path) {
+        match file::text_of(path) {
             Ok(text) => Self::understand(path, &text),
             Err(mistakes) => (Self::understand(path, "").0, Some(mistakes)),
         }
@@ -373,24 +372,6 @@ impl Settings {
     pub fn folder(&self) -> &Path {
         folder_of(&self.file)
     }
-}
-
-fn read(path: &Path) -> Result<String, Mistakes> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        let hint = match error.kind() {
-            ErrorKind::NotFound => "gatherd init writes a new one, --config names another".to_owned(),
-            ErrorKind::PermissionDenied => {
-                format!("this is user {}; sudo, or a user who may read it", rustix::process::geteuid())
-            }
-            _ => "--config names another".to_owned(),
-        };
-        Mistakes::one(path, 0, format!("cannot read it: {error} ({hint})"))
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
-        Mistakes::one(path, line, "not UTF-8, as TOML has to be")
-    })
 }
 
 fn folder_of(file: &Path) -> &Path {

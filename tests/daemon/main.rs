@@ -4,6 +4,7 @@ mod conditional;
 mod database;
 mod name_answers;
 mod notify;
+mod notify_secrets;
 mod pauses;
 mod rounds;
 mod secrets;
