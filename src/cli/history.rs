@@ -151,11 +151,13 @@ impl Question<'_> {
 
     /// What is asked, by stretches of time. Those at the ends of a span that was named are there even when nothing ran.
     fn by_time(&self, reader: &Reader, every: Every) -> anyhow::Result<Walk<'_>> {
-        let (field, asked) = (self.field.as_ref(), self.args.agg);
-        let aggregate = Aggregate::chosen(asked, field.is_some()).ok_or_else(|| {
-            let asked = asked.map_or("", Aggregate::as_str);
-            usage(format!("--agg {asked} wants a --field; count does not"))
-        })?;
+        let field = self.field.as_ref();
+        let aggregate = match (self.args.agg, field) {
+            (Some(aggregate), Some(_)) => aggregate,
+            (None, Some(_)) => Aggregate::Avg,
+            (None | Some(Aggregate::Count), None) => Aggregate::Count,
+            (Some(aggregate), None) => return Err(usage(format!("--agg {aggregate} wants a --field; count does not"))),
+        };
         let mut buckets = Buckets::new(every, self.args.answer.zone(), aggregate, self.args.fill);
         if let Some(from) = self.wanted.span.from {
             buckets = reader.carried_into(buckets.beginning_at(from), &self.wanted, field)?;

@@ -91,18 +91,6 @@ pub struct Buckets {
     last: Option<String>,
 }
 
-impl Aggregate {
-    /// What is made of values where `asked` was said, or nothing: the mean of a field, and without one how many documents
-    /// there are. `None` where something else is asked that only a field has.
-    #[must_use]
-    pub fn chosen(asked: Option<Self>, has_field: bool) -> Option<Self> {
-        match asked {
-            None => Some(if has_field { Self::Avg } else { Self::Count }),
-            Some(aggregate) => Some(aggregate).filter(|aggregate| has_field || *aggregate == Self::Count),
-        }
-    }
-}
-
 impl Every {
     /// Buckets of this length, at least a second.
     ///
