@@ -38,6 +38,8 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     timer: Option<SpawnHandle>,
     meters: Meters,
+    /// Rounds that may still begin.
+    left: u64,
 }
 
 impl Scheduler {
@@ -52,8 +54,8 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (positions, ticks) = (positions(&jobs), Arc::default());
-        let (timer, meters) = (None, Meters::default());
-        Self { timetable, jobs, positions, ticks, at_start, last_round, fetcher, storage, clock, timer, meters }
+        let (timer, meters, left) = (None, Meters::default(), u64::MAX);
+        Self { timetable, jobs, positions, ticks, at_start, last_round, fetcher, storage, clock, timer, meters, left }
     }
 
     /// A count that grows with each look at the clock, which is once a second at least: who sees it stand still knows
@@ -70,7 +72,23 @@ impl Scheduler {
         self
     }
 
+    /// The same, which fires no more once `most` rounds have begun.
+    #[must_use]
+    pub fn at_most(mut self, most: u64) -> Self {
+        self.left = most;
+        self
+    }
+
+    /// Whether rounds begin: not while stopping, when there is no timer, nor after the last that was asked for.
+    fn fires(&self) -> bool {
+        self.timer.is_some() && self.left > 0
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
+        if self.left == 0 {
+            self.timer = None;
+            return;
+        }
         let actions = self.timetable.tick(self.clock.now());
         self.carry_out(actions, ctx);
         for (job, due) in self.timetable.next_dues() {
@@ -96,6 +114,7 @@ impl Scheduler {
                         job = %begin.layout.job, round = id.0, %due, deadline_ms = deadline.as_millis(),
                         late_us = begin.started.since(due).as_micros(), "round starts"
                     );
+                    self.left = self.left.saturating_sub(1);
                     begins.push(begin.clone());
                     starts.push(StartRound { begin, job, deadline, closed: Some(ctx.address().recipient()) });
                 }
@@ -146,8 +165,7 @@ impl Handler<RoundClosed> for Scheduler {
             return self.timetable.closed_removed(&closed.job);
         };
         let action = self.timetable.closed(job, self.clock.now());
-        // While stopping there is no timer, and nothing starts.
-        if self.timer.is_some() {
+        if self.fires() {
             self.carry_out(action.into_iter().collect(), ctx);
         }
     }
@@ -185,7 +203,7 @@ impl Handler<StartNow> for Scheduler {
 
     fn handle(&mut self, start: StartNow, ctx: &mut Self::Context) -> Self::Result {
         let Some(&job) = self.positions.get(&start.0) else { return Err(NotStarted::Unknown) };
-        if self.timer.is_none() {
+        if !self.fires() {
             return Err(NotStarted::Stopping);
         }
         let now = self.clock.now();

@@ -57,7 +57,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(&api, &second, folder.path(), &database)?;
     introduce(&database)?;
     let (mut rounds, mut slots, mut ok) = (0_u64, 0, 0);
-    let ended = app::run(settings, Reloads::Never, |round| {
+    let ended = app::run(settings, Reloads::Never, args.rounds.unwrap_or(u64::MAX), |round| {
         rounds += 1;
         slots += round.slots.len();
         ok += round.ok();

@@ -22,7 +22,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
     let reloads = if args.watch_config { Reloads::OnChange } else { Reloads::OnSignal };
-    Ok(code(app::run(settings, reloads, |_| ControlFlow::Continue(()))?))
+    Ok(code(app::run(settings, reloads, u64::MAX, |_| ControlFlow::Continue(()))?))
 }
 
 /// 0 when everything was committed, 128 and the signal's number when a second one cut the end short.
