@@ -10,6 +10,7 @@ const WITHOUT: &str = "a daemon will take a third more memory";
 
 fn main() {
     println!("cargo::rerun-if-changed={LIST}");
+    println!("cargo::rerun-if-env-changed=RUSTFLAGS");
     // Quick builds are linked as it comes.
     if variable("PROFILE") != "release" || variable("CARGO_CFG_TARGET_OS") != "linux" {
         return;

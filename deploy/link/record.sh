@@ -4,6 +4,7 @@
 # (needs valgrind and curl). Names lose their hashes, which differ from build to build, so that one list serves them all,
 # and what is behind 60 characters, so that it stays short.
 set -eu
+export LC_ALL=C
 cd "$(dirname "$0")/../.."
 gatherd=$PWD/target/release/gatherd
 list=$PWD/deploy/link/functions.ld
@@ -54,10 +55,10 @@ nm --defined-only "$gatherd" | awk '$2 ~ /^[tTwW]$/ { print $3 }' | sort -u >def
 sections() {
     sed -nE "s/^c?fn=\([0-9]+\) ([^' ]+).*/\1/p" "$1" | sort -u | comm -12 - defined |
         sed -E 's/17h[0-9a-f]{16}E.*/17h*/; s/Cs[0-9A-Za-z]+_/Cs*_/g; s/\.(constprop|isra|part|llvm)\.[0-9]+$/.*/' |
-        sed -E 's/^(.{60}).+/\1*/; s/\*+$/*/; s/.*/*(.text*.&)/' | LC_ALL=C sort -u
+        sed -E 's/^(.{60}).+/\1*/; s/\*+$/*/; s/.*/*(.text*.&)/' | sort -u
 }
 sections rest >rest.sections
-sections work | LC_ALL=C comm -13 rest.sections - >work.sections
+sections work | comm -13 rest.sections - >work.sections
 {
     echo '/* Written by record.sh: these functions lie side by side in the binary. ARCHITECTURE.md says why. */'
     echo 'SECTIONS {'

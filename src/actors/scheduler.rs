@@ -39,7 +39,7 @@ pub struct Scheduler {
     timer: Option<SpawnHandle>,
     meters: Meters,
     /// Rounds that may still begin.
-    left: u64,
+    rounds_left: u64,
 }
 
 impl Scheduler {
@@ -54,8 +54,21 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (positions, ticks) = (positions(&jobs), Arc::default());
-        let (timer, meters, left) = (None, Meters::default(), u64::MAX);
-        Self { timetable, jobs, positions, ticks, at_start, last_round, fetcher, storage, clock, timer, meters, left }
+        let (timer, meters, rounds_left) = (None, Meters::default(), u64::MAX);
+        Self {
+            timetable,
+            jobs,
+            positions,
+            ticks,
+            at_start,
+            last_round,
+            fetcher,
+            storage,
+            clock,
+            timer,
+            meters,
+            rounds_left,
+        }
     }
 
     /// A count that grows with each look at the clock, which is once a second at least: who sees it stand still knows
@@ -72,20 +85,20 @@ impl Scheduler {
         self
     }
 
-    /// The same, which fires no more once `most` rounds have begun.
+    /// The same, which fires no more once so many `rounds` have begun.
     #[must_use]
-    pub fn at_most(mut self, most: u64) -> Self {
-        self.left = most;
+    pub fn at_most(mut self, rounds: u64) -> Self {
+        self.rounds_left = rounds;
         self
     }
 
     /// Whether rounds begin: not while stopping, when there is no timer, nor after the last that was asked for.
     fn fires(&self) -> bool {
-        self.timer.is_some() && self.left > 0
+        self.timer.is_some() && self.rounds_left > 0
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        if self.left == 0 {
+        if self.rounds_left == 0 {
             self.timer = None;
             return;
         }
@@ -114,7 +127,7 @@ impl Scheduler {
                         job = %begin.layout.job, round = id.0, %due, deadline_ms = deadline.as_millis(),
                         late_us = begin.started.since(due).as_micros(), "round starts"
                     );
-                    self.left = self.left.saturating_sub(1);
+                    self.rounds_left = self.rounds_left.saturating_sub(1);
                     begins.push(begin.clone());
                     starts.push(StartRound { begin, job, deadline, closed: Some(ctx.address().recipient()) });
                 }

@@ -60,14 +60,14 @@ pub enum Ended {
 }
 
 /// Runs the daemon until a signal stops it, or `watch`, which is shown each stored round, breaks. Blocks. Its config is
-/// read again as `reloads` says. Once `most` rounds have begun, no other does.
+/// read again as `reloads` says. Once `max_rounds` rounds have begun, no other does.
 ///
 /// # Errors
 /// When the database, a secret or the pool cannot be had at the start, or the database fails for good.
 pub fn run(
     settings: Settings,
     reloads: Reloads,
-    most: u64,
+    max_rounds: u64,
     watch: impl FnMut(&ClosedRound) -> ControlFlow<()>,
 ) -> anyhow::Result<Ended> {
     let system = System::new();
@@ -93,7 +93,7 @@ pub fn run(
         let (fatal, fatally) = mpsc::unbounded_channel();
         let (observer, stored) = mpsc::unbounded_channel();
         let watching = Told { stored: observer, fatal, meters: meters.clone() };
-        let actors = Rc::new(Actors::start(opened, &plan, most, watching, Arc::clone(&clock))?);
+        let actors = Rc::new(Actors::start(opened, &plan, max_rounds, watching, Arc::clone(&clock))?);
         let notifier = Notifier::new(told, &plan.settings.jobs, &incidents, meters.clone(), clock.now());
         let teller = Teller::new(notifier, actors.storage.clone(), Arc::clone(&clock));
         let served = api.map(|api| api.serve(&plan.settings, &actors)).transpose()?;

@@ -93,11 +93,17 @@ pub struct Actors {
 }
 
 impl Actors {
-    /// Starts them, within the actix system that runs. At most `most` rounds begin.
+    /// Starts them, within the actix system that runs. At most `max_rounds` rounds begin.
     ///
     /// # Errors
     /// When the system does not give the threads.
-    pub fn start(opened: Opened, plan: &Plan, most: u64, told: Told, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub fn start(
+        opened: Opened,
+        plan: &Plan,
+        max_rounds: u64,
+        told: Told,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
         let Opened { writer, memories, pauses, history } = opened;
         let Told { stored, fatal, meters } = told;
         let (settings, jobs, database) = (&plan.settings, &plan.jobs, writer.path().to_owned());
@@ -119,7 +125,7 @@ impl Actors {
         tracing::info!(jobs = jobs.len(), workers = settings.workers, database = %database.display(), "started");
         let last = history.last_round;
         let scheduler = Scheduler::new(timetable, jobs.clone(), last, fetcher.clone(), storage.clone(), clock);
-        let scheduler = scheduler.measured_by(meters).at_most(most);
+        let scheduler = scheduler.measured_by(meters).at_most(max_rounds);
         let ticks = scheduler.ticks();
         Ok(Self { scheduler: scheduler.start(), fetcher, storage, alive, writes, ticks, upkeep, database })
     }

@@ -79,13 +79,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(code(ended))
 }
 
-/// A config like any other, so that the demo goes the way that `gatherd run` goes. Its deadline leaves time to stop after
-/// the round that is to be the last, before the next is due.
+/// A config like any other, so that the demo goes the way that `gatherd run` goes.
 fn settings(api: &SampleApi, second: &SampleApi, folder: &Path, database: &Path) -> anyhow::Result<Settings> {
     std::fs::write(folder.join("token"), SAMPLE_TOKEN).context("cannot write the demo's token")?;
     let mut text = format!(
-        "database = {}\nworkers = 16\ngrace = \"2s\"\n\n[server]\nlisten = false\n\n[[job]]\nname = \"demo\"\nevery = \"2s\"\ndeadline = \"1600ms\"\n\
-         timeout = \"1500ms\"\ntoken = {{ file = \"token\" }}\nendpoints = [\n",
+        "database = {}\nworkers = 16\ngrace = \"2s\"\n\n[server]\nlisten = false\n\n[[job]]\nname = \"demo\"\nevery = \"2s\"\ntimeout = \"1500ms\"\n\
+         token = {{ file = \"token\" }}\nendpoints = [\n",
         toml::Value::String(database.display().to_string())
     );
     for (name, path, keys) in ENDPOINTS {
