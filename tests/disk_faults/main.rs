@@ -2,5 +2,6 @@
 
 mod errors;
 mod full;
+mod slow;
 #[path = "../support/mod.rs"]
 mod support;
