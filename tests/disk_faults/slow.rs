@@ -12,7 +12,7 @@ fn the_demo_runs_as_many_rounds_as_it_was_asked_for_though_the_disk_takes_longer
     }
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("demo.db").display().to_string();
-    let demo = gatherd(&["demo", "--rounds", "1", "--database", &database]);
+    let demo = gatherd(["demo", "--rounds", "1", "--database", &database]);
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]);
     command.args(["-e", "inject=fdatasync,fsync:delay_exit=400000"]).arg(demo.get_program()).args(demo.get_args());
