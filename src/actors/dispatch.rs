@@ -201,9 +201,7 @@ impl Dispatch {
             // What waits for the host finds out that it is to wait longer, or in vain.
             self.release(&host, usize::MAX);
         } else {
-            self.release(&host, self.hosts.room(&host, now.monotonic).min(1));
-            // Where the rate does not let it go yet, time has to.
-            self.wake_for_held(&host, now);
+            self.release_next(&host, now);
         }
         let Some(index) = self.rounds.iter().position(|running| running.begin.id == round) else { return };
         let running = &mut self.rounds[index];
@@ -229,6 +227,14 @@ impl Dispatch {
             self.wake_for_held(&host, now);
         }
         self.close_finished(now);
+    }
+
+    /// One of the slots that wait for `host` may go on if that has room; where the rate does not let it go yet, time has to.
+    fn release_next(&mut self, host: &Arc<str>, now: Moment) {
+        if self.rounds.iter().any(Running::holds_any) {
+            self.release(host, self.hosts.room(host, now.monotonic).min(1));
+            self.wake_for_held(host, now);
+        }
     }
 
     /// Sets the time at which what waits for `host` may go on, when that is a matter of time.
@@ -276,9 +282,7 @@ impl Dispatch {
                         kept += load.kept();
                     }
                     self.in_flight += 1;
-                    let host = &order.request.host;
-                    self.release(host, self.hosts.room(host, now.monotonic).min(1));
-                    self.wake_for_held(host, now);
+                    self.release_next(&order.request.host, now);
                     orders.push(*order);
                 }
                 Some(Next::Held) => {}

@@ -23,6 +23,8 @@ const PANIC_WINDOW: Duration = Duration::from_mins(1);
 pub struct Fetcher {
     dispatch: Dispatch,
     pool: Addr<FetchWorker>,
+    /// Its own address, for the answers: one for all of them.
+    own: Option<Arc<Recipient<SlotFetched>>>,
     storage: Recipient<StoreRound>,
     /// Remembers pauses over a restart.
     pauses: Option<Recipient<RememberPause>>,
@@ -51,6 +53,7 @@ impl Fetcher {
         Self {
             dispatch,
             pool,
+            own: None,
             storage,
             pauses: None,
             clock,
@@ -101,7 +104,7 @@ impl Fetcher {
             }
         }
         for Order { job, round, position, request, ask } in orders {
-            let fetcher = ctx.address().recipient();
+            let fetcher = Arc::clone(self.own.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
             self.pool.do_send(FetchSlot { job, round, position, request, ask, fetcher });
         }
         self.meters.busy(self.dispatch.in_flight());

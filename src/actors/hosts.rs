@@ -120,17 +120,13 @@ impl Hosts {
         }
     }
 
-    /// The most requests in flight at `host`, if that is bounded.
-    #[must_use]
-    pub fn most(&self, host: &str) -> Option<usize> {
-        self.hosts.get(host)?.most
-    }
-
-    /// A request to `host` is sent. Counted for every host: a reload may give it a limit meanwhile.
-    pub fn began(&mut self, host: &Arc<str>, now: Duration) {
+    /// A request to `host` is sent. Counted for every host: a reload may give it a limit meanwhile. Answers the most
+    /// requests in flight there, if that is bounded.
+    pub fn began(&mut self, host: &Arc<str>, now: Duration) -> Option<usize> {
         let host = self.hosts.entry(Arc::clone(host)).or_default();
         host.in_flight += 1;
         host.next = host.turn(now) + host.spacing;
+        host.most
     }
 
     /// A request to `host` ended.

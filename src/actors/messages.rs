@@ -47,7 +47,7 @@ pub struct FetchSlot {
     /// In how much time, when, and what came before.
     pub ask: Ask,
     /// Where the answer goes.
-    pub fetcher: Recipient<SlotFetched>,
+    pub fetcher: Arc<Recipient<SlotFetched>>,
 }
 
 /// Worker → Fetcher: how the attempt ended.

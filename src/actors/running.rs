@@ -137,6 +137,11 @@ impl Running {
         if hung { &mut self.hung } else { &mut self.waiting }.push_front(position);
     }
 
+    /// Whether slots wait for their hosts.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// How many slots wait for `host`.
     pub(super) fn held(&self, host: &str) -> usize {
         self.held.get(host).map_or(0, VecDeque::len)
@@ -164,8 +169,7 @@ impl Running {
         let request = Arc::clone(&self.job.requests[position as usize]);
         match hosts.permit(&request.host, now.monotonic) {
             Permit::Now => {
-                hosts.began(&request.host, now.monotonic);
-                let most = hosts.most(&request.host);
+                let most = hosts.began(&request.host, now.monotonic);
                 return Some(Next::Order(Box::new(self.order(position, request, most, memories, now))));
             }
             Permit::AfterPause(until) if until >= self.closes => {

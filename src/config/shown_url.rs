@@ -1,6 +1,8 @@
 //! A URL as it may be shown: in logs, tables, errors and the database.
 
-use url::Url;
+use std::borrow::Cow;
+
+use url::{Url, form_urlencoded};
 
 /// Words that make a parameter's name the name of a secret, alone or as part of a compound.
 const SECRET_WORDS: [&str; 22] = [
@@ -44,21 +46,19 @@ pub fn shown_url(url: &Url) -> String {
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
     shown.set_fragment(None);
-    if let Some(query) = url.query() {
-        let masked: Vec<String> = query.split('&').map(masked).collect();
-        shown.set_query(Some(&masked.join("&")));
+    // Setting a query parses it anew, which most need not.
+    if let Some(query) = url.query().filter(|query| query.split('&').any(|parameter| masked(parameter).is_some())) {
+        let masked = query.split('&').map(|parameter| masked(parameter).map_or(parameter.into(), Cow::from));
+        shown.set_query(Some(&masked.collect::<Vec<_>>().join("&")));
     }
     shown.into()
 }
 
-fn masked(parameter: &str) -> String {
-    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-    let decoded = url::form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned());
-    if !value.is_empty() && names_a_secret(&decoded.unwrap_or_default()) {
-        format!("{name}=***")
-    } else {
-        parameter.to_owned()
-    }
+/// A parameter without its value, where that is a secret.
+fn masked(parameter: &str) -> Option<String> {
+    let (name, value) = parameter.split_once('=')?;
+    let (decoded, _) = form_urlencoded::parse(name.as_bytes()).next()?;
+    (!value.is_empty() && names_a_secret(&decoded)).then(|| format!("{name}=***"))
 }
 
 /// Whether a parameter or header of this name carries a secret, going by its words: `api_key`, `accessToken`,
@@ -74,10 +74,11 @@ pub fn names_a_secret(name: &str) -> bool {
         words.extend(c.to_lowercase().filter(|c| c.is_alphanumeric()));
         after_small = c.is_lowercase();
     }
-    let words: Vec<&str> = words.split(' ').collect();
     let is_secret =
-        |word: &&str| SECRET_WORDS.contains(word) || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending));
-    words.iter().any(is_secret) || words.windows(2).any(|pair| SECRET_IDS.contains(&pair[0]) && pair[1] == "id")
+        |word: &str| SECRET_WORDS.contains(&word) || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending));
+    let words = || words.split(' ');
+    words().any(is_secret)
+        || words().zip(words().skip(1)).any(|(word, next)| SECRET_IDS.contains(&word) && next == "id")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! it begins to make one as soon as it is asked, so it is taken for that of the request to its server that was made last
 //! and has none yet. Of requests to one server in the same millisecond, one may be given what is another's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
-use tower_layer::Layer;
-use tower_service::Service;
+use tower::{Layer, Service, ServiceExt as _};
+use url::Position;
 
 use crate::model::{Outcome, Phase, Phases};
 
@@ -41,13 +41,13 @@ struct Trace {
 
 /// Who asks each server, and the connections that were made for them.
 #[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<Mutex<HashMap<String, Server>>>);
+pub struct Connections(Arc<Mutex<HashMap<String, Arc<Mutex<Server>>>>>);
 
 /// What is known of a server.
 #[derive(Debug, Default)]
 struct Server {
     /// Requests that it is asked now, by number, each with the connection that was made for it.
-    asking: Vec<(u64, Option<Arc<Mutex<Trace>>>)>,
+    asking: BTreeMap<u64, Option<Arc<Mutex<Trace>>>>,
     /// Requests that it was asked ever, which numbers them.
     asked: u64,
     /// When an answer came last.
@@ -59,8 +59,7 @@ struct Server {
 /// A request to a server, from its beginning until it is dropped.
 #[derive(Debug)]
 pub struct Asking {
-    connections: Connections,
-    server: String,
+    server: Arc<Mutex<Server>>,
     began: Instant,
     number: u64,
     /// Whether nobody else asked when it began.
@@ -71,39 +70,33 @@ impl Asking {
     /// Whether the request went through a connection that was there before, or may have: of requests to one server at
     /// the same time, nobody knows who made the connection and who got it.
     pub fn may_have_shared(&self) -> bool {
-        let asked = lock(&self.connections.0).get(&self.server).map(|server| server.asked);
-        !self.alone || asked != Some(self.number) || self.connecting().is_none()
+        let server = lock(&self.server);
+        !self.alone || server.asked != self.number || server.connecting(self.number).is_none()
     }
 
     /// How far the connection came that was made for the request, with the times of its phases; `None` when there is
     /// none: one that stood already was used.
     pub fn connecting(&self) -> Option<Connecting> {
-        let servers = lock(&self.connections.0);
-        let mut asking = servers.get(&self.server)?.asking.iter();
-        let (_, trace) = asking.find(|(number, _)| *number == self.number)?;
-        trace.as_ref().map(|trace| lock(trace).connecting())
+        lock(&self.server).connecting(self.number)
     }
 
     /// Whether the connections to the server are better not used for now.
     pub fn is_to_be_alone(&self) -> bool {
-        let servers = lock(&self.connections.0);
-        let until = servers.get(&self.server).and_then(|server| server.avoided);
-        until.is_some_and(|until| until > self.began)
+        lock(&self.server).avoided.is_some_and(|until| until > self.began)
     }
 
-    /// An answer came.
-    pub fn answered(&self) {
-        if let Some(server) = lock(&self.connections.0).get_mut(&self.server) {
-            server.answered = Some(Instant::now());
-        }
+    /// An answer came. Answers what [`Self::connecting`] does.
+    pub fn answered(&self) -> Option<Connecting> {
+        let mut server = lock(&self.server);
+        server.answered = Some(Instant::now());
+        server.connecting(self.number)
     }
 
     /// No answer came in time. If none came to anybody else meanwhile either, the connection may be dead without a word:
     /// it is left alone for longer than one without use is kept.
     pub fn unanswered(&self) {
-        if let Some(server) = lock(&self.connections.0).get_mut(&self.server)
-            && server.answered.is_none_or(|answered| answered < self.began)
-        {
+        let mut server = lock(&self.server);
+        if server.answered.is_none_or(|answered| answered < self.began) {
             server.avoided = Some(Instant::now() + AVOIDED);
         }
     }
@@ -111,31 +104,35 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        if let Some(server) = lock(&self.connections.0).get_mut(&self.server) {
-            server.asking.retain(|(number, _)| *number != self.number);
-        }
+        lock(&self.server).asking.remove(&self.number);
     }
 }
 
 impl Connections {
     /// A request to the server of `url` begins.
     pub fn ask(&self, url: &Url) -> Asking {
-        let name = server(url.as_str()).unwrap_or_default();
-        let mut servers = lock(&self.0);
-        let server = entry(&mut servers, name.clone());
-        server.asked += 1;
-        let (number, alone) = (server.asked, server.asking.is_empty());
-        server.asking.push((number, None));
-        Asking { connections: self.clone(), server: name, began: Instant::now(), number, alone }
+        let server = self.server(name(url));
+        let (number, alone) = lock(&server).ask();
+        Asking { server, began: Instant::now(), number, alone }
     }
 
-    fn begin(&self, server: Option<String>) -> Arc<Mutex<Trace>> {
+    fn server(&self, name: String) -> Arc<Mutex<Server>> {
+        let mut servers = lock(&self.0);
+        if servers.len() >= MOST_SERVERS && !servers.contains_key(&name) {
+            // Those that nobody asks now.
+            servers.retain(|_, server| Arc::strong_count(server) > 1);
+        }
+        Arc::clone(servers.entry(name).or_default())
+    }
+
+    /// A connection begins to be made to the server of this name.
+    fn begin(&self, name: Option<String>) -> Arc<Mutex<Trace>> {
         let now = Instant::now();
         let trace = Trace { began: now, lookup: None, found: None, handshake: None, ended: None };
         let trace = Arc::new(Mutex::new(trace));
-        if let Some(name) = server
-            && let Some(server) = lock(&self.0).get_mut(&name)
-            && let Some((_, made)) = server.asking.iter_mut().rfind(|(_, made)| made.is_none())
+        let server = name.and_then(|name| lock(&self.0).get(&name).cloned());
+        if let Some(server) = server
+            && let Some(made) = lock(&server).asking.values_mut().rfind(|made| made.is_none())
         {
             *made = Some(Arc::clone(&trace));
         }
@@ -143,11 +140,19 @@ impl Connections {
     }
 }
 
-fn entry(servers: &mut HashMap<String, Server>, name: String) -> &mut Server {
-    if servers.len() >= MOST_SERVERS && !servers.contains_key(&name) {
-        servers.retain(|_, server| !server.asking.is_empty());
+impl Server {
+    /// One more asks. Answers its number, and whether nobody else asks.
+    fn ask(&mut self) -> (u64, bool) {
+        let alone = self.asking.is_empty();
+        self.asked += 1;
+        self.asking.insert(self.asked, None);
+        (self.asked, alone)
     }
-    servers.entry(name).or_default()
+
+    fn connecting(&self, number: u64) -> Option<Connecting> {
+        let trace = self.asking.get(&number)?.as_ref()?;
+        Some(lock(trace).connecting())
+    }
 }
 
 /// What is known of a connection.
@@ -220,47 +225,59 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `scheme://host:port` of a URL, wherever in `text` it stands.
-fn server(text: &str) -> Option<String> {
-    let start = text.find("http")?;
-    let url = Url::parse(text[start..].trim_end_matches(')')).ok()?;
-    Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?))
+/// Scheme and host of a URL, and the port where it is not the scheme's own.
+fn name(url: &Url) -> String {
+    [url.scheme(), "://", &url[Position::BeforeHost..Position::AfterPort]].concat()
 }
 
-/// Observes each connection that the connector beneath makes.
-#[derive(Clone, Debug)]
+/// The same for the URL that stands somewhere in `text`.
+fn name_in(text: &str) -> Option<String> {
+    let start = text.find("http")?;
+    Url::parse(text[start..].trim_end_matches(')')).ok().as_ref().map(name)
+}
+
+/// Observes each connection that the connector beneath makes. The library clones what it connects with six times for each
+/// request, and hardly ever connects: the connector is shared until it is needed.
+#[derive(Debug)]
 pub struct Observed<S> {
     connections: Connections,
-    connector: S,
+    connector: Arc<S>,
+}
+
+impl<S> Clone for Observed<S> {
+    fn clone(&self) -> Self {
+        Self { connections: self.connections.clone(), connector: Arc::clone(&self.connector) }
+    }
 }
 
 impl<S> Layer<S> for Connections {
     type Service = Observed<S>;
 
     fn layer(&self, connector: S) -> Observed<S> {
-        Observed { connections: self.clone(), connector }
+        Observed { connections: self.clone(), connector: Arc::new(connector) }
     }
 }
 
 impl<S, T> Service<T> for Observed<S>
 where
-    T: Debug,
-    S: Service<T>,
-    S::Future: Send + 'static,
+    T: Debug + Send + 'static,
+    S: Service<T> + Clone + Send + 'static,
+    S::Future: Send,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.connector.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        // Whether the connector is ready is asked where it connects.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, target: T) -> Self::Future {
         // The library hides the target's type, but not its Debug form, which has the URL in it. Should that change,
         // times are missing, nothing else.
-        let trace = self.connections.begin(server(&format!("{target:?}")));
-        let connect = self.connector.call(target);
+        let trace = self.connections.begin(name_in(&format!("{target:?}")));
+        let connect = S::clone(&self.connector).oneshot(target);
         Box::pin(CONNECTING.scope(Arc::clone(&trace), async move {
             let connected = connect.await;
             lock(&trace).ended = Some(Instant::now());

@@ -39,10 +39,8 @@ pub fn document(bytes: &[u8]) -> Result<Document, (Outcome, Detail)> {
 /// Whether JSON in UTF-16 begins here, by where its zeros are (RFC 4627, section 3): without a byte order mark that is
 /// UTF-8 as well, as long as all of it is ASCII.
 fn is_utf16(bytes: &[u8]) -> bool {
-    let zeros = |first: &[u8]| first.iter().map(|&byte| byte == 0).collect::<Vec<_>>();
-    let pattern = zeros(&bytes[..bytes.len().min(4)]);
-    bytes.len().is_multiple_of(2)
-        && [[true, false, true, false], [false, true, false, true]].iter().any(|form| form.starts_with(&pattern))
+    let begins = |zeros: [bool; 4]| bytes.iter().zip(zeros).all(|(&byte, zero)| (byte == 0) == zero);
+    bytes.len().is_multiple_of(2) && (begins([true, false, true, false]) || begins([false, true, false, true]))
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> String {

@@ -64,10 +64,11 @@ fn target(url: &Url, location: &str) -> Result<Url, String> {
     if is_same { Ok(without_userinfo(&next).0) } else { Err("to another origin".to_owned()) }
 }
 
-/// The answer to one request, with the connection that was made for it. What went wrong with a connection that others used before it, or beside it, says nothing
-/// about this request: a server closes a connection that was kept alive at the moment of its next use, and over HTTP/2
-/// all fail that share a connection with one bad answer. So an idempotent request is sent once more, over a connection
-/// of its own (RFC 9110, section 9.2.2). So is what an HTTP/2 server says that it did not process.
+/// The answer to one request, with the connection that was made for it. What went wrong with a connection that others
+/// used before it, or beside it, says nothing about this request: a server closes a connection that was kept alive at the
+/// moment of its next use, and over HTTP/2 all fail that share a connection with one bad answer. So an idempotent request
+/// is sent once more, over a connection of its own (RFC 9110, section 9.2.2). So is what an HTTP/2 server says that it did
+/// not process.
 fn send(
     request: &Request,
     call: &Call,
@@ -82,10 +83,7 @@ fn send(
         let asking = connections.ask(url);
         alone |= asking.is_to_be_alone();
         let error = match request.send(call, url, deadline.left(), public_only, alone) {
-            Ok(response) => {
-                asking.answered();
-                return Ok((response, asking.connecting()));
-            }
+            Ok(response) => return Ok((response, asking.answered())),
             Err(error) => error,
         };
         let unprocessed = fault::was_not_processed(&error);

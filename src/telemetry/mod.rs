@@ -43,7 +43,8 @@ pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
         Some(Err(error)) => (EnvFilter::new(level), Some(error)),
         None => (EnvFilter::new(level), None),
     };
-    let registry = tracing_subscriber::registry().with(filter).with(quiet());
+    let quiet = quiet(&filter);
+    let registry = tracing_subscriber::registry().with(filter).with(quiet);
     let journal = if format == LogFormat::Pretty { Journal::of_stderr() } else { None };
     let guard = if let Some(journal) = journal {
         registry.with(journal).init();
@@ -70,23 +71,29 @@ pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
     guard
 }
 
-/// Beside what is asked for, so that no directive, however fine, gets around it.
-fn quiet() -> Targets {
+/// Beside what is asked for by `filter`, so that no directive, however fine, gets around it. It lets no more through than
+/// `filter` may: the finest level of both is what records of the `log` crate, of which each request makes five, are
+/// compared with before anything is formatted or looked up for them.
+fn quiet(filter: &EnvFilter) -> Targets {
     let quiet = KEPT_QUIET.into_iter().map(|library| (library, Level::WARN));
     // They call it an error when what a client sends is no HTTP, or a server's certificate is for other names, and repeat
     // these: whoever is on the other side could fill the log, or see to it that a secret stands in it.
     let silent = ["actix_http", "rustls_platform_verifier"].into_iter().map(|library| (library, LevelFilter::OFF));
-    Targets::new().with_default(Level::TRACE).with_targets(quiet).with_targets(silent)
+    let finest = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    Targets::new().with_default(finest).with_targets(quiet).with_targets(silent)
 }
 
 #[cfg(test)]
 mod tests {
+    use tracing::Subscriber as _;
+
     use super::*;
 
     #[test]
     fn no_directive_makes_a_library_tell_what_it_asks() {
         let filter = EnvFilter::new("trace,rustls::client=trace,hyper_util::client=debug,actix_http::h1=trace");
-        let subscriber = tracing_subscriber::registry().with(filter).with(quiet());
+        let quiet = quiet(&filter);
+        let subscriber = tracing_subscriber::registry().with(filter).with(quiet);
         tracing::subscriber::with_default(subscriber, || {
             assert!(!tracing::enabled!(target: "rustls::client", Level::DEBUG));
             assert!(!tracing::enabled!(target: "hyper_util::client", Level::DEBUG));
@@ -95,5 +102,13 @@ mod tests {
             assert!(tracing::enabled!(target: "rustls::client", Level::WARN));
             assert!(tracing::enabled!(target: "gatherd::fetch", Level::TRACE));
         });
+    }
+
+    #[test]
+    fn what_is_finer_than_asked_for_is_dropped_by_its_level_alone() {
+        let filter = EnvFilter::new("info");
+        let quiet = quiet(&filter);
+        let subscriber = tracing_subscriber::registry().with(filter).with(quiet);
+        assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
     }
 }
