@@ -55,6 +55,9 @@ impl Coding {
     /// # Errors
     /// More than one, or one that was not asked for.
     pub fn of(headers: &HeaderMap) -> Result<Self, Detail> {
+        if !headers.contains_key(CONTENT_ENCODING) {
+            return Ok(Self::Identity);
+        }
         let lines = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let names: Vec<String> = lines
             .flat_map(|line| line.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>())

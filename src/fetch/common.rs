@@ -25,6 +25,8 @@ pub struct Common {
     public_client: Option<Client>,
     pub connections: Connections,
     pub credentials: Option<Arc<Credentials>>,
+    /// What the settings say of credentials, without secrets.
+    pub auth: String,
     pub settings: Arc<RequestSettings>,
     /// Those that are the same each time.
     pub headers: HeaderMap,
@@ -80,6 +82,7 @@ impl Common {
             public_client,
             connections: clients.connections().clone(),
             credentials,
+            auth: format!("{:?}", settings.auth.as_ref()),
             headers: headers(settings),
             proxy_secrets,
             is_conditional: settings.conditional && plain,

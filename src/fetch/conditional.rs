@@ -8,7 +8,6 @@ use reqwest::header::{DATE, ETAG, HeaderMap, HeaderName, HeaderValue};
 use reqwest::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use siphasher::sip::SipHasher13;
 
-use crate::config::Auth;
 use crate::model::Validators;
 
 /// Longer validators are not remembered.
@@ -17,7 +16,7 @@ const LONGEST: usize = 1024;
 /// A fingerprint of a request: the same for requests that ask for the same in the same name, which `auth` and the secrets
 /// say. SipHash-1-3 with a zero key, so it is the same after a restart. It is stored, so there are only 16 bits of the secrets
 /// in it: enough to see that another asks, too few to find out who by trying.
-pub fn fingerprint(url: &str, headers: &HeaderMap, auth: Option<&Auth>, token: Option<&str>) -> u64 {
+pub fn fingerprint(url: &str, headers: &HeaderMap, auth: &str, token: Option<&str>) -> u64 {
     let mut secrets = SipHasher13::new();
     let sensitive = headers.iter().filter(|(_, value)| value.is_sensitive());
     for secret in sensitive.map(|(_, value)| value.as_bytes()).chain(token.map(str::as_bytes)) {
@@ -30,7 +29,7 @@ pub fn fingerprint(url: &str, headers: &HeaderMap, auth: Option<&Auth>, token: O
         hasher.write(bytes);
     };
     put(url.as_bytes());
-    put(format!("{auth:?}").as_bytes());
+    put(auth.as_bytes());
     for (name, value) in headers.iter().filter(|(_, value)| !value.is_sensitive()) {
         put(name.as_str().as_bytes());
         put(value.as_bytes());
@@ -62,8 +61,7 @@ pub fn validators(request: u64, headers: &HeaderMap) -> Option<Validators> {
         let value = headers.get(name)?.to_str().ok()?.trim();
         (!value.is_empty() && value.len() <= LONGEST).then(|| value.to_owned())
     };
-    let date = text(DATE);
-    let last_modified = text(LAST_MODIFIED).filter(|modified| is_over(modified, date.as_deref()));
+    let last_modified = text(LAST_MODIFIED).filter(|modified| is_over(modified, text(DATE).as_deref()));
     let etag = text(ETAG);
     (etag.is_some() || last_modified.is_some()).then_some(Validators { request, etag, last_modified })
 }

@@ -116,21 +116,24 @@ impl Connections {
         Asking { server, began: Instant::now(), number, alone }
     }
 
-    fn server(&self, name: String) -> Arc<Mutex<Server>> {
+    fn server(&self, name: &str) -> Arc<Mutex<Server>> {
         let mut servers = lock(&self.0);
-        if servers.len() >= MOST_SERVERS && !servers.contains_key(&name) {
+        if let Some(server) = servers.get(name) {
+            return Arc::clone(server);
+        }
+        if servers.len() >= MOST_SERVERS {
             // Those that nobody asks now.
             servers.retain(|_, server| Arc::strong_count(server) > 1);
         }
-        Arc::clone(servers.entry(name).or_default())
+        Arc::clone(servers.entry(name.to_owned()).or_default())
     }
 
-    /// A connection begins to be made to the server of this name.
-    fn begin(&self, name: Option<String>) -> Arc<Mutex<Trace>> {
+    /// A connection begins to be made, to the server of `url` if that is known.
+    fn begin(&self, url: Option<&Url>) -> Arc<Mutex<Trace>> {
         let now = Instant::now();
         let trace = Trace { began: now, lookup: None, found: None, handshake: None, ended: None };
         let trace = Arc::new(Mutex::new(trace));
-        let server = name.and_then(|name| lock(&self.0).get(&name).cloned());
+        let server = url.and_then(|url| lock(&self.0).get(name(url)).cloned());
         if let Some(server) = server
             && let Some(made) = lock(&server).asking.values_mut().rfind(|made| made.is_none())
         {
@@ -225,15 +228,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Scheme and host of a URL, and the port where it is not the scheme's own.
-fn name(url: &Url) -> String {
-    [url.scheme(), "://", &url[Position::BeforeHost..Position::AfterPort]].concat()
+/// The server of a URL without userinfo: scheme and host, and the port where it is not the scheme's own.
+fn name(url: &Url) -> &str {
+    &url[..Position::AfterPort]
 }
 
-/// The same for the URL that stands somewhere in `text`.
-fn name_in(text: &str) -> Option<String> {
+/// The URL that stands somewhere in `text`.
+fn url_in(text: &str) -> Option<Url> {
     let start = text.find("http")?;
-    Url::parse(text[start..].trim_end_matches(')')).ok().as_ref().map(name)
+    Url::parse(text[start..].trim_end_matches(')')).ok()
 }
 
 /// Observes each connection that the connector beneath makes. The library clones what it connects with six times for each
@@ -276,7 +279,7 @@ where
     fn call(&mut self, target: T) -> Self::Future {
         // The library hides the target's type, but not its Debug form, which has the URL in it. Should that change,
         // times are missing, nothing else.
-        let trace = self.connections.begin(name_in(&format!("{target:?}")));
+        let trace = self.connections.begin(url_in(&format!("{target:?}")).as_ref());
         let connect = S::clone(&self.connector).oneshot(target);
         Box::pin(CONNECTING.scope(Arc::clone(&trace), async move {
             let connected = connect.await;

@@ -216,7 +216,7 @@ impl Request {
         let fingerprint = self.common.is_conditional.then(|| {
             let token = self.common.credentials.as_ref().and_then(|credentials| credentials.token());
             let token = token.as_ref().map(|token| token.expose());
-            conditional::fingerprint(url.as_str(), &headers, settings.auth.as_ref(), token)
+            conditional::fingerprint(url.as_str(), &headers, &self.common.auth, token)
         });
         let remembered = ask.remembered.as_ref().filter(|known| Some(known.validators.request) == fingerprint);
         if let Some(remembered) = remembered {
