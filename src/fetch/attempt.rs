@@ -7,19 +7,17 @@ use hyper::ext::ReasonPhrase;
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
-use serde_json::Value;
 
 use super::body::{self, End};
 use super::coding::Coding;
-use super::connection::{phases, phases_of_unanswered};
+use super::connection::{Made, phases, phases_of_unanswered};
 use super::deadline::Deadline;
 use super::evidence::{self, Seen};
 use super::pages::{self, Gathered, Turned};
 use super::redirect::{self, Followed};
 use super::request::{Call, Request};
-use super::tree::tree;
-use super::{conditional, fault, json, retry};
-use crate::config::{ErrorIf, Moments};
+use super::{conditional, error_if, fault, json, retry};
+use crate::config::Moments;
 use crate::model::{Detail, Document, Evidence, Outcome, Phase, Phases, Remembered, Timestamp, Validators};
 
 /// An answer's headers and its reason phrase take at most so many bytes. The client has a bound of its own near it (and
@@ -164,6 +162,7 @@ fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -
 }
 
 /// An attempt without an answer, with how far it came and what was sent.
+#[cold]
 fn unanswered(request: &Request, call: &Call, failed: Attempt, deadline: Deadline) -> Attempt {
     let unsent = || phases_of_unanswered(failed.outcome, None, deadline.began()).into();
     let phases = failed.phases.unwrap_or_else(unsent);
@@ -197,32 +196,16 @@ enum Found {
 }
 
 fn read(request: &Request, call: &Call, followed: Followed, ask: &Ask, deadline: Deadline) -> Attempt {
-    let Followed { mut response, refused, connecting } = followed;
+    let Followed { mut response, refused, made } = followed;
     let (status, answered) = (response.status(), Instant::now());
     let mut reading = Reading { request, ask, call, bytes: Vec::new(), begun: false, cut: false };
     let result = match refused {
         None => reading.read(&mut response),
         Some(why) => Err((Outcome::Redirect, why)),
     };
-    let (outcome, detail) = match result {
-        Ok(found) => return succeeded(request, status, found),
-        Err(refusal) => refusal,
-    };
-    let reached = if reading.begun { Phase::Body } else { Phase::Headers };
-    let mut phases = phases(connecting, reached, deadline.began(), answered);
-    phases.body = reading.begun.then(|| answered.elapsed());
-    let retry_after = retry::asked_pause(status, response.headers());
-    let head = response.headers().clone();
-    if !reading.begun {
-        (reading.bytes, reading.cut) = evidence::beginning(response, deadline.left(), ask.max_per_host);
-    }
-    let seen = Seen { status: status.as_u16(), headers: &head, body: &reading.bytes, cut: reading.cut };
-    Attempt {
-        http_status: Some(status.as_u16()),
-        retry_after,
-        phases: Some(Box::new(phases)),
-        evidence: Some(evidence::evidence(call, &request.redactor(call), Some(&seen))),
-        ..Attempt::failed(outcome, detail)
+    match result {
+        Ok(found) => succeeded(request, status, found),
+        Err(refusal) => reading.refused(refusal, response, made.as_ref(), deadline, answered),
     }
 }
 
@@ -246,6 +229,36 @@ fn succeeded(request: &Request, status: StatusCode, found: Found) -> Attempt {
 }
 
 impl Reading<'_> {
+    /// The attempt whose answer, there since `answered`, is no document. Apart, because its stack would be in the way of
+    /// those that succeed.
+    #[cold]
+    fn refused(
+        mut self,
+        (outcome, detail): Refusal,
+        response: Response,
+        made: Option<&Made>,
+        deadline: Deadline,
+        answered: Instant,
+    ) -> Attempt {
+        let reached = if self.begun { Phase::Body } else { Phase::Headers };
+        let mut phases = phases(made.map(Made::connecting), reached, deadline.began(), answered);
+        phases.body = self.begun.then(|| answered.elapsed());
+        let status = response.status();
+        let retry_after = retry::asked_pause(status, response.headers());
+        let head = response.headers().clone();
+        if !self.begun {
+            (self.bytes, self.cut) = evidence::beginning(response, deadline.left(), self.ask.max_per_host);
+        }
+        let seen = Seen { status: status.as_u16(), headers: &head, body: &self.bytes, cut: self.cut };
+        Attempt {
+            http_status: Some(status.as_u16()),
+            retry_after,
+            phases: Some(Box::new(phases)),
+            evidence: Some(evidence::evidence(self.call, &self.request.redactor(self.call), Some(&seen))),
+            ..Attempt::failed(outcome, detail)
+        }
+    }
+
     fn read(&mut self, response: &mut Response) -> Result<Found, Refusal> {
         let status = response.status();
         if head_size(response) > LARGEST_HEAD {
@@ -340,33 +353,11 @@ impl Reading<'_> {
     /// The document, unless it says what the user calls a failure.
     fn checked(&self, document: Document) -> Result<Document, Refusal> {
         match &self.request.settings().error_if {
-            Some(rule) if means_failure(rule, &document) => {
+            Some(rule) if error_if::holds(rule, &document) => {
                 Err((Outcome::HttpStatus, Detail::new(format!("error_if: there is an error at {}", rule.pointer))))
             }
             _ => Ok(document),
         }
-    }
-}
-
-/// Whether `document` says what `rule` calls a failure.
-fn means_failure(rule: &ErrorIf, document: &Document) -> bool {
-    let Some(found) = rule.pointer.find(document.text()) else { return false };
-    match &rule.equals {
-        None => !is_empty(found),
-        Some(equals) => tree(equals).is_some_and(|equals| tree(found) == Some(equals)),
-    }
-}
-
-/// Whether JSON says that there is nothing: as `"errors": []` and `"error": 0` do of APIs that always have such a member.
-fn is_empty(json: &str) -> bool {
-    match tree(json) {
-        // It is deep, or beyond the numbers that are compared.
-        None | Some(Value::Bool(true)) => false,
-        Some(Value::Null | Value::Bool(false)) => true,
-        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
-        Some(Value::String(text)) => text.is_empty(),
-        Some(Value::Array(elements)) => elements.is_empty(),
-        Some(Value::Object(members)) => members.is_empty(),
     }
 }
 

@@ -29,6 +29,10 @@ tokio::task_local! {
     static CONNECTING: Arc<Mutex<Trace>>;
 }
 
+/// A connection that was made for a request.
+#[derive(Clone, Debug)]
+pub struct Made(Arc<Mutex<Trace>>);
+
 /// How one connection came about.
 #[derive(Clone, Copy, Debug)]
 struct Trace {
@@ -47,7 +51,7 @@ pub struct Connections(Arc<Mutex<HashMap<String, Arc<Mutex<Server>>>>>);
 #[derive(Debug, Default)]
 struct Server {
     /// Requests that it is asked now, by number, each with the connection that was made for it.
-    asking: BTreeMap<u64, Option<Arc<Mutex<Trace>>>>,
+    asking: BTreeMap<u64, Option<Made>>,
     /// Requests that it was asked ever, which numbers them.
     asked: u64,
     /// When an answer came last.
@@ -71,13 +75,12 @@ impl Asking {
     /// the same time, nobody knows who made the connection and who got it.
     pub fn may_have_shared(&self) -> bool {
         let server = lock(&self.server);
-        !self.alone || server.asked != self.number || server.connecting(self.number).is_none()
+        !self.alone || server.asked != self.number || server.made_for(self.number).is_none()
     }
 
-    /// How far the connection came that was made for the request, with the times of its phases; `None` when there is
-    /// none: one that stood already was used.
-    pub fn connecting(&self) -> Option<Connecting> {
-        lock(&self.server).connecting(self.number)
+    /// The connection that was made for the request; `None` when there is none: one that stood already was used.
+    pub fn made(&self) -> Option<Made> {
+        lock(&self.server).made_for(self.number)
     }
 
     /// Whether the connections to the server are better not used for now.
@@ -85,11 +88,11 @@ impl Asking {
         lock(&self.server).avoided.is_some_and(|until| until > self.began)
     }
 
-    /// An answer came. Answers what [`Self::connecting`] does.
-    pub fn answered(&self) -> Option<Connecting> {
+    /// An answer came. Answers what [`Self::made`] does.
+    pub fn answered(&self) -> Option<Made> {
         let mut server = lock(&self.server);
         server.answered = Some(Instant::now());
-        server.connecting(self.number)
+        server.made_for(self.number)
     }
 
     /// No answer came in time. If none came to anybody else meanwhile either, the connection may be dead without a word:
@@ -137,7 +140,7 @@ impl Connections {
         if let Some(server) = server
             && let Some(made) = lock(&server).asking.values_mut().rfind(|made| made.is_none())
         {
-            *made = Some(Arc::clone(&trace));
+            *made = Some(Made(Arc::clone(&trace)));
         }
         trace
     }
@@ -152,9 +155,15 @@ impl Server {
         (self.asked, alone)
     }
 
-    fn connecting(&self, number: u64) -> Option<Connecting> {
-        let trace = self.asking.get(&number)?.as_ref()?;
-        Some(lock(trace).connecting())
+    fn made_for(&self, number: u64) -> Option<Made> {
+        self.asking.get(&number)?.clone()
+    }
+}
+
+impl Made {
+    /// How far it has come, with the times of its phases.
+    pub fn connecting(&self) -> Connecting {
+        lock(&self.0).connecting()
     }
 }
 

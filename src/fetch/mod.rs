@@ -12,6 +12,7 @@ mod conditional;
 mod connection;
 mod credentials;
 mod deadline;
+mod error_if;
 mod evidence;
 mod fault;
 mod guess;

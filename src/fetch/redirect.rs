@@ -11,7 +11,7 @@ use url::Host;
 
 use super::address::{is_blocked, is_public};
 use super::attempt::Attempt;
-use super::connection::{Connecting, phases_of_unanswered};
+use super::connection::{Asking, Made, phases_of_unanswered};
 use super::deadline::Deadline;
 use super::fault;
 use super::request::{Call, Request, without_userinfo};
@@ -28,7 +28,7 @@ pub struct Followed {
     /// Why the redirect that it asks for is not followed, though some are wanted.
     pub refused: Option<Detail>,
     /// The last connection that was made for it, if one was.
-    pub connecting: Option<Connecting>,
+    pub made: Option<Made>,
 }
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. When no redirects are wanted, one is an
@@ -36,18 +36,18 @@ pub struct Followed {
 pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -> Result<Followed, Attempt> {
     let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
     let most = request.settings().redirects;
-    let (mut hops, mut connecting) = (0, None);
+    let (mut hops, mut last_made) = (0, None);
     loop {
         check_literal(&url, public_only)?;
         let (response, made) = send(request, &call, &url, (public_only, alone), deadline)?;
-        connecting = made.or(connecting);
+        last_made = made.or(last_made);
         let Some(location) = location(&response).filter(|_| most > 0) else {
-            return Ok(Followed { response, refused: None, connecting });
+            return Ok(Followed { response, refused: None, made: last_made });
         };
         let next = if hops < most { target(&url, &location) } else { Err(format!("more than {most} redirects")) };
         url = match next {
             Ok(next) => next,
-            Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)), connecting }),
+            Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)), made: last_made }),
         };
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
         call = Cow::Owned(call.redirected(response.status()));
@@ -75,32 +75,41 @@ fn send(
     url: &Url,
     (public_only, alone): (bool, bool),
     deadline: Deadline,
-) -> Result<(Response, Option<Connecting>), Attempt> {
+) -> Result<(Response, Option<Made>), Attempt> {
     let connections = &request.common.connections;
     let mut alone = alone || public_only;
     let mut sent_again = 0;
     loop {
         let asking = connections.ask(url);
         alone |= asking.is_to_be_alone();
-        let error = match request.send(call, url, deadline.left(), public_only, alone) {
+        match request.send(call, url, deadline.left(), public_only, alone) {
             Ok(response) => return Ok((response, asking.answered())),
-            Err(error) => error,
-        };
-        let unprocessed = fault::was_not_processed(&error);
-        let connecting = asking.connecting();
-        let mut failed = fault::of_request(error, connecting.as_ref());
-        let shared = !alone && asking.may_have_shared();
-        if shared && failed.outcome == Outcome::Timeout {
-            asking.unanswered();
-        }
-        let cut_off = matches!(failed.outcome, Outcome::Reset | Outcome::Protocol) && call.method.is_idempotent();
-        if !(cut_off && shared || unprocessed) || sent_again == MOST_AGAIN || deadline.left().is_zero() {
-            failed.phases = Some(phases_of_unanswered(failed.outcome, connecting, deadline.began()).into());
-            return Err(failed);
+            Err(error) => {
+                let (failed, may_be_repeated) = unanswered(error, call, &asking, alone, deadline);
+                if !may_be_repeated || sent_again == MOST_AGAIN || deadline.left().is_zero() {
+                    return Err(failed);
+                }
+            }
         }
         alone = true;
         sent_again += 1;
     }
+}
+
+/// A request that got no answer, and whether it may be sent again at once. Apart, because its stack would be in the way of
+/// those that get one.
+#[cold]
+fn unanswered(error: reqwest::Error, call: &Call, asking: &Asking, alone: bool, deadline: Deadline) -> (Attempt, bool) {
+    let unprocessed = fault::was_not_processed(&error);
+    let connecting = asking.made().map(|made| made.connecting());
+    let mut failed = fault::of_request(error, connecting.as_ref());
+    let shared = !alone && asking.may_have_shared();
+    if shared && failed.outcome == Outcome::Timeout {
+        asking.unanswered();
+    }
+    let cut_off = matches!(failed.outcome, Outcome::Reset | Outcome::Protocol) && call.method.is_idempotent();
+    failed.phases = Some(phases_of_unanswered(failed.outcome, connecting, deadline.began()).into());
+    (failed, cut_off && shared || unprocessed)
 }
 
 /// An address that stands in the URL itself is not resolved, so it is checked here. However it is spelt (decimal, hex,
