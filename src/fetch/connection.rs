@@ -6,7 +6,7 @@
 //! it begins to make one as soon as it is asked, so it is taken for that of the request to its server that was made last
 //! and has none yet. Of requests to one server in the same millisecond, one may be given what is another's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,8 +50,10 @@ pub struct Connections(Arc<Mutex<HashMap<String, Arc<Mutex<Server>>>>>);
 /// What is known of a server.
 #[derive(Debug, Default)]
 struct Server {
-    /// Requests that it is asked now, by number, each with the connection that was made for it.
-    asking: BTreeMap<u64, Option<Made>>,
+    /// Requests that it is asked now, by number, for which no connection was made.
+    asking: BTreeSet<u64>,
+    /// The others, each with its connection.
+    connecting: BTreeMap<u64, Made>,
     /// Requests that it was asked ever, which numbers them.
     asked: u64,
     /// When an answer came last.
@@ -107,7 +109,10 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        lock(&self.server).asking.remove(&self.number);
+        let mut server = lock(&self.server);
+        if !server.asking.remove(&self.number) {
+            server.connecting.remove(&self.number);
+        }
     }
 }
 
@@ -131,16 +136,14 @@ impl Connections {
         Arc::clone(servers.entry(name.to_owned()).or_default())
     }
 
-    /// A connection begins to be made, to the server of `url` if that is known.
-    fn begin(&self, url: Option<&Url>) -> Arc<Mutex<Trace>> {
+    /// A connection begins to be made, to the server of this name if that is known.
+    fn begin(&self, name: Option<&str>) -> Arc<Mutex<Trace>> {
         let now = Instant::now();
         let trace = Trace { began: now, lookup: None, found: None, handshake: None, ended: None };
         let trace = Arc::new(Mutex::new(trace));
-        let server = url.and_then(|url| lock(&self.0).get(name(url)).cloned());
-        if let Some(server) = server
-            && let Some(made) = lock(&server).asking.values_mut().rfind(|made| made.is_none())
-        {
-            *made = Some(Made(Arc::clone(&trace)));
+        let server = name.and_then(|name| lock(&self.0).get(name).cloned());
+        if let Some(server) = server {
+            lock(&server).connect(Made(Arc::clone(&trace)));
         }
         trace
     }
@@ -149,14 +152,21 @@ impl Connections {
 impl Server {
     /// One more asks. Answers its number, and whether nobody else asks.
     fn ask(&mut self) -> (u64, bool) {
-        let alone = self.asking.is_empty();
+        let alone = self.asking.is_empty() && self.connecting.is_empty();
         self.asked += 1;
-        self.asking.insert(self.asked, None);
+        self.asking.insert(self.asked);
         (self.asked, alone)
     }
 
+    /// Takes `made` for the connection of the request that was made last and has none.
+    fn connect(&mut self, made: Made) {
+        if let Some(number) = self.asking.pop_last() {
+            self.connecting.insert(number, made);
+        }
+    }
+
     fn made_for(&self, number: u64) -> Option<Made> {
-        self.asking.get(&number)?.clone()
+        self.connecting.get(&number).cloned()
     }
 }
 
@@ -242,10 +252,12 @@ fn name(url: &Url) -> &str {
     &url[..Position::AfterPort]
 }
 
-/// The URL that stands somewhere in `text`.
-fn url_in(text: &str) -> Option<Url> {
-    let start = text.find("http")?;
-    Url::parse(text[start..].trim_end_matches(')')).ok()
+/// The same of the URL that stands somewhere in `text`.
+fn name_in(text: &str) -> Option<&str> {
+    let text = &text[text.find("http")?..];
+    let host = text.find("://")? + 3;
+    let length = text[host..].find(['/', '?', '#', ')']).unwrap_or(text.len() - host);
+    Some(&text[..host + length])
 }
 
 /// Observes each connection that the connector beneath makes. The library clones what it connects with six times for each
@@ -288,12 +300,32 @@ where
     fn call(&mut self, target: T) -> Self::Future {
         // The library hides the target's type, but not its Debug form, which has the URL in it. Should that change,
         // times are missing, nothing else.
-        let trace = self.connections.begin(url_in(&format!("{target:?}")).as_ref());
+        let trace = self.connections.begin(name_in(&format!("{target:?}")));
         let connect = S::clone(&self.connector).oneshot(target);
         Box::pin(CONNECTING.scope(Arc::clone(&trace), async move {
             let connected = connect.await;
             lock(&trace).ended = Some(Instant::now());
             connected
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_alike_by_a_url_and_by_what_the_library_shows() {
+        for (url, server) in [
+            ("http://127.0.0.1:8080/a/b?from=http://other.example/", "http://127.0.0.1:8080"),
+            ("https://API.example:443", "https://api.example"),
+            ("http://[::1]:80/", "http://[::1]"),
+            ("http://[::1]:8080/?a=(b)", "http://[::1]:8080"),
+        ] {
+            let url = Url::parse(url).expect("a URL");
+            assert_eq!(name(&url), server);
+            assert_eq!(name_in(&format!("Unnameable({url})")), Some(server));
+        }
+        assert_eq!(name_in("Unnameable"), None);
     }
 }
