@@ -261,16 +261,14 @@ fn name_in(text: &str) -> Option<&str> {
 }
 
 /// Observes each connection that the connector beneath makes. The library clones what it connects with six times for each
-/// request, and hardly ever connects: the connector is shared until it is needed.
+/// request, and hardly ever connects: all of it is shared until it is needed, under a count of its own, because that of
+/// [`Connections`] lies beside a lock that all workers take.
 #[derive(Debug)]
-pub struct Observed<S> {
-    connections: Connections,
-    connector: Arc<S>,
-}
+pub struct Observed<S>(Arc<(Connections, S)>);
 
 impl<S> Clone for Observed<S> {
     fn clone(&self) -> Self {
-        Self { connections: self.connections.clone(), connector: Arc::clone(&self.connector) }
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -278,7 +276,7 @@ impl<S> Layer<S> for Connections {
     type Service = Observed<S>;
 
     fn layer(&self, connector: S) -> Observed<S> {
-        Observed { connections: self.clone(), connector: Arc::new(connector) }
+        Observed(Arc::new((self.clone(), connector)))
     }
 }
 
@@ -300,8 +298,9 @@ where
     fn call(&mut self, target: T) -> Self::Future {
         // The library hides the target's type, but not its Debug form, which has the URL in it. Should that change,
         // times are missing, nothing else.
-        let trace = self.connections.begin(name_in(&format!("{target:?}")));
-        let connect = S::clone(&self.connector).oneshot(target);
+        let (connections, connector) = &*self.0;
+        let trace = connections.begin(name_in(&format!("{target:?}")));
+        let connect = connector.clone().oneshot(target);
         Box::pin(CONNECTING.scope(Arc::clone(&trace), async move {
             let connected = connect.await;
             lock(&trace).ended = Some(Instant::now());
