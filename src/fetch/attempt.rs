@@ -241,7 +241,7 @@ impl Reading<'_> {
         answered: Instant,
     ) -> Attempt {
         let reached = if self.begun { Phase::Body } else { Phase::Headers };
-        let mut phases = phases(made.map(Made::connecting), reached, deadline.began(), answered);
+        let mut phases = phases(made.map(|made| made.connecting(answered)), reached, deadline.began(), answered);
         phases.body = self.begun.then(|| answered.elapsed());
         let status = response.status();
         let retry_after = retry::asked_pause(status, response.headers());

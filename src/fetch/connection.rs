@@ -171,9 +171,10 @@ impl Server {
 }
 
 impl Made {
-    /// How far it has come, with the times of its phases.
-    pub fn connecting(&self) -> Connecting {
-        lock(&self.0).connecting()
+    /// How far it had come `at` this moment, with the times of its phases. Where the answer came over another one that
+    /// became free meanwhile, the library goes on to make it.
+    pub fn connecting(&self, at: Instant) -> Connecting {
+        lock(&self.0).connecting(at)
     }
 }
 
@@ -208,18 +209,20 @@ pub fn phases_of_unanswered(outcome: Outcome, connecting: Option<Connecting>, be
 }
 
 impl Trace {
-    fn connecting(&self) -> Connecting {
-        let end = self.ended.unwrap_or_else(Instant::now);
-        let dns = self.lookup.map(|began| self.found.unwrap_or(end) - began);
-        let searching = self.lookup.is_some() && self.found.is_none();
-        let tcp = (!searching).then(|| self.handshake.unwrap_or(end) - self.found.unwrap_or(self.began));
-        let tls = self.handshake.map(|began| end - began);
-        let reached = match (searching, self.handshake) {
+    fn connecting(&self, at: Instant) -> Connecting {
+        let [lookup, found, handshake, ended] =
+            [self.lookup, self.found, self.handshake, self.ended].map(|time| time.filter(|&time| time <= at));
+        let end = ended.unwrap_or(at);
+        let dns = lookup.map(|began| found.unwrap_or(end) - began);
+        let searching = lookup.is_some() && found.is_none();
+        let tcp = (!searching).then(|| handshake.unwrap_or(end) - found.unwrap_or(self.began));
+        let tls = handshake.map(|began| end - began);
+        let reached = match (searching, handshake) {
             (true, _) => Phase::Dns,
             (false, None) => Phase::Connect,
             (false, Some(_)) => Phase::Tls,
         };
-        Connecting { ended: self.ended, phases: Phases { dns, connect: tcp, tls, ..Phases::until(reached) } }
+        Connecting { ended, phases: Phases { dns, connect: tcp, tls, ..Phases::until(reached) } }
     }
 }
 
@@ -252,11 +255,11 @@ fn name(url: &Url) -> &str {
     &url[..Position::AfterPort]
 }
 
-/// The same of the URL that stands somewhere in `text`.
+/// The same of the URL, of which at least `/` is the path, that stands somewhere in `text`.
 fn name_in(text: &str) -> Option<&str> {
     let text = &text[text.find("http")?..];
     let host = text.find("://")? + 3;
-    let length = text[host..].find(['/', '?', '#', ')']).unwrap_or(text.len() - host);
+    let length = text[host..].find('/')?;
     Some(&text[..host + length])
 }
 
@@ -320,11 +323,25 @@ mod tests {
             ("https://API.example:443", "https://api.example"),
             ("http://[::1]:80/", "http://[::1]"),
             ("http://[::1]:8080/?a=(b)", "http://[::1]:8080"),
+            ("http://a(b).example/", "http://a(b).example"),
         ] {
             let url = Url::parse(url).expect("a URL");
             assert_eq!(name(&url), server);
             assert_eq!(name_in(&format!("Unnameable({url})")), Some(server));
         }
         assert_eq!(name_in("Unnameable"), None);
+    }
+
+    #[test]
+    fn a_connection_that_stood_only_after_the_answer_is_told_as_it_was_then() {
+        let url = Url::parse("http://a.example/").expect("a URL");
+        let connections = Connections::default();
+        let asking = connections.ask(&url);
+        let trace = connections.begin(Some(name(&url)));
+        let made = asking.answered().expect("the connection that was made");
+        let (began, answered) = (lock(&trace).began, Instant::now());
+        lock(&trace).ended = Some(answered + Duration::from_secs(1));
+        let found = phases(Some(made.connecting(answered)), Phase::Body, began, answered);
+        assert_eq!((found.connect, found.headers), (Some(answered - began), Some(answered - began)));
     }
 }

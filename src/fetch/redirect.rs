@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use reqwest::blocking::Response;
 use reqwest::header::LOCATION;
@@ -101,7 +102,7 @@ fn send(
 #[cold]
 fn unanswered(error: reqwest::Error, call: &Call, asking: &Asking, alone: bool, deadline: Deadline) -> (Attempt, bool) {
     let unprocessed = fault::was_not_processed(&error);
-    let connecting = asking.made().map(|made| made.connecting());
+    let connecting = asking.made().map(|made| made.connecting(Instant::now()));
     let mut failed = fault::of_request(error, connecting.as_ref());
     let shared = !alone && asking.may_have_shared();
     if shared && failed.outcome == Outcome::Timeout {

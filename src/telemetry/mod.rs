@@ -73,7 +73,8 @@ pub fn start(format: LogFormat, level: &str) -> Option<WorkerGuard> {
 
 /// Beside what is asked for by `filter`, so that no directive, however fine, gets around it. It lets no more through than
 /// `filter` may: the finest level of both is what records of the `log` crate, of which each request makes five, are
-/// compared with before anything is formatted or looked up for them.
+/// compared with before anything is formatted or looked up for them. (There are no spans: a directive that names one may
+/// want it whatever its level, which this does not let through.)
 fn quiet(filter: &EnvFilter) -> Targets {
     let quiet = KEPT_QUIET.into_iter().map(|library| (library, Level::WARN));
     // They call it an error when what a client sends is no HTTP, or a server's certificate is for other names, and repeat
