@@ -62,7 +62,8 @@ struct Server {
     avoided: Option<Instant>,
 }
 
-/// A request to a server, from its beginning until it is dropped.
+/// A request to a server, from its beginning until it is answered or dropped. All workers may ask one server at once, so its
+/// lock is taken no more often than has to be.
 #[derive(Debug)]
 pub struct Asking {
     server: Arc<Mutex<Server>>,
@@ -70,6 +71,10 @@ pub struct Asking {
     number: u64,
     /// Whether nobody else asked when it began.
     alone: bool,
+    /// Whether the connections to the server are better not used for now.
+    pub is_to_be_alone: bool,
+    /// Whether the server still has it among those that ask.
+    open: bool,
 }
 
 impl Asking {
@@ -85,16 +90,13 @@ impl Asking {
         lock(&self.server).made_for(self.number)
     }
 
-    /// Whether the connections to the server are better not used for now.
-    pub fn is_to_be_alone(&self) -> bool {
-        lock(&self.server).avoided.is_some_and(|until| until > self.began)
-    }
-
     /// An answer came. Answers what [`Self::made`] does.
-    pub fn answered(&self) -> Option<Made> {
+    pub fn answered(mut self) -> Option<Made> {
+        self.open = false;
+        let now = Instant::now();
         let mut server = lock(&self.server);
-        server.answered = Some(Instant::now());
-        server.made_for(self.number)
+        server.answered = Some(now);
+        server.end(self.number)
     }
 
     /// No answer came in time. If none came to anybody else meanwhile either, the connection may be dead without a word:
@@ -109,9 +111,8 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let mut server = lock(&self.server);
-        if !server.asking.remove(&self.number) {
-            server.connecting.remove(&self.number);
+        if self.open {
+            lock(&self.server).end(self.number);
         }
     }
 }
@@ -120,8 +121,10 @@ impl Connections {
     /// A request to the server of `url` begins.
     pub fn ask(&self, url: &Url) -> Asking {
         let server = self.server(name(url));
-        let (number, alone) = lock(&server).ask();
-        Asking { server, began: Instant::now(), number, alone }
+        let began = Instant::now();
+        let (number, alone, avoided) = lock(&server).ask();
+        let is_to_be_alone = avoided.is_some_and(|until| until > began);
+        Asking { server, began, number, alone, is_to_be_alone, open: true }
     }
 
     fn server(&self, name: &str) -> Arc<Mutex<Server>> {
@@ -150,12 +153,17 @@ impl Connections {
 }
 
 impl Server {
-    /// One more asks. Answers its number, and whether nobody else asks.
-    fn ask(&mut self) -> (u64, bool) {
+    /// One more asks. Answers its number, whether nobody else asks, and until when connections are to be left alone.
+    fn ask(&mut self) -> (u64, bool, Option<Instant>) {
         let alone = self.asking.is_empty() && self.connecting.is_empty();
         self.asked += 1;
         self.asking.insert(self.asked);
-        (self.asked, alone)
+        (self.asked, alone, self.avoided)
+    }
+
+    /// One asks no more. Answers the connection that was made for it.
+    fn end(&mut self, number: u64) -> Option<Made> {
+        if self.asking.remove(&number) { None } else { self.connecting.remove(&number) }
     }
 
     /// Takes `made` for the connection of the request that was made last and has none.

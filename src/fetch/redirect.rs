@@ -82,7 +82,7 @@ fn send(
     let mut sent_again = 0;
     loop {
         let asking = connections.ask(url);
-        alone |= asking.is_to_be_alone();
+        alone |= asking.is_to_be_alone;
         match request.send(call, url, deadline.left(), public_only, alone) {
             Ok(response) => return Ok((response, asking.answered())),
             Err(error) => {
