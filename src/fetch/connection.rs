@@ -62,8 +62,7 @@ struct Server {
     avoided: Option<Instant>,
 }
 
-/// A request to a server, from its beginning until it is answered or dropped. All workers may ask one server at once, so its
-/// lock is taken no more often than has to be.
+/// A request to a server, from its beginning until it is dropped.
 #[derive(Debug)]
 pub struct Asking {
     server: Arc<Mutex<Server>>,
@@ -73,8 +72,6 @@ pub struct Asking {
     alone: bool,
     /// Whether the connections to the server are better not used for now.
     pub is_to_be_alone: bool,
-    /// Whether the server still has it among those that ask.
-    open: bool,
 }
 
 impl Asking {
@@ -91,12 +88,10 @@ impl Asking {
     }
 
     /// An answer came. Answers what [`Self::made`] does.
-    pub fn answered(mut self) -> Option<Made> {
-        self.open = false;
-        let now = Instant::now();
+    pub fn answered(&self) -> Option<Made> {
         let mut server = lock(&self.server);
-        server.answered = Some(now);
-        server.end(self.number)
+        server.answered = Some(Instant::now());
+        server.made_for(self.number)
     }
 
     /// No answer came in time. If none came to anybody else meanwhile either, the connection may be dead without a word:
@@ -111,8 +106,9 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        if self.open {
-            lock(&self.server).end(self.number);
+        let mut server = lock(&self.server);
+        if !server.asking.remove(&self.number) {
+            server.connecting.remove(&self.number);
         }
     }
 }
@@ -124,7 +120,7 @@ impl Connections {
         let began = Instant::now();
         let (number, alone, avoided) = lock(&server).ask();
         let is_to_be_alone = avoided.is_some_and(|until| until > began);
-        Asking { server, began, number, alone, is_to_be_alone, open: true }
+        Asking { server, began, number, alone, is_to_be_alone }
     }
 
     fn server(&self, name: &str) -> Arc<Mutex<Server>> {
@@ -159,11 +155,6 @@ impl Server {
         self.asked += 1;
         self.asking.insert(self.asked);
         (self.asked, alone, self.avoided)
-    }
-
-    /// One asks no more. Answers the connection that was made for it.
-    fn end(&mut self, number: u64) -> Option<Made> {
-        if self.asking.remove(&number) { None } else { self.connecting.remove(&number) }
     }
 
     /// Takes `made` for the connection of the request that was made last and has none.
