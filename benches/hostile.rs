@@ -27,19 +27,25 @@ fn main() {
 }
 
 fn hanging(server: &Server, folder: &Path, calm: &mut Calm) {
-    let mut urls = server.urls("healthy", ENDPOINTS);
+    let healthy = server.urls("healthy", ENDPOINTS);
+    let mut urls = healthy.clone();
     for (url, hang) in urls.iter_mut().step_by(HANGS).zip(server.urls("hang", ENDPOINTS / HANGS)) {
         *url = hang;
     }
-    let expected = ENDPOINTS - ENDPOINTS / HANGS;
-    let used = repeated(folder, &urls, 512, expected, calm);
+    let (mut used, mut calmly) = (Vec::new(), Vec::new());
+    for _ in 0..REPEATS {
+        used.push(once(folder, &urls, 512, ENDPOINTS - ENDPOINTS / HANGS, calm));
+        calmly.push(once(folder, &healthy, 512, ENDPOINTS, calm).wall);
+    }
     heading(
-        "5,000 endpoints of which 5 % hang, timeout 2 s, 512 workers (goals: within 10 % of 2 s, under 120 MB)",
-        &["wall", "over the timeout", "peak memory"],
+        "5,000 endpoints of which 5 % hang, timeout 2 s, 512 workers (goals: within 10 % of the ideal, under 120 MB)",
+        &["wall", "over 2 s", "all healthy", "over 2 s and that", "peak memory"],
     );
-    let wall = median(used.iter().map(|used| used.wall));
-    let over = (wall.as_secs_f64() / TIMEOUT.as_secs_f64() - 1.0) * 100.0;
-    row(&[seconds(wall), format!("{over:.1} %"), megabytes(median(used.iter().map(|used| used.memory)))]);
+    let (wall, healthy) = (median(used.iter().map(|used| used.wall)), median(calmly.into_iter()));
+    // Nobody knows beforehand what hangs: the last of it is asked behind the healthy ones.
+    let over = |ideal: Duration| format!("{:.1} %", (wall.as_secs_f64() / ideal.as_secs_f64() - 1.0) * 100.0);
+    let memory = megabytes(median(used.iter().map(|used| used.memory)));
+    row(&[seconds(wall), over(TIMEOUT), seconds(healthy), over(TIMEOUT + healthy), memory]);
     println!();
 }
 
@@ -65,17 +71,19 @@ fn endless(server: &Server, folder: &Path, calm: &mut Calm) {
 
 /// Several rounds over `urls`, each with as many documents as expected.
 fn repeated(folder: &Path, urls: &[String], workers: usize, expected: usize, calm: &mut Calm) -> Vec<Used> {
+    (0..REPEATS).map(|_| once(folder, urls, workers, expected, calm)).collect()
+}
+
+/// A round over `urls`.
+fn once(folder: &Path, urls: &[String], workers: usize, expected: usize, calm: &mut Calm) -> Used {
     let (list, output) = (folder.join("urls"), folder.join("vector.json"));
     fs::write(&list, urls.join("\n")).expect("the list is written");
     let (workers, list) = (workers.to_string(), list.to_str().expect("a path in UTF-8"));
     let arguments = ["fetch", "--timeout", "2s", "--workers", &workers, "--urls", list];
-    let once = |_| {
-        calm.wait();
-        let used = measure(gatherd(&arguments).stdout(File::create(&output).expect("the output is made")));
-        let text = fs::read_to_string(&output).expect("the output is there");
-        let vector: Vec<Value> = serde_json::from_str(&text).expect("one JSON array");
-        assert_eq!(vector.iter().filter(|slot| !slot.is_null()).count(), expected, "documents of a measured round");
-        used
-    };
-    (0..REPEATS).map(once).collect()
+    calm.wait();
+    let used = measure(gatherd(&arguments).stdout(File::create(&output).expect("the output is made")));
+    let text = fs::read_to_string(&output).expect("the output is there");
+    let vector: Vec<Value> = serde_json::from_str(&text).expect("one JSON array");
+    assert_eq!(vector.iter().filter(|slot| !slot.is_null()).count(), expected, "documents of a measured round");
+    used
 }

@@ -9,16 +9,16 @@ use std::time::Duration;
 use actix::Recipient;
 
 use super::hosts::Hosts;
+use super::load::Load;
 use super::memory::Memories;
 use super::messages::{RoundClosed, SlotFetched, StartRound};
 pub use super::running::Order;
 use super::running::{Next, Running};
+use super::width::Width;
 use crate::clock::Moment;
 use crate::fetch::{PreparedJob, retry};
-use crate::model::{Cause, ClosedRound, HostPause, JobName, Layout, Memory, Outcome, RoundId, RoundStatus, Slot};
+use crate::model::{Cause, ClosedRound, HostPause, JobName, Memory, Outcome, RoundId, RoundStatus};
 
-/// So many workers are kept for each job that is not using them, however wide another job's round is.
-const KEPT_FOR_A_JOB: usize = 4;
 /// The part of the pool that is kept so at most: a quarter, rounded up, of two workers or more.
 const KEPT_AT_MOST: usize = 4;
 
@@ -34,6 +34,7 @@ pub struct Finished {
 pub struct Dispatch {
     workers: usize,
     in_flight: usize,
+    width: Width,
     /// Slots in flight that had timed out lately.
     hung_in_flight: HashSet<(RoundId, u32)>,
     loads: HashMap<JobName, Load>,
@@ -52,36 +53,16 @@ pub struct Dispatch {
     ended: Arc<AtomicUsize>,
 }
 
-/// A job's use of the pool, over its rounds.
-#[derive(Default)]
-struct Load {
-    endpoints: usize,
-    in_flight: usize,
-    /// What `hung` speaks of.
-    layout: Option<Arc<Layout>>,
-    /// Positions that timed out in the last round.
-    hung: HashSet<u32>,
-    /// The last round had half of its time to spare.
-    had_time: bool,
-    /// No round of the job will come any more.
-    leaving: bool,
-}
-
-impl Load {
-    /// Workers that are kept for this job and not in use by it.
-    fn kept(&self) -> usize {
-        self.endpoints.min(KEPT_FOR_A_JOB).saturating_sub(self.in_flight)
-    }
-}
-
 impl Dispatch {
     /// Shares `workers` between the jobs of `stakes` (name and number of endpoints), and any other.
     pub fn new(workers: usize, stakes: impl IntoIterator<Item = (JobName, usize)>) -> Self {
-        let load = |(job, endpoints)| (job, Load { endpoints, ..Load::default() });
+        let load = |(job, endpoints)| (job, Load::of(endpoints));
         let loads = stakes.into_iter().map(load).collect();
+        let workers = workers.max(1);
         Self {
-            workers: workers.max(1),
+            workers,
             in_flight: 0,
+            width: Width::new(workers),
             hung_in_flight: HashSet::new(),
             loads,
             jobs: Vec::new(),
@@ -164,17 +145,9 @@ impl Dispatch {
 
     /// A round starts. One without endpoints is finished at once.
     pub fn start(&mut self, start: StartRound, now: Moment) {
-        let slots = start.job.requests.len();
         start.job.requests.iter().for_each(|request| self.hosts.limit(request));
         let load = self.loads.entry(start.begin.layout.job.clone()).or_default();
-        load.endpoints = slots;
-        let layout = &start.begin.layout;
-        if load.layout.as_ref().is_some_and(|known| known.endpoints != layout.endpoints) {
-            // Its positions are others now.
-            load.hung.clear();
-            load.had_time = false;
-        }
-        load.layout = Some(Arc::clone(layout));
+        load.start(&start.begin.layout);
         self.rounds.push(Running::new(start, &load.hung, now));
         self.close_finished(now);
     }
@@ -183,6 +156,7 @@ impl Dispatch {
     pub fn fetched(&mut self, fetched: SlotFetched, now: Moment) {
         let SlotFetched { job, round, position, host, attempt } = fetched;
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.width.answered();
         self.hung_in_flight.remove(&(round, position));
         if let Some(load) = self.loads.get_mut(&job) {
             load.in_flight = load.in_flight.saturating_sub(1);
@@ -219,6 +193,7 @@ impl Dispatch {
 
     /// Time has passed: pauses end, deadlines are reached.
     pub fn tick(&mut self, now: Moment) {
+        self.width.tick(now.monotonic);
         for running in &mut self.rounds {
             running.tick(now.monotonic);
         }
@@ -271,6 +246,9 @@ impl Dispatch {
         let mut kept: usize = self.loads.values().map(Load::kept).sum();
         while self.in_flight < self.workers {
             let Some((index, hung)) = self.next_round(kept, now.monotonic) else { break };
+            if !self.width.has_room(self.in_flight, now.monotonic) {
+                break;
+            }
             match self.rounds[index].next(hung, &mut self.hosts, &self.memories, now) {
                 Some(Next::Order(order)) => {
                     if hung {
@@ -301,8 +279,8 @@ impl Dispatch {
     /// When [`Self::tick`] has something to do next (monotonic time).
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
-        let rounds = self.rounds.iter().map(Running::next_tick).min();
-        rounds.map(|at| self.hosts.next_wake().map_or(at, |wake| wake.min(at)))
+        let rounds = self.rounds.iter().map(Running::next_tick).min()?;
+        [Some(rounds), self.hosts.next_wake(), self.width.next_tick()].into_iter().flatten().min()
     }
 
     /// The rounds that ended since the last call.
@@ -377,8 +355,7 @@ impl Dispatch {
         if let Some(load) = self.loads.get_mut(&running.begin.layout.job)
             && !running.stopping
         {
-            load.hung = hung(&slots);
-            load.had_time = had_time;
+            load.learn(&slots, had_time);
         }
         let (status, cause) = if running.stopping && !all_ended {
             (RoundStatus::Interrupted, Some(Cause::Stopped))
@@ -390,9 +367,4 @@ impl Dispatch {
         let round = ClosedRound { begin: running.begin, finished, status, cause, slots };
         self.finished.push(Finished { round, closed: running.closed });
     }
-}
-
-fn hung(slots: &[Slot]) -> HashSet<u32> {
-    let hung = slots.iter().zip(0..).filter(|(slot, _)| slot.outcome == Outcome::Timeout && slot.attempts > 0);
-    hung.map(|(_, position)| position).collect()
 }

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, ResponseFuture, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture, SpawnHandle};
 use tokio::sync::{mpsc, oneshot};
 
 use super::changes::Changes;
 use super::dispatch::{Dispatch, Order};
 use super::messages::{AskBusy, Drain, Fatal, FetchSlot, Reload, RememberPause, SlotFetched, StartRound, StoreRound};
 use super::meters::Meters;
-use super::worker::FetchWorker;
+use super::pool::Pool;
 use crate::clock::{Clock, Moment};
 use crate::model::Outcome;
 
@@ -22,7 +22,7 @@ const PANIC_WINDOW: Duration = Duration::from_mins(1);
 /// See the module.
 pub struct Fetcher {
     dispatch: Dispatch,
-    pool: Addr<FetchWorker>,
+    pool: Pool,
     /// Its own address, for the answers: one for all of them.
     own: Option<Arc<Recipient<SlotFetched>>>,
     storage: Recipient<StoreRound>,
@@ -42,10 +42,10 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A Fetcher that gives closed rounds to `storage`, and tells `fatal` when workers keep panicking.
+    /// A Fetcher that gives closed rounds to `storage`, and tells `fatal` when workers keep panicking or cannot be had.
     pub fn new(
         dispatch: Dispatch,
-        pool: Addr<FetchWorker>,
+        pool: Pool,
         storage: Recipient<StoreRound>,
         clock: Arc<dyn Clock>,
         fatal: mpsc::UnboundedSender<Fatal>,
@@ -105,7 +105,9 @@ impl Fetcher {
         }
         for Order { job, round, position, request, ask } in orders {
             let fetcher = Arc::clone(self.own.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
-            self.pool.do_send(FetchSlot { job, round, position, request, ask, fetcher });
+            if let Err(threads) = self.pool.send(FetchSlot { job, round, position, request, ask, fetcher }) {
+                self.end(Fatal::Threads(threads));
+            }
         }
         self.meters.busy(self.dispatch.in_flight());
         if self.dispatch.is_idle()
@@ -142,9 +144,13 @@ impl Fetcher {
             self.panics.pop_front();
         }
         if self.panics.len() >= PANICS {
-            // The app is gone only when the process is ending already.
-            let _ = self.fatal.send(Fatal::Panics(self.panics.len()));
+            self.end(Fatal::Panics(self.panics.len()));
         }
+    }
+
+    fn end(&self, why: Fatal) {
+        // The app is gone only when the process is ending already.
+        let _ = self.fatal.send(why);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::dev::MessageResponse;
 use actix::{Message, Recipient};
 
+use super::pool::OutOfThreads;
 use super::upkeep::Retention;
 use crate::config::Backup;
 use crate::fetch::{Ask, Attempt, PreparedJob, Request};
@@ -283,6 +284,9 @@ pub enum Fatal {
     /// An actor panicked or is gone: what is left of the daemon would do nothing.
     #[error("the {0} is gone: this is a defect, see the messages before")]
     Gone(&'static str),
+    /// The pool cannot become as wide as it is to be.
+    #[error("the pool is not complete")]
+    Threads(#[source] OutOfThreads),
     /// Workers panic again and again.
     #[error("{0} workers panicked within a minute: this is a defect, see the messages before")]
     Panics(usize),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
 
 use super::messages::Question;
-use super::worker::OutOfThreads;
+use super::pool::OutOfThreads;
 use crate::store::read::Reader;
 
 /// One thread of the readers.

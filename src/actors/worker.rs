@@ -1,95 +1,31 @@
-//! The worker threads that make the blocking requests.
+//! A worker thread, which makes the blocking requests.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use actix::{Actor, Addr, Handler, SyncArbiter, SyncContext};
+use actix::{Actor, Handler, SyncContext};
 
 use super::messages::{FetchSlot, SlotFetched};
-use crate::fetch::{Ask, Attempt, Request, attempt};
+use super::pool::Place;
+use crate::fetch::{Ask, Attempt, Request};
 use crate::model::{Detail, Outcome};
 
-/// A worker's stack: the TLS handshake runs on the client's own thread, and what looks into a document (`error_if`, the
-/// guess) goes no deeper than 16 levels.
-const STACK: usize = 256 * 1024;
-
-/// What a worker does with a request: [`attempt`], or a test's stand-in for it.
+/// What a worker does with a request: [`crate::fetch::attempt`], or a test's stand-in for it.
 pub type AttemptFn = Arc<dyn Fn(&Request, Ask) -> Attempt + Send + Sync>;
 
 /// One thread of the pool. Blocks for one attempt at a time.
 pub struct FetchWorker {
     attempt: AttemptFn,
-    _present: Present,
-}
-
-/// How many threads of a pool are there. Clones count the same pool.
-#[derive(Clone, Debug, Default)]
-pub struct Alive(Arc<AtomicUsize>);
-
-/// Counts as long as it is there.
-struct Present(Alive);
-
-impl Alive {
-    /// The number at this moment.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self) -> Present {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Present(self.clone())
-    }
-}
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    place: Place,
 }
 
 impl FetchWorker {
-    /// Starts a pool of `workers` threads, at least one.
-    ///
-    /// # Errors
-    /// When the system does not give so many threads.
-    pub fn start(workers: usize, attempt: AttemptFn) -> Result<Addr<Self>, OutOfThreads> {
-        Self::start_counted(workers, attempt, &Alive::default())
-    }
-
-    fn start_counted(workers: usize, attempt: AttemptFn, alive: &Alive) -> Result<Addr<Self>, OutOfThreads> {
-        let mut number = 0;
-        let builder = || {
-            number += 1;
-            thread::Builder::new().name(format!("fetch-{number}")).stack_size(STACK)
-        };
-        // actix panics when a thread cannot be had.
-        let started = catch_unwind(AssertUnwindSafe(|| {
-            let alive = alive.clone();
-            let worker = move || Self { attempt: Arc::clone(&attempt), _present: alive.enter() };
-            SyncArbiter::start_with_thread_builder(workers.max(1), builder, worker)
-        }));
-        started.map_err(|_| OutOfThreads(workers))
-    }
-
-    /// A pool that really fetches, its threads counted by `alive`.
-    ///
-    /// # Errors
-    /// When the system does not give so many threads.
-    pub fn start_fetching(workers: usize, alive: &Alive) -> Result<Addr<Self>, OutOfThreads> {
-        Self::start_counted(workers, Arc::new(attempt), alive)
+    /// One that does `attempt` with each request, at its place in the pool.
+    pub fn new(attempt: AttemptFn, place: Place) -> Self {
+        Self { attempt, place }
     }
 }
-
-/// The pool cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the system does not give {0} more threads: ask for fewer `workers`, or raise the limit (ulimit -u, TasksMax=)"
-)]
-pub struct OutOfThreads(pub usize);
 
 impl Actor for FetchWorker {
     type Context = SyncContext<Self>;
@@ -111,6 +47,8 @@ impl Handler<FetchSlot> for FetchWorker {
             %job, round = round.0, position, outcome = %attempt.outcome, http_status = attempt.http_status,
             detail = attempt.detail.as_ref().map(Detail::as_str), timeout_ms = timeout.as_millis(), "attempt ended"
         );
+        // Before the Fetcher hears of it, which may have the next slot for it.
+        self.place.is_free();
         fetcher.do_send(SlotFetched { job, round, position, host: Arc::clone(&request.host), attempt });
     }
 }

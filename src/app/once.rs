@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::actors::dispatch::Dispatch;
 use crate::actors::messages::{Drain, StartRound};
-use crate::actors::{Alive, Collector, FetchWorker, Fetcher};
+use crate::actors::{Collector, Fetcher, Pool};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Endpoint, RequestSettings, Secret};
 use crate::fetch::{Clients, PreparedJob, Request};
@@ -35,7 +35,7 @@ pub enum Afterwards {
 /// How far a single round may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The threads: the most requests in flight.
+    /// The most threads, and so requests in flight.
     pub workers: usize,
     /// The longest that the round may take; otherwise each slot ends by its own timeout, retries and pauses.
     pub deadline: Option<Duration>,
@@ -102,7 +102,7 @@ pub struct Unstored {
     pub deadline: Duration,
 }
 
-/// Runs all of `rounds` at the same time, over one pool of `workers` threads, and answers them in order. Blocks.
+/// Runs all of `rounds` at the same time, over one pool of up to `workers` threads, and answers them in order. Blocks.
 /// Endpoints without credentials of their own get `token`. `progress` is told now and then how many slots have ended.
 /// When `stop` resolves, what is not there yet is `cancelled`.
 ///
@@ -125,7 +125,6 @@ pub fn fetch_rounds(
     let closed = system.block_on(async {
         let (collected, mut closed) = mpsc::unbounded_channel();
         let (fatal, mut fatally) = mpsc::unbounded_channel();
-        let pool = FetchWorker::start_fetching(workers, &Alive::default())?;
         let mut dispatch = Dispatch::new(workers, []);
         // The strictest limit for a host counts for all jobs, also for those that start before the one that has it.
         for start in &starts {
@@ -133,7 +132,7 @@ pub fn fetch_rounds(
         }
         let ended = dispatch.ended();
         let collector = Collector(collected).start().recipient();
-        let fetcher = Fetcher::new(dispatch, pool, collector, Arc::clone(&clock), fatal).start();
+        let fetcher = Fetcher::new(dispatch, Pool::new(workers), collector, Arc::clone(&clock), fatal).start();
         for start in starts {
             fetcher.do_send(start);
         }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::reload::Plan;
 use crate::actors::dispatch::Dispatch;
 use crate::actors::messages::Fatal;
-use crate::actors::{Alive, FetchWorker, Fetcher, Meters, Scheduler, Storage, Watch};
+use crate::actors::{Alive, Fetcher, Meters, Pool, Scheduler, Storage, Watch};
 use crate::clock::{Clock, Moment};
 use crate::config::Job;
 use crate::model::{ClosedRound, HostPause, IncidentMemory, JobName, Memory};
@@ -107,10 +107,13 @@ impl Actors {
         let Opened { writer, memories, pauses, history } = opened;
         let Told { stored, fatal, meters } = told;
         let (settings, jobs, database) = (&plan.settings, &plan.jobs, writer.path().to_owned());
-        let (writes, upkeep, alive) = (Arc::default(), Arc::default(), Alive::default());
+        let (writes, upkeep) = (Arc::default(), Arc::default());
         let watch = Watch { stored, meters: meters.clone(), writes: Arc::clone(&writes), upkeep: Arc::clone(&upkeep) };
         let storage = Storage::start(writer, Arc::clone(&clock), fatal.clone(), watch)?;
-        let pool = FetchWorker::start_fetching(settings.workers, &alive)?;
+        let mut pool = Pool::new(settings.workers);
+        // A daemon that is to run for years finds out at its start.
+        pool.start_all()?;
+        let alive = pool.alive();
         let stakes = jobs.iter().map(|job| (job.layout.job.clone(), job.requests.len()));
         let mut dispatch = Dispatch::new(settings.workers, stakes).leaving_alone(&pauses, clock.now());
         for (job, memories) in jobs.iter().zip(memories) {

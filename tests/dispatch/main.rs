@@ -6,3 +6,4 @@ mod pauses;
 mod rates;
 mod reload;
 mod vector;
+mod width;

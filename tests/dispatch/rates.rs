@@ -68,15 +68,20 @@ fn a_rate_beyond_what_timers_can_tell_apart_is_kept_on_average_and_in_small_burs
         let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
         let jobs = jobs(&[(&format!("rate = {rate:?}"), &urls)]);
         let mut hall = Hall::new(per_second);
-        let mut sent = hall.start(&jobs[0], SECOND * 50).len();
-        assert_eq!(sent, 1, "no burst to begin with");
+        let first = hall.start(&jobs[0], SECOND * 50);
+        assert_eq!(first.len(), 1, "no burst to begin with");
+        assert!(hall.ends(&first[0], ok()).is_empty());
+        let mut sent = 1;
         // A timer that is up to 3 ms late, and never before a full millisecond.
         for late in [1, 2, 3].into_iter().cycle().take(500) {
             hall.clock.advance(Duration::from_millis(late));
             hall.dispatch.tick(hall.clock.now());
-            let orders = hall.dispatch.orders(hall.clock.now()).len();
-            assert!(orders <= per_second * 3 / 1_000 + 1, "{orders} at once");
-            sent += orders;
+            let orders = hall.dispatch.orders(hall.clock.now());
+            assert!(orders.len() <= per_second * 3 / 1_000 + 1, "{} at once", orders.len());
+            sent += orders.len();
+            for order in &orders {
+                assert!(hall.ends(order, ok()).is_empty(), "the rate does not let a further one go");
+            }
         }
         assert_eq!(sent, per_second * 999 / 1_000 + 1, "after 999 ms, {rate}");
     }

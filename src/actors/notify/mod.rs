@@ -22,7 +22,7 @@ use self::message::Message;
 use self::notice::{News, Notice, Place};
 use self::outbox::{Bounds, Fate, Outbox};
 use super::meters::Meters;
-use super::worker::OutOfThreads;
+use super::pool::OutOfThreads;
 use crate::clock::Moment;
 use crate::config::{Endpoint, Job, Notify, NotifyKind, Settings};
 use crate::fetch::{Clients, Undelivered, Webhook, WebhookError};

@@ -16,7 +16,7 @@ use super::messages::{
     RetryStorage, RoundClosed, Settle, StorageState, StoreRound,
 };
 use super::meters::Meters;
-use super::worker::OutOfThreads;
+use super::pool::OutOfThreads;
 use crate::clock::Clock;
 use crate::model::{ClosedRound, HostPause, IncidentMemory, RoundBegin};
 use crate::store::queue::{Entry, Queue};

@@ -1,0 +1,69 @@
+//! How many of a wide pool's workers are used at first, and how soon all of them are.
+
+use std::time::Duration;
+
+use crate::hall::{Hall, SECOND, jobs, ok};
+
+/// A hall with so many workers, and the orders of a round of so many endpoints that begins.
+fn begin(workers: usize, endpoints: usize) -> (Hall, Vec<gatherd::actors::dispatch::Order>) {
+    let urls: Vec<String> = (0..endpoints).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let mut hall = Hall::new(workers);
+    let orders = hall.start(&jobs(&[("", &urls)])[0], SECOND * 50);
+    (hall, orders)
+}
+
+#[test]
+fn a_pool_of_64_is_used_whole_at_once() {
+    let (hall, orders) = begin(64, 100);
+    assert_eq!(orders.len(), 64);
+    assert!(hall.dispatch.next_tick().is_some_and(|at| at >= SECOND), "there is nothing to wait for but the deadline");
+}
+
+#[test]
+fn where_answers_take_their_time_all_512_workers_are_used_within_80_ms() {
+    let (mut hall, orders) = begin(512, 2_000);
+    let (mut in_flight, mut passed) = (orders.len(), Duration::ZERO);
+    assert_eq!(in_flight, 64);
+    while in_flight < 512 {
+        let (wait, more) = hall.next_tick();
+        passed += wait;
+        in_flight += more.len();
+    }
+    assert!(passed <= Duration::from_millis(80), "{passed:?}");
+    let (wait, more) = hall.next_tick();
+    assert!(wait > SECOND && more.is_empty(), "no more than there are workers, and nothing further to wait for");
+}
+
+#[test]
+fn where_answers_come_as_fast_as_they_are_asked_for_a_wide_pool_is_used_step_by_step_up_to_its_end() {
+    let (mut hall, mut running) = begin(88, 6_000);
+    let (mut passed, mut widths) = (Duration::ZERO, Vec::new());
+    while let Some(at) = hall.dispatch.next_tick().filter(|_| running.len() < 88) {
+        for order in running.drain(..running.len().min(40)).collect::<Vec<_>>() {
+            let more = hall.ends(&order, ok());
+            assert_eq!(more.len(), 1, "each answer makes room for one");
+            running.extend(more);
+        }
+        passed = at;
+        running.extend(hall.next_tick().1);
+        widths.push((running.len(), passed));
+    }
+    let wide = |width: usize| widths.iter().find(|(now, _)| *now >= width).map(|(_, at)| at.as_millis());
+    // The first step after 50 ms at the latest, the second 50 ms later: never stuck.
+    assert!(wide(76).is_some_and(|at| at <= 52), "{widths:?}");
+    assert!(wide(88).is_some_and(|at| (50..=104).contains(&at)), "{widths:?}");
+    assert!(widths.len() > 25, "20 answers in a millisecond are many: {passed:?}");
+}
+
+#[test]
+fn a_slot_that_finds_the_pool_at_its_width_is_asked_when_another_has_ended() {
+    let (mut hall, orders) = begin(65, 66);
+    assert_eq!(orders.len(), 64);
+    assert_eq!(hall.ends(&orders[0], ok()).len(), 1);
+    let (_, more) = hall.next_tick();
+    assert_eq!(more.len(), 1, "the last worker");
+    hall.next_tick();
+    let ended: usize = orders[1..].iter().chain(&more).map(|order| hall.ends(order, ok()).len()).sum();
+    assert_eq!(ended, 0, "all 66 were asked");
+}
