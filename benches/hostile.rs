@@ -41,7 +41,7 @@ fn hanging(server: &Server, folder: &Path, calm: &mut Calm) {
         "5,000 endpoints of which 5 % hang, timeout 2 s, 512 workers (goals: within 10 % of the ideal, under 120 MB)",
         &["wall", "over 2 s", "all healthy", "over 2 s and that", "peak memory"],
     );
-    let (wall, healthy) = (median(used.iter().map(|used| used.wall)), median(calmly.into_iter()));
+    let (wall, healthy) = (median(used.iter().map(|used| used.wall)), median(calmly));
     // Nobody knows beforehand what hangs: the last of it is asked behind the healthy ones.
     let over = |ideal: Duration| format!("{:.1} %", (wall.as_secs_f64() / ideal.as_secs_f64() - 1.0) * 100.0);
     let memory = megabytes(median(used.iter().map(|used| used.memory)));

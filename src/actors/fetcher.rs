@@ -106,7 +106,9 @@ impl Fetcher {
         for Order { job, round, position, request, ask } in orders {
             let fetcher = Arc::clone(self.own.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
             if let Err(threads) = self.pool.send(FetchSlot { job, round, position, request, ask, fetcher }) {
+                // The process ends: what is left would only be refused as well.
                 self.end(Fatal::Threads(threads));
+                break;
             }
         }
         self.meters.busy(self.dispatch.in_flight());

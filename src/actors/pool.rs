@@ -9,6 +9,7 @@ use std::thread;
 use actix::{Addr, SyncArbiter};
 
 use super::messages::FetchSlot;
+use super::width::AT_FIRST;
 use super::worker::{AttemptFn, FetchWorker};
 use crate::fetch::attempt;
 
@@ -16,12 +17,10 @@ use crate::fetch::attempt;
 /// guess) goes no deeper than 16 levels.
 const STACK: usize = 256 * 1024;
 
-/// The workers of the first sync arbiter.
-const FIRST: usize = 64;
-/// The workers of each further one.
+/// The workers of each sync arbiter behind the first, which has as many as are used at once.
 const FURTHER: usize = 16;
 
-/// Worker threads, up to a number. Lives within an actix system, which waits for them when it ends.
+/// Worker threads, up to a number. They are started within an actix system, and end when it does.
 pub struct Pool {
     arbiters: Vec<Addr<FetchWorker>>,
     free: Free,
@@ -142,7 +141,7 @@ impl Pool {
 
     fn start_more(&mut self) -> Result<(), OutOfThreads> {
         let arbiter = self.arbiters.len();
-        let threads = if arbiter == 0 { FIRST } else { FURTHER }.min(self.workers - self.started);
+        let threads = if arbiter == 0 { AT_FIRST } else { FURTHER }.min(self.workers - self.started);
         let mut number = self.started;
         let builder = || {
             number += 1;

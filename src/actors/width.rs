@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// So many from the start.
-const AT_FIRST: usize = 64;
+pub const AT_FIRST: usize = 64;
 /// So many more at a time.
 const STEP: usize = 12;
 /// The least time between two steps, in which answers are counted.
