@@ -350,8 +350,8 @@ impl Dispatch {
             // What was released for this round, and not sent, is free for the others.
             self.release_all(now);
         }
-        let had_time = running.has_time(now.monotonic);
         let slots = running.end(now);
+        let had_time = running.has_time(running.others_ended);
         if let Some(load) = self.loads.get_mut(&running.begin.layout.job)
             && !running.stopping
         {

@@ -8,6 +8,11 @@ use crate::model::{Layout, Outcome, Slot};
 /// So many workers are kept for each job that is not using them, however wide another job's round is.
 const KEPT_FOR_A_JOB: usize = 4;
 
+/// Whether a slot was asked and timed out.
+pub(super) fn hung(slot: &Slot) -> bool {
+    slot.outcome == Outcome::Timeout && slot.attempts > 0
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Load {
@@ -17,7 +22,7 @@ pub(super) struct Load {
     layout: Option<Arc<Layout>>,
     /// Positions that timed out in the last round.
     pub(super) hung: HashSet<u32>,
-    /// The last round had half of its time to spare.
+    /// What did not hang in the last round had ended by the half of its time.
     pub(super) had_time: bool,
     /// No round of the job will come any more.
     pub(super) leaving: bool,
@@ -44,10 +49,9 @@ impl Load {
         self.layout = Some(Arc::clone(layout));
     }
 
-    /// A round came to this, and had half of its time to spare or not.
+    /// A round came to this, and what did not hang had ended by the half of its time or not.
     pub(super) fn learn(&mut self, slots: &[Slot], had_time: bool) {
-        let hung = slots.iter().zip(0..).filter(|(slot, _)| slot.outcome == Outcome::Timeout && slot.attempts > 0);
-        self.hung = hung.map(|(_, position)| position).collect();
+        self.hung = slots.iter().zip(0..).filter(|(slot, _)| hung(slot)).map(|(_, position)| position).collect();
         self.had_time = had_time;
     }
 }

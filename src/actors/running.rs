@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::Recipient;
 
 use super::hosts::{Hosts, Permit};
+use super::load::hung;
 use super::memory::Memories;
 use super::messages::{RoundClosed, StartRound};
 use crate::clock::Moment;
@@ -44,6 +45,8 @@ pub(super) struct Running {
     pub(super) job: Arc<PreparedJob>,
     pub(super) started: Duration,
     pub(super) closes: Duration,
+    /// When the last slot ended that did not hang.
+    pub(super) others_ended: Duration,
     pub(super) closed: Option<Recipient<RoundClosed>>,
     /// Ready to be sent, in order.
     waiting: VecDeque<u32>,
@@ -92,6 +95,7 @@ impl Running {
             job: start.job,
             started: now.monotonic,
             closes: now.monotonic + start.deadline,
+            others_ended: now.monotonic,
             closed: start.closed,
             waiting,
             hung,
@@ -218,7 +222,14 @@ impl Running {
         let untried = || Attempt::failed(Outcome::Backoff, Detail::new(detail));
         let attempt = slot.last.take().unwrap_or_else(untried);
         slot.finish(attempt, &self.job.requests[position as usize], now);
+        self.note_end(position, now);
+    }
+
+    fn note_end(&mut self, position: u32, now: Moment) {
         self.open -= 1;
+        if !self.slots[position as usize].done.as_ref().is_some_and(hung) {
+            self.others_ended = now.monotonic;
+        }
     }
 
     /// Keeps the answer, asks for the next page, or tries again after a pause when that may help and fits into the
@@ -257,15 +268,21 @@ impl Running {
             attempt.detail = Some(retry::with_asked_pause(attempt.detail.as_ref(), asked));
         }
         slot.finish(attempt, request, now);
-        self.open -= 1;
-        slot.done.as_ref()
+        self.note_end(position, now);
+        self.slots[position as usize].done.as_ref()
     }
 
     /// All slots as they are when the round closes.
     pub(super) fn end(&mut self, now: Moment) -> Vec<Slot> {
-        let requests = &self.job.requests;
-        let stopping = self.stopping;
-        self.slots.drain(..).zip(requests).map(|(slot, request)| slot.end(stopping, request, now)).collect()
+        let end = |(slot, request): (Progress, &Arc<Request>)| {
+            let was_open = slot.done.is_none();
+            let slot = slot.end(self.stopping, request, now);
+            if was_open && !hung(&slot) {
+                self.others_ended = now.monotonic;
+            }
+            slot
+        };
+        self.slots.drain(..).zip(&self.job.requests).map(end).collect()
     }
 }
 

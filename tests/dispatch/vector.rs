@@ -152,6 +152,35 @@ fn what_hung_in_the_last_round_goes_last_in_the_next_where_there_is_one_worker()
 }
 
 #[test]
+fn what_hung_goes_first_in_the_next_round_also_when_it_took_all_of_the_last_by_itself() {
+    // The healthy ones end at once, or one of them only with the round.
+    for (all_at_once, expected) in [(true, [3, 0]), (false, [0, 1])] {
+        let clock = ManualClock::at(Timestamp::from_micros(0));
+        let job = job("job", 4, 0);
+        let mut dispatch = Dispatch::new(2, []);
+        dispatch.start(start(1, &job, Duration::from_secs(10)), clock.now());
+        let (mut open, mut late) = (dispatch.orders(clock.now()), Vec::new());
+        while let Some(order) = open.pop() {
+            if order.position == 3 || (order.position == 1 && !all_at_once) {
+                late.push(order);
+            } else {
+                fetched(&mut dispatch, &order, Outcome::Ok, &clock);
+                open.extend(dispatch.orders(clock.now()));
+            }
+        }
+        clock.advance(Duration::from_secs(9));
+        for order in late {
+            let outcome = if order.position == 3 { Outcome::Timeout } else { Outcome::Ok };
+            fetched(&mut dispatch, &order, outcome, &clock);
+        }
+        assert_eq!(finished(&mut dispatch).len(), 1);
+        dispatch.start(start(2, &job, Duration::from_secs(10)), clock.now());
+        let orders = dispatch.orders(clock.now());
+        assert_eq!(orders.iter().map(|order| order.position).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn what_hung_in_the_last_round_goes_first_in_half_of_the_pool_when_that_round_had_time_and_last_when_not() {
     for (took, expected) in [(20, [5, 6, 0, 1]), (40, [0, 1, 2, 3])] {
         let clock = ManualClock::at(Timestamp::from_micros(0));
