@@ -234,8 +234,7 @@ impl Dispatch {
     /// All running rounds close within `grace`, as interrupted when something of them is open then.
     pub fn drain(&mut self, grace: Duration, now: Moment) {
         for running in &mut self.rounds {
-            running.closes = running.closes.min(now.monotonic + grace);
-            running.stopping = true;
+            running.stop(now.monotonic + grace);
         }
         self.close_finished(now);
     }
@@ -244,9 +243,11 @@ impl Dispatch {
     pub fn orders(&mut self, now: Moment) -> Vec<Order> {
         let mut orders = Vec::new();
         let mut kept: usize = self.loads.values().map(Load::kept).sum();
+        let mut wait = false;
         while self.in_flight < self.workers {
             let Some((index, hung)) = self.next_round(kept, now.monotonic) else { break };
-            if !self.width.has_room(self.in_flight, now.monotonic) {
+            wait = self.in_flight >= self.width.now();
+            if wait {
                 break;
             }
             match self.rounds[index].next(hung, &mut self.hosts, &self.memories, now) {
@@ -273,6 +274,7 @@ impl Dispatch {
                 None => break,
             }
         }
+        self.width.wanted(wait, now.monotonic);
         orders
     }
 
@@ -291,6 +293,18 @@ impl Dispatch {
     /// The pauses that hosts asked for since the last call.
     pub fn take_pauses(&mut self) -> Vec<HostPause> {
         std::mem::take(&mut self.pauses)
+    }
+
+    /// How many workers are to be there: so many may be given work now.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width.now()
+    }
+
+    /// There are no more workers than this, and will not be.
+    pub fn bound(&mut self, workers: usize) {
+        self.workers = self.workers.min(workers.max(1));
+        self.width.bound(self.workers);
     }
 
     /// Attempts in the pool.
@@ -323,7 +337,7 @@ impl Dispatch {
         let hung_may = running.is_ready(true) && (self.loads.len() == 1 || free > most);
         // What takes longest is asked first, so that the round ends soonest; in half of the pool, so that nobody waits
         // for it long; and last when time is short, so that the others come to their turn.
-        if hung_may && load.had_time && running.has_time(now) && self.hung_in_flight.len() < self.workers / 2 {
+        if hung_may && load.had_time && running.has_time(now) && self.hung_in_flight.len() < self.width.now() / 2 {
             return Some(true);
         }
         let others_may = running.is_ready(false) && (load.kept() > 0 || free > kept.min(most));

@@ -89,6 +89,9 @@ impl Fetcher {
 
     /// Carries out what has been decided: closed rounds go to Storage, slots to the pool.
     fn advance(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        if !self.widen_pool() {
+            return;
+        }
         // Before what it may close.
         let orders = self.dispatch.orders(now);
         for finished in self.dispatch.take_finished() {
@@ -105,11 +108,7 @@ impl Fetcher {
         }
         for Order { job, round, position, request, ask } in orders {
             let fetcher = Arc::clone(self.own.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
-            if let Err(threads) = self.pool.send(FetchSlot { job, round, position, request, ask, fetcher }) {
-                // The process ends: what is left would only be refused as well.
-                self.end(Fatal::Threads(threads));
-                break;
-            }
+            self.pool.send(FetchSlot { job, round, position, request, ask, fetcher });
         }
         self.meters.busy(self.dispatch.in_flight());
         if self.dispatch.is_idle()
@@ -119,6 +118,20 @@ impl Fetcher {
             let _ = waiting.send(());
         }
         self.set_timer(now, ctx);
+    }
+
+    /// Starts the workers that may be given work now. Where the system refuses some, those that are there do it all; the
+    /// answer is whether there are any.
+    fn widen_pool(&mut self) -> bool {
+        let Err(refused) = self.pool.widen(self.dispatch.width()) else { return true };
+        let workers = self.pool.started();
+        if workers == 0 {
+            self.end(Fatal::Threads(refused));
+            return false;
+        }
+        tracing::warn!(workers, "{refused}; going on with those that are there");
+        self.dispatch.bound(workers);
+        true
     }
 
     /// One timer is set at a time. A later one than needed is replaced; an earlier one fires for nothing.

@@ -9,16 +9,13 @@ use std::thread;
 use actix::{Addr, SyncArbiter};
 
 use super::messages::FetchSlot;
-use super::width::AT_FIRST;
+use super::width::{AT_FIRST, STEP};
 use super::worker::{AttemptFn, FetchWorker};
 use crate::fetch::attempt;
 
 /// A worker's stack: the TLS handshake runs on the client's own thread, and what looks into a document (`error_if`, the
 /// guess) goes no deeper than 16 levels.
 const STACK: usize = 256 * 1024;
-
-/// The workers of each sync arbiter behind the first, which has as many as are used at once.
-const FURTHER: usize = 16;
 
 /// Worker threads, up to a number. They are started within an actix system, and end when it does.
 pub struct Pool {
@@ -30,8 +27,8 @@ pub struct Pool {
     alive: Alive,
 }
 
-/// The arbiters that have free workers, one entry for each. What was used last is used next: its stack and connection are
-/// warm.
+/// The arbiters that have free workers, one entry for each worker. What was free last is used next, so that where few are
+/// needed the others rest.
 #[derive(Clone, Default)]
 pub struct Free(Arc<Mutex<Vec<usize>>>);
 
@@ -91,7 +88,7 @@ impl Drop for Place {
 }
 
 impl Pool {
-    /// A pool of `workers` threads, at least one, which are started when there is something for them to do.
+    /// A pool of up to `workers` threads, at least one, of which none is there yet.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self::of(workers, Arc::new(attempt))
@@ -104,44 +101,48 @@ impl Pool {
         Self { arbiters, free, started: 0, workers: workers.max(1), attempt, alive }
     }
 
-    /// Starts all of its threads now, so that none is found missing later.
+    /// Starts all of its threads, so that none is found missing later.
     ///
     /// # Errors
     /// When the system does not give so many.
     pub fn start_all(&mut self) -> Result<(), OutOfThreads> {
-        while self.started < self.workers {
+        self.widen(self.workers)
+    }
+
+    /// Starts threads until there are at least `workers`, or as many as the pool may have.
+    ///
+    /// # Errors
+    /// When the system does not give so many. Those that are there go on.
+    pub fn widen(&mut self, workers: usize) -> Result<(), OutOfThreads> {
+        while self.started < workers.min(self.workers) {
             self.start_more()?;
         }
         Ok(())
     }
 
-    /// A count of its threads.
+    /// The threads that were started.
+    #[must_use]
+    pub fn started(&self) -> usize {
+        self.started
+    }
+
+    /// A count of its threads that are there.
     #[must_use]
     pub fn alive(&self) -> Alive {
         self.alive.clone()
     }
 
-    /// Gives `slot` to a free worker; to a new one if there is none. Once all are there and busy, it waits for one.
-    ///
-    /// # Errors
-    /// When the system does not give further threads.
-    pub fn send(&mut self, slot: FetchSlot) -> Result<(), OutOfThreads> {
-        let arbiter = match self.free.take() {
-            None if self.started < self.workers => {
-                self.start_more()?;
-                self.free.take()
-            }
-            free => free,
-        };
-        if let Some(arbiter) = arbiter.map_or(self.arbiters.last(), |arbiter| self.arbiters.get(arbiter)) {
-            arbiter.do_send(slot);
-        }
-        Ok(())
+    /// Gives `slot` to a free worker, of which there is to be one.
+    pub fn send(&self, slot: FetchSlot) {
+        let free = self.free.take();
+        debug_assert!(free.is_some(), "no more slots than workers");
+        // Never lost: it would wait there.
+        self.arbiters[free.unwrap_or_default()].do_send(slot);
     }
 
     fn start_more(&mut self) -> Result<(), OutOfThreads> {
         let arbiter = self.arbiters.len();
-        let threads = if arbiter == 0 { AT_FIRST } else { FURTHER }.min(self.workers - self.started);
+        let threads = if arbiter == 0 { AT_FIRST } else { STEP }.min(self.workers - self.started);
         let mut number = self.started;
         let builder = || {
             number += 1;
@@ -151,7 +152,7 @@ impl Pool {
         let worker = move || FetchWorker::new(Arc::clone(&attempt), Place::new(&alive, &free, arbiter));
         // actix panics when a thread cannot be had.
         let start = AssertUnwindSafe(|| SyncArbiter::start_with_thread_builder(threads, builder, worker));
-        self.arbiters.push(catch_unwind(start).map_err(|_| OutOfThreads(self.workers))?);
+        self.arbiters.push(catch_unwind(start).map_err(|_| OutOfThreads(threads))?);
         self.started += threads;
         self.free.add(arbiter, threads);
         Ok(())

@@ -15,6 +15,9 @@ use crate::clock::Moment;
 use crate::fetch::{Ask, Attempt, Gathered, PreparedJob, Request, retry};
 use crate::model::{Detail, JobName, Outcome, RoundBegin, RoundId, Slot};
 
+/// Why a slot has no answer that was being waited for when everything stopped.
+const STOPPED: &str = "stopped while it ran";
+
 /// One attempt that a worker is to make.
 pub struct Order {
     /// The job.
@@ -75,6 +78,8 @@ struct Progress {
     tries: u32,
     started: Option<Duration>,
     in_flight: bool,
+    /// Its last request has less time than the endpoint's own, because everything stops.
+    cut: bool,
     gathered: Option<Box<Gathered>>,
     last: Option<Attempt>,
     done: Option<Slot>,
@@ -117,6 +122,12 @@ impl Running {
     /// Whether half of its time is left.
     pub(super) fn has_time(&self, now: Duration) -> bool {
         now.saturating_sub(self.started) <= self.closes.saturating_sub(self.started) / 2
+    }
+
+    /// The round closes by then, because everything stops.
+    pub(super) fn stop(&mut self, by: Duration) {
+        self.closes = self.closes.min(by);
+        self.stopping = true;
     }
 
     /// When a pause of a slot ends, or the round.
@@ -204,8 +215,10 @@ impl Running {
         slot.started.get_or_insert(now.monotonic);
         slot.in_flight = true;
         self.in_flight += 1;
+        let (own, left) = (request.settings().timeout, self.closes.saturating_sub(now.monotonic));
+        slot.cut = self.stopping && left < own;
         let ask = Ask {
-            timeout: request.settings().timeout.min(self.closes.saturating_sub(now.monotonic)),
+            timeout: own.min(left),
             due: self.begin.due,
             last_ok: memory.and_then(|memory| memory.last_ok),
             remembered: memory.and_then(|memory| memory.remembered.clone()),
@@ -245,6 +258,9 @@ impl Running {
         let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
         slot.in_flight = false;
         slot.gathered = attempt.gathered.take();
+        if slot.cut && attempt.outcome == Outcome::Timeout {
+            attempt = Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED));
+        }
         slot.hung |= attempt.outcome == Outcome::Timeout;
         if attempt.is_to_be_continued() {
             slot.tries = 0;
@@ -313,7 +329,7 @@ impl Progress {
                 (false, None) if stopping && self.attempts == 0 => {
                     Attempt::failed(Outcome::Cancelled, Detail::new("stopped before it began"))
                 }
-                (_, _) if stopping => Attempt::failed(Outcome::Cancelled, Detail::new("stopped while it ran")),
+                (_, _) if stopping => Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED)),
                 // A worker was never free, or its host was never.
                 (false, None) if self.attempts == 0 => Attempt::failed(Outcome::Timeout, Detail::new("queue")),
                 (_, _) => Attempt::failed(Outcome::Timeout, Detail::new("the round's deadline")),

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// So many from the start.
 pub const AT_FIRST: usize = 64;
 /// So many more at a time.
-const STEP: usize = 12;
-/// The least time between two steps, in which answers are counted.
+pub const STEP: usize = 12;
+/// The least time between two steps, in which answers are counted. Timers being what they are, it is 3 to 4 ms.
 const PACE: Duration = Duration::from_millis(2);
 /// While more answers come within a millisecond, the HTTP library's one thread is what is short, and further threads and
 /// connections would only take from it.
@@ -19,51 +19,68 @@ const AT_LATEST: Duration = Duration::from_millis(50);
 pub struct Width {
     now: usize,
     most: usize,
-    /// Since when slots wait for it to grow, and how many answers came meanwhile.
-    wanted: Option<(Duration, u128)>,
-    /// When the last step was.
-    grown: Duration,
+    wait: Option<Wait>,
+}
+
+/// Slots are ready, and wait for it to grow.
+#[derive(Debug)]
+struct Wait {
+    /// When that began, or the last step was.
+    step: Duration,
+    /// Since when answers are counted, and how many came.
+    since: Duration,
+    answers: u128,
 }
 
 impl Width {
     /// One that grows up to `most`.
     pub fn new(most: usize) -> Self {
-        Self { now: most.min(AT_FIRST), most, wanted: None, grown: Duration::ZERO }
+        Self { now: most.min(AT_FIRST), most, wait: None }
     }
 
-    /// Whether one more may begin beside those that are `in_flight`. If not, and it can grow, [`Self::next_tick`] says when
-    /// to ask again.
-    pub fn has_room(&mut self, in_flight: usize, now: Duration) -> bool {
-        let room = in_flight < self.now;
-        if !room && self.now < self.most {
-            self.wanted.get_or_insert((now, 0));
+    /// The most in flight now.
+    pub fn now(&self) -> usize {
+        self.now
+    }
+
+    /// There are no more workers than this.
+    pub fn bound(&mut self, workers: usize) {
+        self.most = self.most.min(workers);
+        self.now = self.now.min(workers);
+    }
+
+    /// Slots wait because it is used up, or none does.
+    pub fn wanted(&mut self, wait: bool, now: Duration) {
+        if !wait || self.now == self.most {
+            self.wait = None;
+        } else if self.wait.is_none() {
+            self.wait = Some(Wait { step: now, since: now, answers: 0 });
         }
-        room
     }
 
     /// An answer came.
     pub fn answered(&mut self) {
-        if let Some((_, answers)) = &mut self.wanted {
-            *answers += 1;
+        if let Some(wait) = &mut self.wait {
+            wait.answers += 1;
         }
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Duration) {
-        let Some((since, answers)) = self.wanted else { return };
-        let span = now.saturating_sub(since);
+        let Some(wait) = &mut self.wait else { return };
+        let span = now.saturating_sub(wait.since);
         if span < PACE {
             return;
         }
-        self.wanted = None;
-        if answers <= MANY * span.as_micros() / 1_000 || now.saturating_sub(self.grown) >= AT_LATEST {
+        if wait.answers <= MANY * span.as_micros() / 1_000 || now.saturating_sub(wait.step) >= AT_LATEST {
             self.now = self.most.min(self.now + STEP);
-            self.grown = now;
+            wait.step = now;
         }
+        (wait.since, wait.answers) = (now, 0);
     }
 
     /// When [`Self::tick`] has something to do.
     pub fn next_tick(&self) -> Option<Duration> {
-        self.wanted.map(|(since, _)| since + PACE)
+        self.wait.as_ref().map(|wait| wait.since + PACE)
     }
 }

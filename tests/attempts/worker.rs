@@ -82,6 +82,21 @@ fn three_panics_within_a_minute_are_told_as_fatal() {
 }
 
 #[test]
+fn a_worker_that_is_done_is_free_for_another_slot_wherever_in_the_pool_it_is() {
+    // Twice all 80 at the same time, by two sync arbiters.
+    let together = Barrier::new(80);
+    let Ended { round, threads, .. } = round(
+        80,
+        160,
+        Arc::new(move |request: &Request, ask: Ask| {
+            together.wait();
+            attempt(request, ask)
+        }),
+    );
+    assert_eq!((round.ok(), threads), (160, 80));
+}
+
+#[test]
 fn a_wide_pool_has_as_many_threads_as_are_needed_at_the_same_time() {
     let together = Barrier::new(70);
     let Ended { round, fatal, threads } = round(

@@ -320,6 +320,26 @@ fn the_next_page_of_an_answer_waits_for_those_that_were_not_asked_yet() {
 }
 
 #[test]
+fn what_has_less_than_its_own_time_because_everything_stops_is_cancelled_and_not_timed_out() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let job = job("job", 2, 0);
+    let mut dispatch = Dispatch::new(1, []);
+    dispatch.start(start(1, &job, Duration::from_mins(1)), clock.now());
+    // The first was asked before, with all of its time.
+    let before = dispatch.orders(clock.now()).remove(0);
+    dispatch.drain(Duration::from_secs(1), clock.now());
+    fetched(&mut dispatch, &before, Outcome::Timeout, &clock);
+    let during = dispatch.orders(clock.now()).remove(0);
+    assert_eq!(during.ask.timeout, Duration::from_secs(1));
+    fetched(&mut dispatch, &during, Outcome::Timeout, &clock);
+    let round = only(finished(&mut dispatch));
+    let told = round.slots.iter().map(|slot| (slot.outcome, slot.detail.as_ref().map(Detail::as_str)));
+    let cancelled = (Outcome::Cancelled, Some("stopped while it ran"));
+    assert_eq!(told.skip(1).collect::<Vec<_>>(), [cancelled]);
+    assert_eq!(round.slots[0].outcome, Outcome::Timeout);
+}
+
+#[test]
 fn a_round_without_endpoints_is_finished_at_once() {
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let whole = job("job", 1, 0);

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use gatherd::clock::Clock;
+use gatherd::fetch::Attempt;
+use gatherd::model::{Detail, Outcome};
+
 use crate::hall::{Hall, SECOND, jobs, ok};
 
 /// A hall with so many workers, and the orders of a round of so many endpoints that begins.
@@ -66,4 +70,53 @@ fn a_slot_that_finds_the_pool_at_its_width_is_asked_when_another_has_ended() {
     hall.next_tick();
     let ended: usize = orders[1..].iter().chain(&more).map(|order| hall.ends(order, ok()).len()).sum();
     assert_eq!(ended, 0, "all 66 were asked");
+}
+
+#[test]
+fn a_pool_that_nobody_waits_for_does_not_grow() {
+    let urls: Vec<String> = (0..65).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let job = &jobs(&[("", &urls)])[0];
+    let mut hall = Hall::new(512);
+    for _ in 0..5 {
+        // One slot waits for the width, for no time at all.
+        let mut running = hall.start(job, SECOND * 50);
+        assert_eq!(running.len(), 64);
+        while let Some(order) = running.pop() {
+            running.extend(hall.ends(&order, ok()));
+        }
+        hall.clock.advance(SECOND);
+        hall.dispatch.tick(hall.clock.now());
+        assert_eq!(hall.closed().len(), 1);
+    }
+}
+
+#[test]
+fn where_the_system_gives_no_more_workers_those_that_are_there_ask_all() {
+    let (mut hall, mut running) = begin(512, 300);
+    hall.dispatch.bound(64);
+    hall.clock.advance(SECOND);
+    hall.dispatch.tick(hall.clock.now());
+    assert!(hall.dispatch.orders(hall.clock.now()).is_empty(), "all 64 are busy");
+    while let Some(order) = running.pop() {
+        running.extend(hall.ends(&order, ok()));
+        assert!(running.len() <= 64);
+    }
+    assert_eq!(hall.closed()[0].ok(), 300);
+}
+
+#[test]
+fn what_hung_in_the_last_round_gets_half_of_the_part_that_is_in_use() {
+    let urls: Vec<String> = (0..300).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let job = &jobs(&[("retries = 0", &urls)])[0];
+    let mut hall = Hall::new(512);
+    let mut running = hall.start(job, SECOND * 50);
+    while let Some(order) = running.pop() {
+        let hangs = Attempt::failed(Outcome::Timeout, Detail::new(""));
+        running.extend(hall.ends(&order, if order.position < 200 { ok() } else { hangs }));
+    }
+    let orders = hall.start(job, SECOND * 50);
+    assert_eq!(orders.len(), 64);
+    assert_eq!(orders.iter().filter(|order| order.position >= 200).count(), 32);
 }
