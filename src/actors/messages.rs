@@ -284,8 +284,8 @@ pub enum Fatal {
     /// An actor panicked or is gone: what is left of the daemon would do nothing.
     #[error("the {0} is gone: this is a defect, see the messages before")]
     Gone(&'static str),
-    /// The pool cannot become as wide as it is to be.
-    #[error("the pool is not complete")]
+    /// The pool has not a single worker.
+    #[error("no worker can be had")]
     Threads(#[source] OutOfThreads),
     /// Workers panic again and again.
     #[error("{0} workers panicked within a minute: this is a defect, see the messages before")]
