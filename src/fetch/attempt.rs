@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::ext::ReasonPhrase;
-use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
+use reqwest::{StatusCode, Version};
 
 use super::body::{self, End};
 use super::coding::Coding;
@@ -113,15 +113,29 @@ pub fn attempt(request: &Request, mut ask: Ask) -> Attempt {
         Ok(call) => call,
         Err(problem) => return Attempt::failed(Outcome::Protocol, problem),
     };
-    let mut attempt = match answer(request, &mut call, ask.alone, deadline) {
-        Ok(followed) => read(request, &call, followed, &ask, deadline),
-        Err(Unanswered::NotAsked(failed)) => failed,
-        Err(Unanswered::Asked(failed)) => unanswered(request, &call, failed, deadline),
-    };
+    let (mut attempt, shared) = once(request, &mut call, &ask, deadline);
+    // A body that was cut off beside others says as little about its request as no answer does: see `redirect`.
+    let cut_off = shared && matches!(attempt.outcome, Outcome::Reset | Outcome::Truncated);
+    if cut_off && call.method.is_idempotent() && !deadline.left().is_zero() {
+        ask.alone = true;
+        (attempt, _) = once(request, &mut call, &ask, deadline);
+    }
     if !attempt.outcome.is_ok() {
         attempt.gathered = ask.gathered;
     }
     attempt
+}
+
+/// Asks, and reads the answer. Also says whether that came over a connection that others may have shared.
+fn once(request: &Request, call: &mut Call, ask: &Ask, deadline: Deadline) -> (Attempt, bool) {
+    match answer(request, call, ask.alone, deadline) {
+        Ok(followed) => {
+            let shared = !ask.alone && followed.response.version() == Version::HTTP_2;
+            (read(request, call, followed, ask, deadline), shared)
+        }
+        Err(Unanswered::NotAsked(failed)) => (failed, false),
+        Err(Unanswered::Asked(failed)) => (unanswered(request, call, failed, deadline), false),
+    }
 }
 
 fn now() -> Timestamp {

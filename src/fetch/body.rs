@@ -23,7 +23,8 @@ pub enum End {
 /// Reads `response` into `bytes` to its end or to `max_body` + 1 decoded bytes. The announced length, which is the coded
 /// one, spares the reading of what is too large anyway.
 pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut Vec<u8>) -> End {
-    let mut source = Announced { left: response.content_length(), response };
+    let most = if coding == Coding::Identity { u64::MAX } else { max_body.saturating_add(CODED_SLACK) };
+    let mut source = Announced { left: response.content_length(), most, broken: false, response };
     let announced = source.left.filter(|_| coding == Coding::Identity);
     if announced.is_some_and(|length| length > max_body) {
         return End::TooLarge;
@@ -32,17 +33,27 @@ pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut 
     bytes.reserve_exact(first.min(LARGEST_FIRST_BUFFER));
     match coding.read(&mut source, max_body.saturating_add(1), bytes) {
         Err(error) if Oversized::is(&error) => End::TooLarge,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !source.broken => {
+            End::Broken(io::Error::new(io::ErrorKind::InvalidData, "the compressed data ends too early"))
+        }
         Err(error) => End::Broken(error),
         Ok(()) if bytes.len() as u64 > max_body => End::TooLarge,
         Ok(()) => End::Whole,
     }
 }
 
+/// So much longer than `max_body` may a coded body be. What is coded may come to nothing, and that without end.
+const CODED_SLACK: u64 = 64 * 1024;
+
 /// A body whose end has to be where its head said. The library sees to that, but for a stream of HTTP/2 that its server
 /// resets without an error: it takes what came until then for the whole. Where no length was announced, nobody can tell.
 struct Announced<'r> {
     response: &'r mut Response,
     left: Option<u64>,
+    /// How much more of it is read.
+    most: u64,
+    /// The connection failed it.
+    broken: bool,
 }
 
 /// A body ended before its announced end.
@@ -52,10 +63,12 @@ pub struct CutShort;
 
 impl Read for Announced<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.response.read(buffer)?;
+        let count = self.response.read(buffer).inspect_err(|_| self.broken = true)?;
         if count == 0 && !buffer.is_empty() && self.left.is_some_and(|left| left > 0) {
+            self.broken = true;
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, CutShort));
         }
+        self.most = self.most.checked_sub(count as u64).ok_or_else(|| io::Error::from(Oversized))?;
         self.left = self.left.map(|left| left.saturating_sub(count as u64));
         Ok(count)
     }

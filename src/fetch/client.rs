@@ -20,6 +20,9 @@ use crate::config::{Auth, Endpoint, Identity, Proxy, RequestSettings, Secret, Se
 /// long until it is given up.
 const PING: Duration = Duration::from_secs(20);
 
+/// The largest head of an answer over HTTP/2, each header counted with 32 bytes more (RFC 9113, section 6.5.2).
+const LARGEST_HTTP2_HEAD: u32 = 512 * 1024;
+
 /// What requests share. reqwest fixes some settings for each client instead of each request, so there is one client for
 /// each combination in use; it holds the connections that are kept alive and one background thread. Requests that ask
 /// with the same credentials share them, and so the access token that they are exchanged for.
@@ -199,6 +202,8 @@ impl Clients {
             // A server that went away without a word would otherwise be asked through its connection for ever.
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
+            // A little more than is taken, which is counted where it is read: the library's own limit is 16 KiB.
+            .http2_max_header_list_size(LARGEST_HTTP2_HEAD)
             // Who reads an answer unfolds its headers (RFC 9112, section 5.2).
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .connector_layer(self.connections.clone());

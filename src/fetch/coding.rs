@@ -137,17 +137,23 @@ fn brotli(source: impl BufRead, limit: u64, bytes: &mut Vec<u8>) -> io::Result<(
         Ok(())
     };
     let result = read();
-    if refused.get() { Err(io::Error::new(io::ErrorKind::FileTooLarge, Oversized)) } else { result }
+    if refused.get() { Err(Oversized.into()) } else { result }
 }
 
 fn behind_the_end() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "bytes after the compressed data")
 }
 
-/// A body announces to be larger than what is read of it.
+/// A body is, or announces to be, larger than what is read of it.
 #[derive(Debug, thiserror::Error)]
-#[error("it announces more than is read")]
+#[error("it is more than is read")]
 pub struct Oversized;
+
+impl From<Oversized> for io::Error {
+    fn from(oversized: Oversized) -> Self {
+        Self::new(io::ErrorKind::FileTooLarge, oversized)
+    }
+}
 
 impl Oversized {
     /// Whether that is what `error` says.

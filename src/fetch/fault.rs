@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use h2::Reason;
 use reqwest::StatusCode;
+use rustls::CertificateError;
 
 use super::attempt::Attempt;
 use super::body::CutShort;
@@ -59,7 +60,7 @@ fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outco
     } else if error.is_dns() {
         Outcome::Dns
     } else if let Some(tls) = find::<rustls::Error>(error) {
-        return (Outcome::Tls, Detail::new(tls.to_string()));
+        return (Outcome::Tls, Detail::new(of_tls(tls)));
     } else if error.is_connect() {
         let detail = by_proxy(error).map_or_else(|| innermost(error), Detail::new);
         return (of_connect(error), detail);
@@ -71,6 +72,21 @@ fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outco
         }
     };
     (outcome, innermost(error))
+}
+
+/// What TLS failed by. Where the library has only an error's name in its source, in words.
+fn of_tls(error: &rustls::Error) -> String {
+    if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error {
+        let name = format!("{other:?}");
+        let words = [
+            ("EkuError", "it is not for servers (extended key usage)"),
+            ("CaUsedAsEndEntity", "it is that of an authority, not of a server"),
+        ];
+        if let Some((_, words)) = words.into_iter().find(|(part, _)| name.contains(part)) {
+            return format!("invalid peer certificate: {words}");
+        }
+    }
+    error.to_string()
 }
 
 /// What there was no more time for.
@@ -202,5 +218,17 @@ mod tests {
         assert!(is_our_side(&shared(NO_THREAD)));
         assert!(!is_our_side(&shared(REFUSED)));
         assert_eq!(io_kind(&shared(REFUSED)), Some(ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
+    fn certificates_for_another_use_are_told_in_words() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("certificate had invalid extensions")]
+        struct EkuError;
+        let other = rustls::OtherError(Arc::new(EkuError));
+        let told = of_tls(&rustls::Error::InvalidCertificate(CertificateError::Other(other)));
+        assert_eq!(told, "invalid peer certificate: it is not for servers (extended key usage)");
+        let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        assert_eq!(of_tls(&expired), expired.to_string());
     }
 }

@@ -22,6 +22,9 @@ use crate::model::{Detail, Outcome};
 /// So often a request is sent again that servers say they did not process.
 const MOST_AGAIN: u32 = 3;
 
+/// What the HTTP library takes for a URL.
+const LONGEST_URL: usize = 65_534;
+
 /// Where following redirects has ended.
 pub struct Followed {
     /// The last answer.
@@ -61,6 +64,9 @@ pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -
 fn target(url: &Url, location: &str) -> Result<Url, String> {
     let next = url.join(location).map_err(|_| "to something that is no URL")?;
     // The origin of a `blob:` URL is that of the URL inside it.
+    if next.as_str().len() > LONGEST_URL {
+        return Err(format!("to a URL of more than {LONGEST_URL} bytes"));
+    }
     let is_same = next.scheme() == url.scheme() && next.origin() == url.origin();
     if is_same { Ok(without_userinfo(&next).0) } else { Err("to another origin".to_owned()) }
 }

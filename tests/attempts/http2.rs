@@ -140,7 +140,7 @@ async fn leave(stream: &mut TlsStream<TcpStream>, frames: &[u8]) -> std::io::Res
 }
 
 /// `/refused/N` refuses the first N requests, `/broken` resets each with an error, `/abrupt` the whole connection,
-/// `/redirect` leads to `/some`.
+/// `/redirect` leads to `/some`, `/head/N` answers with so many headers of a thousand bytes.
 async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: &Counts, most: usize) {
     let mut served = 0;
     while let Some(Ok((request, mut respond))) = connection.accept().await {
@@ -162,6 +162,7 @@ async fn serve(mut connection: Connection<TlsStream<TcpStream>, Bytes>, counts: 
             }
             "broken" => respond.send_reset(Reason::INTERNAL_ERROR),
             "abrupt" => connection.abrupt_shutdown(Reason::INTERNAL_ERROR),
+            "head" => large_head(&mut respond, argument.parse().expect("a number")),
             "redirect" => redirect(&mut respond, request.uri()),
             // Forbidden by RFC 9113, section 8.3.1.
             _ if request.uri().authority().is_none_or(|authority| authority.as_str().contains('@')) => {
@@ -177,6 +178,15 @@ fn redirect(respond: &mut SendResponse<Bytes>, from: &http::Uri) {
     let authority = from.authority().map_or("", |authority| authority.as_str());
     let answer = http::Response::builder().status(302).header("location", format!("https://me:pw@{authority}/some"));
     let _ = respond.send_response(answer.body(()).expect("an answer"), true);
+}
+
+fn large_head(respond: &mut SendResponse<Bytes>, headers: usize) {
+    let answer = http::Response::builder().status(200);
+    let header = |answer: http::response::Builder, number| answer.header(format!("x-{number}"), "&".repeat(1_000));
+    let answer = (0..headers).fold(answer, header).body(()).expect("an answer");
+    if let Ok(mut body) = respond.send_response(answer, false) {
+        let _ = body.send_data(ANSWER.into(), true);
+    }
 }
 
 fn answer(respond: &mut SendResponse<Bytes>, status: u16) {
@@ -195,6 +205,15 @@ fn http_2_is_spoken_with_servers_that_offer_it() {
     assert_eq!(text(&slots[0]), ANSWER);
     let missing = slot(&server.keys(""), &server.url("/missing"));
     assert_eq!((missing.outcome, missing.http_status), (Outcome::HttpStatus, Some(404)));
+}
+
+#[test]
+fn a_head_may_be_as_large_as_over_http_1() {
+    let server = Server::start();
+    for (headers, outcome) in [(17, Outcome::Ok), (380, Outcome::Ok), (420, Outcome::Protocol)] {
+        let slot = slot(&server.keys(""), &server.url(&format!("/head/{headers}")));
+        assert_eq!(slot.outcome, outcome, "{headers}: {slot:?}");
+    }
 }
 
 #[test]
@@ -245,14 +264,24 @@ fn a_server_that_never_processes_anything_is_a_reset_which_may_pass() {
 
 #[test]
 fn a_body_that_is_cut_off_with_its_connection_is_a_reset() {
-    let server = Server::leaving(1, &CUT);
+    let server = Server::leaving(usize::MAX, &CUT);
     let slot = slot(&server.keys(""), &server.url("/some"));
     assert_eq!((slot.outcome, slot.http_status), (Outcome::Reset, Some(200)), "{slot:?}");
+    assert_eq!((slot.attempts, server.count("left")), (1, 2), "once more over a connection of its own");
+}
+
+#[test]
+fn a_body_that_is_cut_off_with_a_connection_that_others_may_share_is_asked_for_once_more() {
+    for (method, outcome) in [("GET", Outcome::Ok), ("POST", Outcome::Reset)] {
+        let server = Server::leaving(1, &CUT);
+        let slot = slot(&server.keys(&format!("method = {method:?}")), &server.url("/some"));
+        assert_eq!((slot.outcome, slot.attempts), (outcome, 1), "{method}: {slot:?}");
+    }
 }
 
 #[test]
 fn a_body_whose_stream_ends_without_an_error_before_its_length_is_truncated() {
-    let server = Server::leaving(1, &CUT_WITHOUT_AN_ERROR);
+    let server = Server::leaving(usize::MAX, &CUT_WITHOUT_AN_ERROR);
     let slot = slot(&server.keys(""), &server.url("/some"));
     assert_eq!((slot.outcome, slot.http_status), (Outcome::Truncated, Some(200)), "{slot:?}");
     assert_eq!(detail(&slot), "not as long as Content-Length says");

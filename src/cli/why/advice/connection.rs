@@ -85,6 +85,12 @@ pub fn tls(failure: &Failure<'_>) -> Vec<String> {
             "If not, it speaks only versions or ciphers of TLS that are given up: its operator has to update it.",
         ]);
     }
+    if failure.says(&["invalid peer certificate"]) {
+        return lines([
+            "The server shows a certificate that is not for this. Its operator has to replace it.",
+            "If it is right in a browser, something between opens TLS and shows its own: a proxy, a firewall.",
+        ]);
+    }
     lines([
         &format!("Does {} speak TLS at all? If it is plain HTTP, write http:// in the URL.", failure.host),
         "If it does, something between may break it: a firewall, a proxy (`proxy`), an old version of TLS.",
