@@ -337,7 +337,7 @@ impl Dispatch {
         let hung_may = running.is_ready(true) && (self.loads.len() == 1 || free > most);
         // What takes longest is asked first, so that the round ends soonest; in half of the pool, so that nobody waits
         // for it long; and last when time is short, so that the others come to their turn.
-        if hung_may && load.had_time && running.has_time(now) && self.hung_in_flight.len() < self.width.now() / 2 {
+        if hung_may && load.had_time && running.has_time(now) && self.hung_in_flight.len() < self.workers / 2 {
             return Some(true);
         }
         let others_may = running.is_ready(false) && (load.kept() > 0 || free > kept.min(most));

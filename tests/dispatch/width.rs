@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use gatherd::clock::Clock;
-use gatherd::fetch::Attempt;
-use gatherd::model::{Detail, Outcome};
 
 use crate::hall::{Hall, SECOND, jobs, ok};
 
@@ -103,20 +101,4 @@ fn where_the_system_gives_no_more_workers_those_that_are_there_ask_all() {
         assert!(running.len() <= 64);
     }
     assert_eq!(hall.closed()[0].ok(), 300);
-}
-
-#[test]
-fn what_hung_in_the_last_round_gets_half_of_the_part_that_is_in_use() {
-    let urls: Vec<String> = (0..300).map(|number| format!("http://a/{number}")).collect();
-    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    let job = &jobs(&[("retries = 0", &urls)])[0];
-    let mut hall = Hall::new(512);
-    let mut running = hall.start(job, SECOND * 50);
-    while let Some(order) = running.pop() {
-        let hangs = Attempt::failed(Outcome::Timeout, Detail::new(""));
-        running.extend(hall.ends(&order, if order.position < 200 { ok() } else { hangs }));
-    }
-    let orders = hall.start(job, SECOND * 50);
-    assert_eq!(orders.len(), 64);
-    assert_eq!(orders.iter().filter(|order| order.position >= 200).count(), 32);
 }
