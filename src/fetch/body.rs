@@ -9,6 +9,8 @@ use super::coding::{Coding, Oversized};
 /// The first buffer for a body whose length is not announced, and the most that an announced one is believed.
 const FIRST_BUFFER: usize = 4 * 1024;
 const LARGEST_FIRST_BUFFER: usize = 256 * 1024;
+/// So much longer than `max_body` may a coded body be. What is coded may come to nothing, and that without end.
+const CODED_SLACK: u64 = 64 * 1024;
 
 /// How reading ended.
 pub enum End {
@@ -20,8 +22,9 @@ pub enum End {
     Broken(io::Error),
 }
 
-/// Reads `response` into `bytes` to its end or to `max_body` + 1 decoded bytes. The announced length, which is the coded
-/// one, spares the reading of what is too large anyway.
+/// Reads `response` into `bytes` to its end or to `max_body` + 1 decoded bytes, and of what is coded no more than
+/// [`CODED_SLACK`] beyond that. The announced length, which is the coded one, spares the reading of what is too large
+/// anyway.
 pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut Vec<u8>) -> End {
     let most = if coding == Coding::Identity { u64::MAX } else { max_body.saturating_add(CODED_SLACK) };
     let mut source = Announced { left: response.content_length(), most, broken: false, response };
@@ -41,9 +44,6 @@ pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut 
         Ok(()) => End::Whole,
     }
 }
-
-/// So much longer than `max_body` may a coded body be. What is coded may come to nothing, and that without end.
-const CODED_SLACK: u64 = 64 * 1024;
 
 /// A body whose end has to be where its head said. The library sees to that, but for a stream of HTTP/2 that its server
 /// resets without an error: it takes what came until then for the whole. Where no length was announced, nobody can tell.

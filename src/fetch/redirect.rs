@@ -63,10 +63,10 @@ pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -
 /// put there.
 fn target(url: &Url, location: &str) -> Result<Url, String> {
     let next = url.join(location).map_err(|_| "to something that is no URL")?;
-    // The origin of a `blob:` URL is that of the URL inside it.
     if next.as_str().len() > LONGEST_URL {
         return Err(format!("to a URL of more than {LONGEST_URL} bytes"));
     }
+    // The origin of a `blob:` URL is that of the URL inside it.
     let is_same = next.scheme() == url.scheme() && next.origin() == url.origin();
     if is_same { Ok(without_userinfo(&next).0) } else { Err("to another origin".to_owned()) }
 }
