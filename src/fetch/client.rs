@@ -9,7 +9,7 @@ use reqwest::blocking::Client;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 
-use super::common::{Common, is_here};
+use super::common::{Common, is_here, is_tls};
 use super::connection::Connections;
 use super::credentials::Credentials;
 use super::resolver::Resolver;
@@ -34,7 +34,7 @@ pub struct Clients {
     /// What endpoints without credentials of their own ask with.
     token: Option<Arc<Credentials>>,
     /// What endpoints have in common that ask alike, by where their settings are, which are held by it.
-    common: HashMap<(usize, bool), Arc<Common>>,
+    common: HashMap<(usize, bool, bool), Arc<Common>>,
     trust: Trust,
     resolver: Resolver,
     connections: Connections,
@@ -137,12 +137,11 @@ impl Clients {
 
     /// What `endpoint` has in common with those that ask alike.
     pub(super) fn common(&mut self, endpoint: &Endpoint, folder: &Path) -> Result<Arc<Common>, CredentialsError> {
-        let here = is_here(&endpoint.url);
-        let key = (Arc::as_ptr(&endpoint.request).addr(), here);
+        let key = (Arc::as_ptr(&endpoint.request).addr(), is_here(&endpoint.url), is_tls(&endpoint.url));
         if let Some(common) = self.common.get(&key) {
             return Ok(Arc::clone(common));
         }
-        let common = Arc::new(Common::new(&endpoint.request, here, folder, self)?);
+        let common = Arc::new(Common::new(&endpoint.request, &endpoint.url, folder, self)?);
         self.common.insert(key, Arc::clone(&common));
         Ok(common)
     }
@@ -174,6 +173,11 @@ impl Clients {
         let credentials = Arc::new(Credentials::of(auth, self.get(way, folder)?, user_agent, folder)?);
         self.credentials.insert(key, Arc::clone(&credentials));
         Ok(credentials)
+    }
+
+    /// Makes ready for servers that are spoken to by TLS, in this way.
+    pub(super) fn expect_tls(&mut self, way: &Way, folder: &Path) -> Result<(), ClientError> {
+        self.trust.read(way.ca_file.as_ref().map(|file| folder.join(file)).as_deref())
     }
 
     /// How connections come about.

@@ -39,13 +39,14 @@ pub struct Common {
 }
 
 impl Common {
-    /// What `settings` say, for endpoints on this machine (`here`) or elsewhere.
+    /// What `settings` say, for endpoints that are reached as `url` is: on this machine or elsewhere, by TLS or without.
     pub fn new(
         settings: &Arc<RequestSettings>,
-        here: bool,
+        url: &Url,
         folder: &Path,
         clients: &mut Clients,
     ) -> Result<Self, CredentialsError> {
+        let here = is_here(url);
         // The environment's proxies are for the world outside: what listens on this machine is asked directly.
         let proxy = |here: bool| match &settings.proxy {
             Proxy::Environment if here => Proxy::None,
@@ -59,13 +60,19 @@ impl Common {
             identity: settings.identity.clone(),
             proxy: proxy(here),
         };
+        let token_url = match &settings.auth {
+            Some(Auth::OAuth2(oauth2)) => Some(&oauth2.token_url),
+            _ => None,
+        };
+        if is_tls(url) || token_url.is_some_and(is_tls) {
+            clients.expect_tls(&way, folder)?;
+        }
         let client = clients.get(&way, folder)?;
         let way = Way { alone: true, ..way };
         let alone = clients.get(&way, folder)?;
         let credentials = match &settings.auth {
             Some(auth) => {
-                let here = if let Auth::OAuth2(oauth2) = auth { is_here(&oauth2.token_url) } else { here };
-                let way = Way { proxy: proxy(here), ..way.clone() };
+                let way = Way { proxy: proxy(token_url.map_or(here, is_here)), ..way.clone() };
                 Some(clients.credentials(auth, &way, &settings.user_agent, folder)?)
             }
             None => clients.token(),
@@ -119,6 +126,11 @@ pub fn is_here(url: &Url) -> bool {
         Some(Host::Domain(name)) => is_localhost(name),
         None => false,
     }
+}
+
+/// Whether its server is spoken to by TLS.
+pub fn is_tls(url: &Url) -> bool {
+    url.scheme() == "https"
 }
 
 /// What proxies are told, and might show in a page of theirs.

@@ -86,7 +86,10 @@ fn of_tls(error: &rustls::Error) -> String {
             return format!("invalid peer certificate: {words}");
         }
     }
-    error.to_string()
+    match error {
+        rustls::Error::General(words) => words.clone(),
+        error => error.to_string(),
+    }
 }
 
 /// What there was no more time for.

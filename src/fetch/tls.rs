@@ -1,15 +1,17 @@
 //! TLS: whom we trust and who we are. There is no switch that turns verification off.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, NamedGroup, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use super::client::ClientError;
@@ -18,9 +20,9 @@ use super::connection;
 /// The servers whose sessions are remembered, to be resumed.
 const SESSIONS: usize = 256;
 
-/// The system's authorities, read once for all clients.
+/// The authorities that clients trust, by the file of further ones, the same for all clients that name it.
 #[derive(Debug, Default)]
-pub struct Trust(Option<Arc<Verifier>>);
+pub struct Trust(HashMap<Option<PathBuf>, Arc<Authorities>>);
 
 impl Trust {
     /// The settings of a client that trusts the system's authorities and those of `ca_file`, and shows `identity` (the
@@ -30,31 +32,13 @@ impl Trust {
         ca_file: Option<&Path>,
         identity: Option<(&Path, &Path)>,
     ) -> Result<ClientConfig, ClientError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let further = ca_file.map(certificates).transpose()?.unwrap_or_default();
-        let verifier = match &self.0 {
-            Some(verifier) if further.is_empty() => Ok(Arc::clone(verifier)),
-            _ => Verifier::new_with_extra_roots(further.iter().cloned(), Arc::clone(&provider)).map(Arc::new),
-        };
-        let builder = ClientConfig::builder_with_provider(provider)
+        let authorities = self.authorities(ca_file)?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&authorities.provider))
             .with_safe_default_protocol_versions()
-            .map_err(ClientError::Tls)?;
-        let builder = match verifier {
-            Ok(verifier) => {
-                if further.is_empty() {
-                    self.0 = Some(Arc::clone(&verifier));
-                }
-                // The library calls any verifier so that is handed to it; this one is the system's.
-                builder.dangerous().with_custom_certificate_verifier(verifier)
-            }
-            // A machine without a single authority, such as a bare container, can still fetch http.
-            Err(error) => {
-                tracing::warn!(%error, "https will fail: install ca-certificates, or name a bundle in SSL_CERT_FILE");
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(further);
-                builder.with_root_certificates(roots)
-            }
-        };
+            .map_err(ClientError::Tls)?
+            // The library calls any verifier so that is handed to it; this one asks the system's.
+            .dangerous()
+            .with_custom_certificate_verifier(authorities);
         let mut config = match identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -65,6 +49,108 @@ impl Trust {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.resumption = Resumption::store(Arc::new(ObservedSessions(ClientSessionMemoryCache::new(SESSIONS))));
         Ok(config)
+    }
+
+    /// Reads the system's authorities now, for clients that will need them: without any, that is told at the start, and
+    /// no handshake waits for the disk.
+    pub fn read(&mut self, ca_file: Option<&Path>) -> Result<(), ClientError> {
+        if let Err(error) = self.authorities(ca_file)?.verifier() {
+            tracing::warn!(%error, "https will fail: install ca-certificates, or name a bundle in SSL_CERT_FILE");
+        }
+        Ok(())
+    }
+
+    fn authorities(&mut self, ca_file: Option<&Path>) -> Result<Arc<Authorities>, ClientError> {
+        let ca_file = ca_file.map(Path::to_owned);
+        if let Some(authorities) = self.0.get(&ca_file) {
+            return Ok(Arc::clone(authorities));
+        }
+        let authorities = Arc::new(Authorities {
+            further: ca_file.as_deref().map(authorities_of).transpose()?.unwrap_or_default(),
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            verifier: OnceLock::new(),
+        });
+        self.0.insert(ca_file, Arc::clone(&authorities));
+        Ok(authorities)
+    }
+}
+
+/// The system's authorities and further ones. The system's are a hundred files, so they are read when they are needed,
+/// which `http` never does.
+#[derive(Debug)]
+struct Authorities {
+    further: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+    /// Once they could be read.
+    verifier: OnceLock<Verifier>,
+}
+
+impl Authorities {
+    fn verifier(&self) -> Result<&Verifier, rustls::Error> {
+        if let Some(verifier) = self.verifier.get() {
+            return Ok(verifier);
+        }
+        let verifier = Verifier::new_with_extra_roots(self.further.iter().cloned(), Arc::clone(&self.provider))?;
+        Ok(self.verifier.get_or_init(|| verifier))
+    }
+}
+
+impl ServerCertVerifier for Authorities {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.verifier()?.verify_server_cert(certificate, intermediates, server, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier()?.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier()?.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The authorities in a file. One that cannot be understood is left out, as of the system's; a file without any that can
+/// is a mistake.
+fn authorities_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let mut wrong = None;
+    let mut found = certificates(path)?;
+    found.retain(|certificate| match RootCertStore::empty().add(certificate.clone()) {
+        Ok(()) => true,
+        Err(error) => {
+            wrong = Some(error);
+            false
+        }
+    });
+    match wrong {
+        Some(error) if found.is_empty() => {
+            Err(ClientError::Pem { path: path.to_owned(), what: "certificates of authorities", why: error.to_string() })
+        }
+        Some(error) => {
+            tracing::warn!(%error, file = %path.display(), "a certificate is left out, which cannot be understood");
+            Ok(found)
+        }
+        None => Ok(found),
     }
 }
 

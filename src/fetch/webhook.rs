@@ -11,7 +11,7 @@ use url::Url;
 
 use super::attempt::Attempt;
 use super::client::{Clients, CredentialsError};
-use super::common::{Common, is_here};
+use super::common::Common;
 use super::credentials::basic;
 use super::deadline::Deadline;
 use super::request::without_userinfo;
@@ -50,7 +50,7 @@ impl Webhook {
     /// When a secret cannot be read, or no HTTP client can be made.
     pub fn new(webhook: &config::Webhook, folder: &Path, clients: &mut Clients) -> Result<Self, CredentialsError> {
         let url = webhook.url.read(folder)?;
-        let common = Common::new(&webhook.request, is_here(&url), folder, clients)?;
+        let common = Common::new(&webhook.request, &url, folder, clients)?;
         let url = match &webhook.url {
             SecretUrl::Written(_) => WebhookUrl::Written(url),
             SecretUrl::Named(source) => WebhookUrl::Named(LiveSecret::of(source, folder)?),

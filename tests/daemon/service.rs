@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::daemon::{Daemon, Home};
-use crate::support::{PATIENCE, YEARLY, sample_api, until};
+use crate::support::{PATIENCE, YEARLY, sample_api, until, write};
 use crate::{at_start, idle, job};
 
 /// The socket that a service manager listens on.
@@ -346,5 +346,28 @@ fn a_daemon_that_has_no_descriptors_for_its_api_does_not_say_that_it_is_ready() 
         let (status, lines) = Daemon::of(command).wait();
         assert_eq!(status.code(), Some(71), "{limit}: {lines:?}");
         assert!(lines.iter().any(|line| line.to_string().contains("does not answer")), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_machine_without_authorities_is_told_of_at_the_start_where_somebody_is_asked_by_https() {
+    let oauth2 =
+        "oauth2 = { token_url = \"https://127.0.0.1:9/\", client_id = \"a\", client_secret = { env = \"HOME\" } }";
+    let config = |keys: &str, url: &str| job("figures", &format!("{YEARLY}\n{keys}"), &[url.to_owned()]);
+    for (config, told) in
+        [(idle(), false), (config("", "https://127.0.0.1:9/"), true), (config(oauth2, "http://127.0.0.1:9/"), true)]
+    {
+        let home = Home::new(&config);
+        let mut command = home.command();
+        let none = write(home.folder.path(), "none.pem", "");
+        command.env("SSL_CERT_FILE", none).env("SSL_CERT_DIR", "").env("HOME", "secret");
+        let daemon = Daemon::of(command);
+        let mut lines: Vec<Value> = Vec::new();
+        while lines.last().is_none_or(|line| line["message"] != "started") {
+            lines.push(daemon.line_within(PATIENCE).expect("it starts"));
+        }
+        let warned =
+            |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("install ca-certificates"));
+        assert_eq!(lines.iter().any(warned), told, "{config}: {lines:#?}");
     }
 }

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use gatherd::fetch::json;
 use gatherd::model::Outcome;
-use gatherd::sample_api::{MODES, SampleApi};
+use gatherd::sample_api::{Certificate, MODES, SampleApi};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::fetch_command;
 use crate::support::canned::{self, always};
-use crate::support::{ClosedPort, gatherd, run, sample_api};
+use crate::support::{ClosedPort, gatherd, run, sample_api, write};
 
 /// Fetches `urls` with `args` and `--why`.
 fn why(args: &[&str], urls: &[String]) -> Vec<Value> {
@@ -107,6 +108,22 @@ fn a_port_where_nobody_listens_is_a_connect_failure_and_plain_http_is_no_tls() {
     let closed = ClosedPort::new();
     let urls = [closed.url("/"), api.url("/healthy").replace("http:", "https:"), api.url("/healthy")];
     assert_eq!(outcomes(&[], &urls), ["connect", "tls", "ok"]);
+}
+
+#[test]
+fn a_machine_without_authorities_fetches_http_and_says_why_https_fails() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let tls = SampleApi::start_tls(([127, 0, 0, 1], 0).into(), Certificate::Good).expect("a free port");
+    let ran = |url: String| {
+        let mut fetch = fetch_command(&["--why", "--retries", "0"], &[url]);
+        fetch.env("SSL_CERT_FILE", write(folder.path(), "none.pem", "")).env("SSL_CERT_DIR", "");
+        run(fetch)
+    };
+    let fine = ran(sample_api().url("/healthy"));
+    assert!(fine.stdout.contains(r#""outcome":"ok""#), "{}", fine.stdout);
+    let failed = ran(tls.url("/healthy"));
+    assert!(failed.stdout.contains(r#""outcome":"tls""#), "{}", failed.stdout);
+    assert!(failed.stdout.contains("No CA certificates were loaded from the system"), "{}", failed.stdout);
 }
 
 #[test]

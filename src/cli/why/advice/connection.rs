@@ -85,6 +85,12 @@ pub fn tls(failure: &Failure<'_>) -> Vec<String> {
             "If not, it speaks only versions or ciphers of TLS that are given up: its operator has to update it.",
         ]);
     }
+    if failure.says(&["no ca certificates"]) {
+        return lines([
+            "This machine knows no authority that could have signed the certificate: install ca-certificates, or name a \
+             bundle in SSL_CERT_FILE, then reload gatherd.",
+        ]);
+    }
     if failure.says(&["invalid peer certificate"]) {
         return lines([
             "The server shows a certificate that is not for this. Its operator has to replace it.",

@@ -196,6 +196,7 @@ mod tests {
         assert!(tls("invalid peer certificate: certificate not valid yet: verification time 1").contains("clock"));
         assert!(tls("invalid peer certificate: UnknownIssuer").contains("`ca_file`"));
         assert!(tls("invalid peer certificate: certificate not valid for name \"a\"").contains("another name"));
+        assert!(tls("No CA certificates were loaded from the system").contains("install ca-certificates"));
         assert!(tls("received fatal alert: CertificateRequired").contains("`client_cert`"));
         assert!(tls("received corrupt message of type InvalidContentType").contains("http://"));
     }
