@@ -1,17 +1,25 @@
-//! Rounds against servers that hang or never stop sending, through `gatherd fetch`: how long, and how much memory.
+//! Rounds against servers that hang or never stop sending: how long, and how much memory.
 
 mod support;
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use reqwest::Client;
 use serde_json::Value;
-use support::{Calm, Server, Used, gatherd, heading, measure, median, megabytes, row, seconds};
+use serde_json::value::RawValue;
+use support::{Calm, Daemon, Server, Used, gatherd, heading, job, measure, median, megabytes, row, seconds};
+use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 const ENDPOINTS: usize = 5_000;
 /// One of so many hangs.
 const HANGS: usize = 20;
+const WORKERS: usize = 512;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ENDLESS: usize = 200;
 const MAX_BODY: u64 = 1024 * 1024;
@@ -32,21 +40,75 @@ fn hanging(server: &Server, folder: &Path, calm: &mut Calm) {
     for (url, hang) in urls.iter_mut().step_by(HANGS).zip(server.urls("hang", ENDPOINTS / HANGS)) {
         *url = hang;
     }
-    let (mut used, mut calmly) = (Vec::new(), Vec::new());
+    let answers = ENDPOINTS - ENDPOINTS / HANGS;
+    let (mut bare, mut fetched, mut first, mut second, mut memory) = (vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..REPEATS {
-        used.push(once(folder, &urls, 512, ENDPOINTS - ENDPOINTS / HANGS, calm));
-        calmly.push(once(folder, &healthy, 512, ENDPOINTS, calm).wall);
+        calm.wait();
+        bare.push(barely(&urls, answers));
+        let used = once(folder, &urls, WORKERS, answers, calm);
+        fetched.push(used.wall);
+        calm.wait();
+        let (rounds, peak) = rounds(&urls);
+        first.push(rounds[0]);
+        second.push(rounds[1]);
+        memory.push(used.memory.max(peak));
     }
     heading(
         "5,000 endpoints of which 5 % hang, timeout 2 s, 512 workers (goals: within 10 % of the ideal, under 120 MB)",
-        &["wall", "over 2 s", "all healthy", "over 2 s and that", "peak memory"],
+        &["", "wall", "over 2 s", "over the bare client"],
     );
-    let (wall, healthy) = (median(used.iter().map(|used| used.wall)), median(calmly));
-    // Nobody knows beforehand what hangs: the last of it is asked behind the healthy ones.
-    let over = |ideal: Duration| format!("{:.1} %", (wall.as_secs_f64() / ideal.as_secs_f64() - 1.0) * 100.0);
-    let memory = megabytes(median(used.iter().map(|used| used.memory)));
-    row(&[seconds(wall), over(TIMEOUT), seconds(healthy), over(TIMEOUT + healthy), memory]);
-    println!();
+    let bare = median(bare);
+    for (what, walls) in [
+        ("the HTTP library alone, in one thread", vec![bare]),
+        ("a daemon's first round", first),
+        ("its second round", second),
+        ("`gatherd fetch`, from its start to its end", fetched),
+    ] {
+        let wall = median(walls);
+        let over = |ideal: Duration| format!("{:.1} %", (wall.as_secs_f64() / ideal.as_secs_f64() - 1.0) * 100.0);
+        row(&[what.to_owned(), seconds(wall), over(TIMEOUT), over(bare)]);
+    }
+    println!("\npeak memory {}\n", megabytes(median(memory)));
+}
+
+/// The same requests by nothing but the HTTP library: as many at a time, in one thread, whose answers nobody keeps.
+fn barely(urls: &[String], expected: usize) -> Duration {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let start = Instant::now();
+    let documents = runtime.block_on(async {
+        let client = Client::builder().timeout(TIMEOUT).build().expect("a client");
+        let (room, mut requests) = (Arc::new(Semaphore::new(WORKERS)), JoinSet::new());
+        for url in urls {
+            let place = Arc::clone(&room).acquire_owned().await.expect("never closed");
+            let request = client.get(url).bearer_auth("token");
+            requests.spawn(async move {
+                let _place = place;
+                let body = request.send().await.ok()?.bytes().await.ok()?;
+                serde_json::from_slice::<Box<RawValue>>(&body).ok()
+            });
+        }
+        requests.join_all().await.into_iter().flatten().count()
+    });
+    let wall = start.elapsed();
+    assert_eq!(documents, expected, "documents of the bare client");
+    wall
+}
+
+/// The first rounds of a daemon, and the most memory that it held.
+fn rounds(urls: &[String]) -> ([Duration; 2], u64) {
+    let daemon = Daemon::start(&format!(
+        "workers = {WORKERS}\n[server]\nlisten = false\n{}",
+        job("hanging", "every = \"3s\"\ntimeout = \"2s\"\nretries = 0", urls),
+    ));
+    let took = "SELECT (finished_at - started_at) / 1000 FROM round ORDER BY round_id LIMIT 2";
+    let rounds = loop {
+        sleep(Duration::from_millis(500));
+        if daemon.number("SELECT count(*) FROM round WHERE finished_at IS NOT NULL") >= 2 {
+            break daemon.ask(took);
+        }
+    };
+    let millis = |index: usize| Duration::from_millis(u64::try_from(rounds[index][0]).expect("a span"));
+    ([millis(0), millis(1)], daemon.memory().1)
 }
 
 fn endless(server: &Server, folder: &Path, calm: &mut Calm) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix::Recipient;
 
 use super::hosts::Hosts;
+use super::in_flight::InFlight;
 use super::load::Load;
 use super::memory::Memories;
 use super::messages::{RoundClosed, SlotFetched, StartRound};
@@ -17,7 +18,7 @@ use super::running::{Next, Running};
 use super::width::Width;
 use crate::clock::Moment;
 use crate::fetch::{PreparedJob, retry};
-use crate::model::{Cause, ClosedRound, HostPause, JobName, Memory, Outcome, RoundId, RoundStatus};
+use crate::model::{Cause, ClosedRound, HostPause, JobName, Memory, Outcome, RoundStatus};
 
 /// The part of the pool that is kept so at most: a quarter, rounded up, of two workers or more.
 const KEPT_AT_MOST: usize = 4;
@@ -33,10 +34,8 @@ pub struct Finished {
 /// The running rounds and their share of the pool.
 pub struct Dispatch {
     workers: usize,
-    in_flight: usize,
+    in_flight: InFlight,
     width: Width,
-    /// Slots in flight that had timed out lately.
-    hung_in_flight: HashSet<(RoundId, u32)>,
     loads: HashMap<JobName, Load>,
     /// The jobs whose rounds are to come.
     jobs: Vec<Arc<PreparedJob>>,
@@ -61,9 +60,8 @@ impl Dispatch {
         let workers = workers.max(1);
         Self {
             workers,
-            in_flight: 0,
+            in_flight: InFlight::default(),
             width: Width::new(workers),
-            hung_in_flight: HashSet::new(),
             loads,
             jobs: Vec::new(),
             rounds: Vec::new(),
@@ -155,9 +153,8 @@ impl Dispatch {
     /// An attempt ended. One that belongs to a closed round only frees its worker.
     pub fn fetched(&mut self, fetched: SlotFetched, now: Moment) {
         let SlotFetched { job, round, position, host, attempt } = fetched;
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight.ended((round, position));
         self.width.answered();
-        self.hung_in_flight.remove(&(round, position));
         if let Some(load) = self.loads.get_mut(&job) {
             load.in_flight = load.in_flight.saturating_sub(1);
             if attempt.outcome == Outcome::Timeout {
@@ -193,6 +190,7 @@ impl Dispatch {
 
     /// Time has passed: pauses end, deadlines are reached.
     pub fn tick(&mut self, now: Moment) {
+        self.in_flight.tick(now.monotonic);
         self.width.tick(now.monotonic);
         for running in &mut self.rounds {
             running.tick(now.monotonic);
@@ -244,23 +242,20 @@ impl Dispatch {
         let mut orders = Vec::new();
         let mut kept: usize = self.loads.values().map(Load::kept).sum();
         let mut wait = false;
-        while self.in_flight < self.workers {
+        while self.in_flight.count() < self.workers {
             let Some((index, hung)) = self.next_round(kept, now.monotonic) else { break };
-            wait = self.in_flight >= self.width.now();
+            wait = self.in_flight.count() >= self.width();
             if wait {
                 break;
             }
             match self.rounds[index].next(hung, &mut self.hosts, &self.memories, now) {
                 Some(Next::Order(order)) => {
-                    if hung {
-                        self.hung_in_flight.insert((order.round, order.position));
-                    }
+                    self.in_flight.begins((order.round, order.position), hung, now.monotonic);
                     if let Some(load) = self.loads.get_mut(&order.job) {
                         kept -= load.kept();
                         load.in_flight += 1;
                         kept += load.kept();
                     }
-                    self.in_flight += 1;
                     self.release_next(&order.request.host, now);
                     orders.push(*order);
                 }
@@ -298,7 +293,7 @@ impl Dispatch {
     /// How many workers are to be there: so many may be given work now.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.width.now()
+        self.width.now(self.in_flight.late())
     }
 
     /// There are no more workers than this, and will not be.
@@ -310,7 +305,7 @@ impl Dispatch {
     /// Attempts in the pool.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight.count()
     }
 
     /// Whether no round runs.
@@ -331,13 +326,13 @@ impl Dispatch {
     /// Whether `running` may have a worker, and for which of its slots: one that timed out lately or another.
     fn may_ask(&self, running: &Running, kept: usize, now: Duration) -> Option<bool> {
         let load = self.loads.get(&running.begin.layout.job)?;
-        let free = self.workers - self.in_flight;
+        let free = self.workers - self.in_flight.count();
         let most = if self.workers > 1 { self.workers.div_ceil(KEPT_AT_MOST) } else { 0 };
         // What hung lately never takes from what is kept, or many jobs that hang would take it all.
         let hung_may = running.is_ready(true) && (self.loads.len() == 1 || free > most);
         // What takes longest is asked first, so that the round ends soonest; in half of the pool, so that nobody waits
         // for it long; and last when time is short, so that the others come to their turn.
-        if hung_may && load.had_time && running.has_time(now) && self.hung_in_flight.len() < self.workers / 2 {
+        if hung_may && load.had_time && running.has_time(now) && self.in_flight.hung() < self.workers / 2 {
             return Some(true);
         }
         let others_may = running.is_ready(false) && (load.kept() > 0 || free > kept.min(most));

@@ -6,6 +6,7 @@ mod collector;
 pub mod dispatch;
 mod fetcher;
 mod hosts;
+mod in_flight;
 mod load;
 mod memory;
 pub mod messages;

@@ -9,7 +9,7 @@ use std::thread;
 use actix::{Addr, SyncArbiter};
 
 use super::messages::FetchSlot;
-use super::width::{AT_FIRST, STEP};
+use super::width::{STEP, at_first};
 use super::worker::{AttemptFn, FetchWorker};
 use crate::fetch::attempt;
 
@@ -142,7 +142,7 @@ impl Pool {
 
     fn start_more(&mut self) -> Result<(), OutOfThreads> {
         let arbiter = self.arbiters.len();
-        let threads = if arbiter == 0 { AT_FIRST } else { STEP }.min(self.workers - self.started);
+        let threads = if arbiter == 0 { at_first(self.workers) } else { STEP.min(self.workers - self.started) };
         let mut number = self.started;
         let builder = || {
             number += 1;

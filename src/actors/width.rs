@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// So many from the start.
-pub const AT_FIRST: usize = 64;
+/// A pool of so many is used whole from the start.
+const WHOLE: usize = 64;
+/// Of a wider one, so many are used at first: on two cores as many requests end in a second as with twice as many.
+const AT_FIRST: usize = 32;
 /// So many more at a time.
 pub const STEP: usize = 12;
 /// The least time between two steps, in which answers are counted. Timers being what they are, it is 3 to 4 ms.
@@ -14,7 +16,13 @@ const MANY: u128 = 10;
 /// After so long a step is due in any case: whoever asks for many workers gets them, on whatever machine.
 const AT_LATEST: Duration = Duration::from_millis(50);
 
-/// The part of the pool that is in use. It only grows. Pure: monotonic times go in.
+/// How many of `workers` are used from the start.
+pub fn at_first(workers: usize) -> usize {
+    if workers > WHOLE { AT_FIRST } else { workers }
+}
+
+/// The part of the pool that is in use, not counting attempts that are late: each of those makes room for one more. It
+/// only grows. Pure: monotonic times go in.
 #[derive(Debug)]
 pub struct Width {
     now: usize,
@@ -35,12 +43,12 @@ struct Wait {
 impl Width {
     /// One that grows up to `most`.
     pub fn new(most: usize) -> Self {
-        Self { now: most.min(AT_FIRST), most, wait: None }
+        Self { now: at_first(most), most, wait: None }
     }
 
-    /// The most in flight now.
-    pub fn now(&self) -> usize {
-        self.now
+    /// The most in flight now, of which so many are late.
+    pub fn now(&self, late: usize) -> usize {
+        self.most.min(self.now + late)
     }
 
     /// There are no more workers than this.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::daemon::{Daemon, Home};
 use crate::support::{ClosedPort, OFTEN, YEARLY, sample_api, until};
-use crate::{at_start, job};
+use crate::{at_start, idle, job};
 
 #[test]
 fn rounds_come_at_their_dues_and_are_stored_whole_and_in_order() {
@@ -128,6 +128,18 @@ fn descriptors_threads_and_memory_stay_flat_over_many_rounds() {
     assert!(counted("fd") <= descriptors + urls.len(), "{} descriptors, then {}", descriptors, counted("fd"));
     assert!(counted("task") <= threads + 2, "{} threads, then {}", threads, counted("task"));
     assert!(resident() <= memory + 8 * 1024, "{} kB, then {}", memory, resident());
+    daemon.stop();
+}
+
+#[test]
+fn there_is_room_for_many_connections_before_the_first_is_opened() {
+    let home = Home::new(&idle());
+    let daemon = home.start();
+    daemon.wait_for("started");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("a running daemon");
+    let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("the size of its table");
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    assert!(room.trim().parse::<u64>().expect("a number") >= allowed.min(4_096), "{room}");
     daemon.stop();
 }
 
