@@ -55,20 +55,20 @@ fn hanging(server: &Server, folder: &Path, calm: &mut Calm) {
     }
     heading(
         "5,000 endpoints of which 5 % hang, timeout 2 s, 512 workers (goals: within 10 % of the ideal, under 120 MB)",
-        &["", "wall", "over 2 s", "over the bare client"],
+        &["", "wall", "over 2 s", "over bare"],
     );
     let bare = median(bare);
-    for (what, walls) in [
-        ("the HTTP library alone, in one thread", vec![bare]),
-        ("a daemon's first round", first),
-        ("its second round", second),
-        ("`gatherd fetch`, from its start to its end", fetched),
-    ] {
+    for (what, walls) in
+        [("bare client", vec![bare]), ("first round", first), ("second round", second), ("fetch", fetched)]
+    {
         let wall = median(walls);
         let over = |ideal: Duration| format!("{:.1} %", (wall.as_secs_f64() / ideal.as_secs_f64() - 1.0) * 100.0);
         row(&[what.to_owned(), seconds(wall), over(TIMEOUT), over(bare)]);
     }
-    println!("\npeak memory {}\n", megabytes(median(memory)));
+    println!(
+        "\nThe bare client is the HTTP library alone; rounds are a daemon's; fetch counts from its start to its end."
+    );
+    println!("Peak memory {}.\n", megabytes(median(memory)));
 }
 
 /// The same requests by nothing but the HTTP library: as many at a time, in one thread, whose answers nobody keeps.
