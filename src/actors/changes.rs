@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use crate::model::{ClosedRound, Detail, JobName, Layout, Outcome, RoundStatus};
 
+/// So many endpoints of a round that changed alike have a line each; where a host or the network is gone, the rest are
+/// counted in one.
+const LINES: usize = 20;
+
 /// The outcomes of each job's last round.
 #[derive(Debug, Default)]
 pub struct Changes(HashMap<JobName, (Arc<Layout>, Vec<Outcome>)>);
@@ -18,8 +22,14 @@ impl Changes {
         }
         let layout = &round.begin.layout;
         let before = self.before(layout);
+        let mut alike: HashMap<(Option<Outcome>, Outcome), usize> = HashMap::new();
         for ((endpoint, slot), before) in layout.endpoints.iter().zip(&round.slots).zip(before) {
-            if before.unwrap_or(Outcome::Ok) != slot.outcome {
+            if before.unwrap_or(Outcome::Ok) == slot.outcome {
+                continue;
+            }
+            let alike = alike.entry((before, slot.outcome)).or_default();
+            *alike += 1;
+            if *alike <= LINES {
                 tracing::warn!(
                     job = %layout.job,
                     endpoint = %endpoint.name,
@@ -30,6 +40,15 @@ impl Changes {
                     "outcome changed"
                 );
             }
+        }
+        for ((before, outcome), endpoints) in alike.into_iter().filter(|&(_, endpoints)| endpoints > LINES) {
+            tracing::warn!(
+                job = %layout.job,
+                endpoints = endpoints - LINES,
+                %outcome,
+                before = before.map(Outcome::as_str),
+                "outcome changed of further endpoints"
+            );
         }
         let outcomes = round.slots.iter().map(|slot| slot.outcome).collect();
         self.0.insert(layout.job.clone(), (Arc::clone(layout), outcomes));

@@ -107,6 +107,26 @@ fn a_changed_outcome_is_logged_once_and_not_each_round() {
 }
 
 #[test]
+fn where_a_whole_host_is_gone_20_endpoints_have_a_line_each_and_the_rest_are_counted() {
+    let (port, api) = (ClosedPort::new(), sample_api());
+    let mut urls: Vec<String> = (0..30).map(|number| port.url(&format!("/{number}"))).collect();
+    urls.push(api.url("/html-200"));
+    let home = Home::new(&at_start("gone", &urls));
+    let daemon = home.start();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|line: &Value| line["message"] != "round stored") {
+        told.push(daemon.line_within(crate::support::PATIENCE).expect("a line"));
+    }
+    let of = |outcome: &str, message: &str| {
+        told.iter().filter(|line| line["outcome"] == outcome && line["message"] == message).collect::<Vec<_>>()
+    };
+    assert_eq!(of("connect", "outcome changed").len(), 20, "{told:#?}");
+    assert_eq!(of("not_json", "outcome changed").len(), 1, "another outcome is not hidden by them: {told:#?}");
+    let further = of("connect", "outcome changed of further endpoints");
+    assert_eq!((further.len(), &further[0]["endpoints"]), (1, &10.into()), "{told:#?}");
+}
+
+#[test]
 fn descriptors_threads_and_memory_stay_flat_over_many_rounds() {
     let api = sample_api();
     let urls = ["/healthy", "/html-500", "/reset", "/truncated", "/close", "/garbage"].map(|path| api.url(path));
