@@ -36,9 +36,12 @@ pub fn document(bytes: &[u8]) -> Result<Document, (Outcome, Detail)> {
     }
 }
 
-/// Whether JSON in UTF-16 begins here, by where its zeros are (RFC 4627, section 3): without a byte order mark that is
-/// UTF-8 as well, as long as all of it is ASCII.
+/// Whether JSON in UTF-16 begins here, by its byte order mark, or by where its zeros are (RFC 4627, section 3): without
+/// a mark that is UTF-8 as well, as long as all of it is ASCII.
 fn is_utf16(bytes: &[u8]) -> bool {
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        return true;
+    }
     let begins = |zeros: [bool; 4]| bytes.iter().zip(zeros).all(|(&byte, zero)| (byte == 0) == zero);
     bytes.len().is_multiple_of(2) && (begins([true, false, true, false]) || begins([false, true, false, true]))
 }
@@ -159,9 +162,9 @@ mod tests {
         }
         assert_eq!(outcome(""), Outcome::EmptyBody);
         assert_eq!(outcome(b"\"\xFF\""), Outcome::InvalidUtf8);
-        assert_eq!(outcome(b"\xFF\xFE{\0}\0"), Outcome::InvalidUtf8);
-        for utf16 in [b"{\0}\0".as_slice(), b"\0[\0]", b"1\0", b"\0\"\0a\0\""] {
-            assert_eq!(outcome(utf16), Outcome::InvalidUtf8, "{utf16:?}");
+        for utf16 in [b"{\0}\0".as_slice(), b"\0[\0]", b"1\0", b"\0\"\0a\0\"", b"\xFF\xFE{\0}\0", b"\xFE\xFF\0{\0}"] {
+            let (outcome, detail) = document(utf16).expect_err("UTF-16");
+            assert_eq!((outcome, detail.as_str()), (Outcome::InvalidUtf8, "UTF-16, not UTF-8"), "{utf16:?}");
         }
         assert_eq!(outcome(b"[\0]"), Outcome::NotJson);
         assert_eq!(outcome("null"), Outcome::Ok);
