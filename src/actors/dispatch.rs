@@ -143,6 +143,7 @@ impl Dispatch {
 
     /// A round starts. One without endpoints is finished at once.
     pub fn start(&mut self, start: StartRound, now: Moment) {
+        self.in_flight.tick(now.monotonic);
         start.job.requests.iter().for_each(|request| self.hosts.limit(request));
         let load = self.loads.entry(start.begin.layout.job.clone()).or_default();
         load.start(&start.begin.layout);
@@ -153,7 +154,7 @@ impl Dispatch {
     /// An attempt ended. One that belongs to a closed round only frees its worker.
     pub fn fetched(&mut self, fetched: SlotFetched, now: Moment) {
         let SlotFetched { job, round, position, host, attempt } = fetched;
-        self.in_flight.ended((round, position));
+        self.in_flight.ended((round, position), now.monotonic);
         self.width.answered();
         if let Some(load) = self.loads.get_mut(&job) {
             load.in_flight = load.in_flight.saturating_sub(1);
@@ -237,14 +238,17 @@ impl Dispatch {
         self.close_finished(now);
     }
 
-    /// The attempts that are to be made now. Rounds may close over it, when hosts are to be left alone.
+    /// The attempts that are to be made now, no more than [`Self::width`] in all, which may be larger afterwards. Rounds may
+    /// close over it, when hosts are to be left alone.
     pub fn orders(&mut self, now: Moment) -> Vec<Order> {
         let mut orders = Vec::new();
         let mut kept: usize = self.loads.values().map(Load::kept).sum();
+        // Fixed beforehand: what hung before makes room when it begins, for which threads may have to be started.
+        let width = self.width();
         let mut wait = false;
         while self.in_flight.count() < self.workers {
             let Some((index, hung)) = self.next_round(kept, now.monotonic) else { break };
-            wait = self.in_flight.count() >= self.width();
+            wait = self.in_flight.count() >= width;
             if wait {
                 break;
             }
@@ -290,10 +294,11 @@ impl Dispatch {
         std::mem::take(&mut self.pauses)
     }
 
-    /// How many workers are to be there: so many may be given work now.
+    /// How many workers are to be there: so many may be given work now, if there is as much.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.width.now(self.in_flight.late())
+        let open = self.rounds.iter().map(|running| running.open.saturating_sub(running.in_flight));
+        self.width.now(self.in_flight.late()).min(self.in_flight.count() + open.sum::<usize>())
     }
 
     /// There are no more workers than this, and will not be.

@@ -87,11 +87,31 @@ impl Fetcher {
         self
     }
 
-    /// Carries out what has been decided: closed rounds go to Storage, slots to the pool.
+    /// Carries out what has been decided.
     fn advance(&mut self, now: Moment, ctx: &mut Context<Self>) {
-        if !self.widen_pool() {
-            return;
+        loop {
+            let width = self.dispatch.width();
+            if !self.widen_pool() {
+                return;
+            }
+            self.carry_out(now, ctx);
+            // What begins may make room for more.
+            if self.dispatch.width() <= width {
+                break;
+            }
         }
+        self.meters.busy(self.dispatch.in_flight());
+        if self.dispatch.is_idle()
+            && let Some(waiting) = self.draining.take()
+        {
+            // Whoever asked may have given up waiting.
+            let _ = waiting.send(());
+        }
+        self.set_timer(now, ctx);
+    }
+
+    /// Closed rounds go to Storage, slots to the pool as it is.
+    fn carry_out(&mut self, now: Moment, ctx: &mut Context<Self>) {
         // Before what it may close.
         let orders = self.dispatch.orders(now);
         for finished in self.dispatch.take_finished() {
@@ -110,14 +130,6 @@ impl Fetcher {
             let fetcher = Arc::clone(self.own.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
             self.pool.send(FetchSlot { job, round, position, request, ask, fetcher });
         }
-        self.meters.busy(self.dispatch.in_flight());
-        if self.dispatch.is_idle()
-            && let Some(waiting) = self.draining.take()
-        {
-            // Whoever asked may have given up waiting.
-            let _ = waiting.send(());
-        }
-        self.set_timer(now, ctx);
     }
 
     /// Starts the workers that may be given work now. Where the system refuses some, those that are there do it all; the

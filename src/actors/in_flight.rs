@@ -58,7 +58,8 @@ impl InFlight {
     }
 
     /// One ended.
-    pub fn ended(&mut self, key: Key) {
+    pub fn ended(&mut self, key: Key, now: Duration) {
+        self.tick(now);
         if let Some(Attempt { late, hung, .. }) = self.attempts.remove(&key) {
             self.late -= usize::from(late);
             self.hung -= usize::from(hung);

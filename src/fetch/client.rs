@@ -177,7 +177,7 @@ impl Clients {
 
     /// Makes ready for servers that are spoken to by TLS, in this way.
     pub(super) fn expect_tls(&mut self, way: &Way, folder: &Path) -> Result<(), ClientError> {
-        self.trust.read(way.ca_file.as_ref().map(|file| folder.join(file)).as_deref())
+        self.trust.expect_tls(way.ca_file.as_ref().map(|file| folder.join(file)).as_deref())
     }
 
     /// How connections come about.

@@ -64,7 +64,8 @@ impl Common {
             Some(Auth::OAuth2(oauth2)) => Some(&oauth2.token_url),
             _ => None,
         };
-        if is_tls(url) || token_url.is_some_and(is_tls) {
+        let servers = proxies(&settings.proxy);
+        if servers.iter().chain(token_url).chain([url]).any(is_tls) {
             clients.expect_tls(&way, folder)?;
         }
         let client = clients.get(&way, folder)?;
@@ -135,16 +136,20 @@ pub fn is_tls(url: &Url) -> bool {
 
 /// What proxies are told, and might show in a page of theirs.
 fn proxy_secrets(proxy: &Proxy) -> Vec<String> {
-    let proxies: Vec<Url> = match proxy {
+    let userinfo = proxies(proxy).into_iter().filter_map(|url| without_userinfo(&url).1);
+    userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
+}
+
+/// The proxies that connections may go through.
+fn proxies(proxy: &Proxy) -> Vec<Url> {
+    match proxy {
         Proxy::None => Vec::new(),
         Proxy::Through(url) => vec![url.clone()],
         Proxy::Environment => ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
             .iter()
             .filter_map(|name| proxy_url(&std::env::var(name).ok()?))
             .collect(),
-    };
-    let userinfo = proxies.iter().filter_map(|url| without_userinfo(url).1);
-    userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
+    }
 }
 
 /// A proxy as the environment names it, which may be without a scheme: `me:password@proxy.example:3128`.

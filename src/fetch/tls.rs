@@ -1,6 +1,6 @@
 //! TLS: whom we trust and who we are. There is no switch that turns verification off.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,11 @@ const SESSIONS: usize = 256;
 
 /// The authorities that clients trust, by the file of further ones, the same for all clients that name it.
 #[derive(Debug, Default)]
-pub struct Trust(HashMap<Option<PathBuf>, Arc<Authorities>>);
+pub struct Trust {
+    authorities: HashMap<Option<PathBuf>, Arc<Authorities>>,
+    /// The files of those that were to be read at once.
+    expected: HashSet<Option<PathBuf>>,
+}
 
 impl Trust {
     /// The settings of a client that trusts the system's authorities and those of `ca_file`, and shows `identity` (the
@@ -51,9 +55,12 @@ impl Trust {
         Ok(config)
     }
 
-    /// Reads the system's authorities now, for clients that will need them: without any, that is told at the start, and
-    /// no handshake waits for the disk.
-    pub fn read(&mut self, ca_file: Option<&Path>) -> Result<(), ClientError> {
+    /// Clients that trust `ca_file` will need the system's authorities: they are read now, once, so that no handshake
+    /// waits for the disk; that there are none is told.
+    pub fn expect_tls(&mut self, ca_file: Option<&Path>) -> Result<(), ClientError> {
+        if !self.expected.insert(ca_file.map(Path::to_owned)) {
+            return Ok(());
+        }
         if let Err(error) = self.authorities(ca_file)?.verifier() {
             tracing::warn!(%error, "https will fail: install ca-certificates, or name a bundle in SSL_CERT_FILE");
         }
@@ -62,7 +69,7 @@ impl Trust {
 
     fn authorities(&mut self, ca_file: Option<&Path>) -> Result<Arc<Authorities>, ClientError> {
         let ca_file = ca_file.map(Path::to_owned);
-        if let Some(authorities) = self.0.get(&ca_file) {
+        if let Some(authorities) = self.authorities.get(&ca_file) {
             return Ok(Arc::clone(authorities));
         }
         let authorities = Arc::new(Authorities {
@@ -70,18 +77,17 @@ impl Trust {
             provider: Arc::new(aws_lc_rs::default_provider()),
             verifier: OnceLock::new(),
         });
-        self.0.insert(ca_file, Arc::clone(&authorities));
+        self.authorities.insert(ca_file, Arc::clone(&authorities));
         Ok(authorities)
     }
 }
 
-/// The system's authorities and further ones. The system's are a hundred files, so they are read when they are needed,
-/// which `http` never does.
+/// The system's authorities and further ones. The system's are a hundred files, so they are read when they are needed.
 #[derive(Debug)]
 struct Authorities {
     further: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
-    /// Once they could be read.
+    /// Once there were any.
     verifier: OnceLock<Verifier>,
 }
 

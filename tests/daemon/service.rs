@@ -354,9 +354,14 @@ fn a_machine_without_authorities_is_told_of_at_the_start_where_somebody_is_asked
     let oauth2 =
         "oauth2 = { token_url = \"https://127.0.0.1:9/\", client_id = \"a\", client_secret = { env = \"HOME\" } }";
     let config = |keys: &str, url: &str| job("figures", &format!("{YEARLY}\n{keys}"), &[url.to_owned()]);
-    for (config, told) in
-        [(idle(), false), (config("", "https://127.0.0.1:9/"), true), (config(oauth2, "http://127.0.0.1:9/"), true)]
-    {
+    let two = "\"https://127.0.0.1:9/1\", { url = \"https://127.0.0.1:9/2\", headers = { a = \"b\" } }";
+    for (config, told) in [
+        (idle(), 0),
+        (config("", "https://127.0.0.1:9/"), 1),
+        (config(oauth2, "http://127.0.0.1:9/"), 1),
+        (config("proxy = \"https://127.0.0.1:9/\"", "http://example.com/"), 1),
+        (idle().replace("\"http://127.0.0.1:9/\"", two), 1),
+    ] {
         let home = Home::new(&config);
         let mut command = home.command();
         let none = write(home.folder.path(), "none.pem", "");
@@ -368,6 +373,6 @@ fn a_machine_without_authorities_is_told_of_at_the_start_where_somebody_is_asked
         }
         let warned =
             |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("install ca-certificates"));
-        assert_eq!(lines.iter().any(warned), told, "{config}: {lines:#?}");
+        assert_eq!(lines.iter().filter(|line| warned(line)).count(), told, "{config}: {lines:#?}");
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use gatherd::clock::Clock;
+use gatherd::fetch::Attempt;
+use gatherd::model::{Detail, Outcome};
 
 use crate::hall::{Hall, SECOND, jobs, ok};
 
@@ -138,4 +140,41 @@ fn where_the_system_gives_no_more_workers_those_that_are_there_ask_all() {
         assert!(running.len() <= 32);
     }
     assert_eq!(hall.closed()[0].ok(), 300);
+}
+
+#[test]
+fn what_timed_out_begins_no_wider_than_the_pool_and_makes_room_at_once_for_more() {
+    let urls: Vec<String> = (0..200).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let mut hall = Hall::new(512);
+    let mut running = hall.start(&jobs(&[("retries = 1", &urls)])[0], SECOND * 50);
+    while let Some(order) = running.pop() {
+        running.extend(hall.ends(&order, Attempt::failed(Outcome::Timeout, Detail::new(""))));
+    }
+    // All pauses before the second attempt are over.
+    hall.clock.advance(SECOND);
+    let now = hall.clock.now();
+    hall.dispatch.tick(now);
+    let (mut begun, mut batches) = (0, 0);
+    loop {
+        let width = hall.dispatch.width();
+        let batch = hall.dispatch.orders(now).len();
+        assert!(begun + batch <= width, "{batch} begin beside {begun}, for whom {width} threads are there");
+        if batch == 0 {
+            break;
+        }
+        (begun, batches) = (begun + batch, batches + 1);
+    }
+    assert_eq!(begun, 200, "each that may take for ever made room for another, in {batches} batches");
+}
+
+#[test]
+fn what_hangs_is_late_also_when_nobody_waited_meanwhile() {
+    let urls: Vec<String> = (0..32).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let both = jobs(&[("", &urls), ("", &["http://b/"])]);
+    let mut hall = Hall::new(512);
+    assert_eq!(hall.start(&both[0], SECOND * 50).len(), 32);
+    hall.clock.advance(SECOND);
+    assert_eq!(hall.start(&both[1], SECOND * 50).len(), 1, "the other job waits for nothing");
 }

@@ -87,8 +87,8 @@ pub fn tls(failure: &Failure<'_>) -> Vec<String> {
     }
     if failure.says(&["no ca certificates"]) {
         return lines([
-            "This machine knows no authority that could have signed the certificate: install ca-certificates, or name a \
-             bundle in SSL_CERT_FILE, then reload gatherd.",
+            "This machine knows no authority that could have signed the certificate: install ca-certificates, which the \
+             next request finds, or name a bundle in SSL_CERT_FILE and restart gatherd.",
         ]);
     }
     if failure.says(&["invalid peer certificate"]) {
