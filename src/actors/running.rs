@@ -17,6 +17,8 @@ use crate::model::{Detail, JobName, Outcome, RoundBegin, RoundId, Slot};
 
 /// Why a slot has no answer that was being waited for when everything stopped.
 const STOPPED: &str = "stopped while it ran";
+/// What ended a slot whose time was cut by its round's.
+const DEADLINE: &str = "the round's deadline";
 
 /// One attempt that a worker is to make.
 pub struct Order {
@@ -78,7 +80,9 @@ struct Progress {
     tries: u32,
     started: Option<Duration>,
     in_flight: bool,
-    /// Its last request has less time than the endpoint's own, because everything stops.
+    /// Its last request has less time than the endpoint's own, because the round closes before.
+    short: bool,
+    /// And that because everything stops.
     cut: bool,
     gathered: Option<Box<Gathered>>,
     last: Option<Attempt>,
@@ -216,7 +220,8 @@ impl Running {
         slot.in_flight = true;
         self.in_flight += 1;
         let (own, left) = (request.settings().timeout, self.closes.saturating_sub(now.monotonic));
-        slot.cut = self.stopping && left < own;
+        slot.short = left < own;
+        slot.cut = self.stopping && slot.short;
         let ask = Ask {
             timeout: own.min(left),
             due: self.begin.due,
@@ -258,8 +263,12 @@ impl Running {
         let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
         slot.in_flight = false;
         slot.gathered = attempt.gathered.take();
-        if slot.cut && attempt.outcome == Outcome::Timeout {
+        if attempt.outcome == Outcome::Timeout && slot.cut {
             attempt = Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED));
+        } else if attempt.outcome == Outcome::Timeout && slot.short {
+            // It is not the server's fault, or not alone.
+            let reached = attempt.detail.map_or(String::new(), |detail| format!(", {detail}"));
+            attempt.detail = Some(Detail::new(format!("{DEADLINE}{reached}")));
         }
         slot.hung |= attempt.outcome == Outcome::Timeout;
         if attempt.is_to_be_continued() {
@@ -332,7 +341,7 @@ impl Progress {
                 (_, _) if stopping => Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED)),
                 // A worker was never free, or its host was never.
                 (false, None) if self.attempts == 0 => Attempt::failed(Outcome::Timeout, Detail::new("queue")),
-                (_, _) => Attempt::failed(Outcome::Timeout, Detail::new("the round's deadline")),
+                (_, _) => Attempt::failed(Outcome::Timeout, Detail::new(DEADLINE)),
             };
             self.finish(attempt, request, now);
         }

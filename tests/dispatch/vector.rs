@@ -340,6 +340,24 @@ fn what_has_less_than_its_own_time_because_everything_stops_is_cancelled_and_not
 }
 
 #[test]
+fn what_had_less_than_its_own_time_because_its_turn_came_late_says_so() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let job = job("job", 2, 0);
+    let mut dispatch = Dispatch::new(1, []);
+    dispatch.start(start(1, &job, Duration::from_secs(11)), clock.now());
+    let first = dispatch.orders(clock.now()).remove(0);
+    clock.advance(Duration::from_secs(10));
+    let attempt = || Attempt::failed(Outcome::Timeout, Detail::new("waiting for the answer"));
+    dispatch.fetched(answered(&first, attempt()), clock.now());
+    let second = dispatch.orders(clock.now()).remove(0);
+    assert!(second.ask.timeout < first.ask.timeout, "what is left of the round");
+    dispatch.fetched(answered(&second, attempt()), clock.now());
+    let round = only(finished(&mut dispatch));
+    let details: Vec<_> = round.slots.iter().map(|slot| slot.detail.as_ref().map(Detail::as_str)).collect();
+    assert_eq!(details, [Some("waiting for the answer"), Some("the round's deadline, waiting for the answer")]);
+}
+
+#[test]
 fn a_round_without_endpoints_is_finished_at_once() {
     let clock = ManualClock::at(Timestamp::from_micros(0));
     let whole = job("job", 1, 0);
