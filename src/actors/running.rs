@@ -69,6 +69,15 @@ pub(super) struct Running {
     pub(super) outdated: bool,
 }
 
+/// Why the round closes before a request's own time is over.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// The request's turn came late.
+    Deadline,
+    /// Everything stops.
+    Stop,
+}
+
 /// How far a slot has come.
 #[derive(Default)]
 struct Progress {
@@ -80,10 +89,8 @@ struct Progress {
     tries: u32,
     started: Option<Duration>,
     in_flight: bool,
-    /// Its last request has less time than the endpoint's own, because the round closes before.
-    short: bool,
-    /// And that because everything stops.
-    cut: bool,
+    /// Why its last request has less time than the endpoint's own, if it has.
+    cut: Option<Cut>,
     gathered: Option<Box<Gathered>>,
     last: Option<Attempt>,
     done: Option<Slot>,
@@ -220,8 +227,7 @@ impl Running {
         slot.in_flight = true;
         self.in_flight += 1;
         let (own, left) = (request.settings().timeout, self.closes.saturating_sub(now.monotonic));
-        slot.short = left < own;
-        slot.cut = self.stopping && slot.short;
+        slot.cut = (left < own).then_some(if self.stopping { Cut::Stop } else { Cut::Deadline });
         let ask = Ask {
             timeout: own.min(left),
             due: self.begin.due,
@@ -263,12 +269,13 @@ impl Running {
         let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
         slot.in_flight = false;
         slot.gathered = attempt.gathered.take();
-        if attempt.outcome == Outcome::Timeout && slot.cut {
-            attempt = Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED));
-        } else if attempt.outcome == Outcome::Timeout && slot.short {
-            // It is not the server's fault, or not alone.
-            let reached = attempt.detail.map_or(String::new(), |detail| format!(", {detail}"));
-            attempt.detail = Some(Detail::new(format!("{DEADLINE}{reached}")));
+        match slot.cut.filter(|_| attempt.outcome == Outcome::Timeout) {
+            Some(Cut::Stop) => attempt = Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED)),
+            Some(Cut::Deadline) => {
+                let reached = attempt.detail.map_or(String::new(), |detail| format!(", {detail}"));
+                attempt.detail = Some(Detail::new(format!("{DEADLINE}{reached}")));
+            }
+            None => {}
         }
         slot.hung |= attempt.outcome == Outcome::Timeout;
         if attempt.is_to_be_continued() {

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use serde::Serialize;
 
 use super::args::positive_duration;
+use super::descriptors;
 use super::exit::{NO, usage};
 use super::interrupt::Interrupt;
 use super::output::progress_bar;
@@ -78,6 +79,8 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let urls = urls(args)?;
     let token = token::read(args.token_env.as_ref(), args.token_file.as_ref())?;
     let request = request(args)?;
+    // As few are asked at the same time as there are.
+    descriptors::warn_if_few(args.workers.min(urls.len()));
     let bar = progress_bar(urls.len());
     let interrupt = Interrupt::listen()?;
     let progress = |ended| bar.set_position(u64::try_from(ended).unwrap_or(u64::MAX));

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod daemon_api;
 mod demo;
+mod descriptors;
 mod diff;
 pub mod exit;
 mod export;
@@ -49,15 +50,7 @@ use std::process::ExitCode;
 pub use args::Args;
 use args::Command;
 
-use rustix::io::fcntl_dupfd_cloexec;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use crate::telemetry;
-
-/// So many files may be open before the kernel's table of them has to grow. While a process has threads, that takes as long
-/// as each processor needs to come to rest (`expand_fdtable` in Linux's fs/file.c), up to 20 ms, and whoever opens a
-/// connection waits.
-const ROOM: u64 = 4_096;
 
 /// Answers a shell that asks how the line goes on (`COMPLETE=bash gatherd` is what it has to source), and ends the process
 /// then; without `COMPLETE` in the environment it does nothing.
@@ -74,7 +67,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Demo(_) => "error",
         _ => "warn",
     };
-    let allowed = allow_more_descriptors();
+    let allowed = descriptors::allow_more();
     let _log = telemetry::start(args.log_format, level);
     if let Err(error) = allowed {
         tracing::warn!(%error, "the limit of open files stays as it was");
@@ -108,17 +101,4 @@ pub fn run(args: Args) -> ExitCode {
         Command::Man(args) => man::run(&args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
-}
-
-/// Raises the number of files that may be open as far as the system allows it. The soft limit that a shell or systemd
-/// sets, mostly 1,024, is for programs that use `select`; a connection a worker needs more.
-///
-/// There is room for [`ROOM`] of them afterwards. To be called before there are threads.
-fn allow_more_descriptors() -> rustix::io::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).min(ROOM);
-    // The table is as long as its highest number; closed at once. A system that refuses makes the table longer later.
-    let _ = fcntl_dupfd_cloexec(std::io::stdin(), i32::try_from(most).unwrap_or(i32::MAX) - 1);
-    raised
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::exit;
+use super::{descriptors, exit};
 use crate::app::{self, Ended, Reloads};
 use crate::config::Settings;
 
@@ -21,6 +21,7 @@ pub struct RunArgs {
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
+    descriptors::warn_if_few(settings.workers);
     let reloads = if args.watch_config { Reloads::OnChange } else { Reloads::OnSignal };
     Ok(code(app::run(settings, reloads, u64::MAX, |_| ControlFlow::Continue(()))?))
 }

@@ -166,3 +166,21 @@ fn a_token_comes_from_a_pipe_too() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_ne!(ran.stdout, printed(&["null"]));
 }
+
+#[test]
+fn more_workers_than_files_may_be_open_are_warned_of() {
+    let api = sample_api();
+    let urls: Vec<String> = (0..100).map(|number| api.url(&format!("/healthy/{number}"))).collect();
+    let ran = |workers: &str, urls: &[String]| {
+        let given = fetch_command(&["--workers", workers], urls);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -n 100; exec \"$@\"", "sh"]).arg(given.get_program()).args(given.get_args());
+        run(command)
+    };
+    let warned = ran("100", &urls);
+    assert_eq!(warned.code, Some(0), "{}", warned.stderr);
+    assert!(warned.stderr.contains("fewer files may be open than 100 workers may need"), "{}", warned.stderr);
+    assert!(warned.stderr.contains("ulimit -n"), "{}", warned.stderr);
+    assert_eq!(ran("100", &urls[..50]).stderr, "", "50 URLs need no more than 50");
+    assert_eq!(ran("16", &urls).stderr, "");
+}
