@@ -219,12 +219,21 @@ impl AccessTokens {
                 Ok(token)
             }
             Err(attempt) => {
-                let failure = Failure::new(attempt, allowed);
+                let failure = Failure::new(self.told(attempt), allowed);
                 let attempt = failure.attempt.clone();
                 state.failure = Some(failure);
                 Err(attempt)
             }
         }
+    }
+
+    /// A failure of the token endpoint, whose name it gets: the endpoint itself was not asked.
+    fn told(&self, failed: Attempt) -> Attempt {
+        let url = &self.settings.token_url;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{}{port}", url.host_str().unwrap_or_default());
+        let detail = failed.detail.map(|detail| Detail::new(format!("access token from {host}: {detail}")));
+        Attempt { detail, ..failed }
     }
 
     fn fetch(&self, deadline: Deadline) -> Result<AccessToken, Attempt> {
@@ -277,10 +286,10 @@ impl AccessTokens {
 
     /// The answer as the library can read it, and the pause that it asks for.
     fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<(HttpResponse, Option<Duration>), Attempt> {
-        redirect::check_literal(&self.settings.token_url, false).map_err(told)?;
-        let mut request = Request::try_from(request).map_err(|error| told(fault::of_request(error, None)))?;
+        redirect::check_literal(&self.settings.token_url, false)?;
+        let mut request = Request::try_from(request).map_err(|error| fault::of_request(error, None))?;
         request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
-        let mut response = self.execute(request, deadline).map_err(|error| told(fault::of_request(error, None)))?;
+        let mut response = self.execute(request, deadline).map_err(|error| fault::of_request(error, None))?;
         let status = response.status();
         let pause = retry::asked_pause(status, response.headers());
         let body = match token_answer::read(&mut response) {
@@ -318,11 +327,6 @@ fn failure(error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>,
     Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
 }
 
-fn told(mut failed: Attempt) -> Attempt {
-    failed.detail = failed.detail.map(|detail| Detail::new(format!("access token: {detail}")));
-    failed
-}
-
 fn failed(outcome: Outcome, detail: &str) -> Attempt {
-    told(Attempt::failed(outcome, Detail::new(detail)))
+    Attempt::failed(outcome, Detail::new(detail))
 }

@@ -177,29 +177,29 @@ fn a_token_that_is_about_to_expire_is_renewed_before_it_is_used_again() {
     assert_eq!(api.requests_to("/oauth-token"), 3);
 }
 
+/// What a failure of the token endpoint at `url` is told as.
+fn told_of(url: &str, why: &str) -> String {
+    let host = url.trim_start_matches("http://").split('/').next().expect("a host");
+    format!("access token from {host}: {why}")
+}
+
 #[test]
 fn a_token_endpoint_that_fails_is_told_with_its_own_outcome_and_costs_nobody_else() {
     let api = sample_api();
     for (path, secret, outcome, status, told) in [
-        (
-            "/oauth-token",
-            "wrong-secret",
-            Outcome::HttpStatus,
-            Some(401),
-            "access token: 401 Unauthorized, invalid_client",
-        ),
-        ("/status/503", "s3cret", Outcome::HttpStatus, Some(503), "access token: 503 Service Unavailable"),
-        ("/html-200", "s3cret", Outcome::NotJson, None, "access token: the answer holds none"),
-        ("/deep/100", "s3cret", Outcome::TooDeep, None, "access token: nested over 16 levels"),
-        ("/infinite", "s3cret", Outcome::TooLarge, None, "access token: over 262144 bytes"),
-        ("/reset", "s3cret", Outcome::Reset, None, "access token: "),
-        ("/secret-echo-everywhere", "s3cret-in-the-echo", Outcome::HttpStatus, Some(500), "access token: 500"),
+        ("/oauth-token", "wrong-secret", Outcome::HttpStatus, Some(401), "401 Unauthorized, invalid_client"),
+        ("/status/503", "s3cret", Outcome::HttpStatus, Some(503), "503 Service Unavailable"),
+        ("/html-200", "s3cret", Outcome::NotJson, None, "the answer holds none"),
+        ("/deep/100", "s3cret", Outcome::TooDeep, None, "nested over 16 levels"),
+        ("/infinite", "s3cret", Outcome::TooLarge, None, "over 262144 bytes"),
+        ("/reset", "s3cret", Outcome::Reset, None, ""),
+        ("/secret-echo-everywhere", "s3cret-in-the-echo", Outcome::HttpStatus, Some(500), "500"),
     ] {
         let (keys, _folder) = oauth2(&api.url(path), secret, "");
         let slots = round(&keys, &guarded(&api, 20));
         for slot in &slots {
             assert_eq!((slot.outcome, slot.http_status), (outcome, status), "{path}: {slot:?}");
-            assert!(detail(slot).starts_with(told), "{path}: {}", detail(slot));
+            assert!(detail(slot).starts_with(&told_of(&api.url(path), told)), "{path}: {}", detail(slot));
             assert!(!format!("{slot:?}").contains(secret));
         }
         assert!(api.requests_to(path) < 20, "{path}: those who wait for a token share its failure");
@@ -249,20 +249,15 @@ fn answers_of_token_endpoints_that_differ_a_little_from_the_rfc_are_understood()
 fn a_token_that_cannot_be_used_is_refused_with_the_reason() {
     let api = sample_api();
     for (answer, told) in [
-        (r#"{"access_token":"","token_type":"bearer"}"#, "access token: the access_token is empty"),
-        (
-            r#"{"access_token":"t","token_type":"mac"}"#,
-            "access token: its token_type is mac, and only bearer can be used",
-        ),
-        (
-            r#"{"access_token":"t","token_type":"s3cret"}"#,
-            "access token: its token_type is not bearer, which alone can be used",
-        ),
+        (r#"{"access_token":"","token_type":"bearer"}"#, "the access_token is empty"),
+        (r#"{"access_token":"t","token_type":"mac"}"#, "its token_type is mac, and only bearer can be used"),
+        (r#"{"access_token":"t","token_type":"s3cret"}"#, "its token_type is not bearer, which alone can be used"),
     ] {
         let server = always(canned::answer("200 OK", "", answer));
         let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
         let slot = slot(&keys, &api.url("/echo"));
-        assert_eq!((slot.outcome, detail(&slot)), (Outcome::NotJson, told), "{slot:?}");
+        let told = told_of(&server.url("/token"), told);
+        assert_eq!((slot.outcome, detail(&slot)), (Outcome::NotJson, told.as_str()), "{slot:?}");
     }
     assert_eq!(api.requests(), 0);
 }
@@ -276,7 +271,7 @@ fn a_token_endpoint_that_asks_for_a_pause_is_left_alone_by_all_who_share_the_tok
         let slots = round(&format!("max_per_host = 1\n{keys}"), &guarded(&api, 5));
         for slot in &slots {
             assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(outcome)), "{slot:?}");
-            assert_eq!(detail(slot), format!("access token: {status}"));
+            assert_eq!(detail(slot), told_of(&server.url("/token"), status));
         }
         assert_eq!(server.requests().len(), 1, "nobody asks again meanwhile");
     }

@@ -48,18 +48,38 @@ pub fn http_status(failure: &Failure<'_>) -> Vec<String> {
     }
 }
 
-/// The endpoint was not asked: there was no access token to ask it with.
+/// The endpoint was not asked: there was no access token to ask it with. The detail says whose it would have been.
 pub fn access_token(failure: &Failure<'_>) -> Vec<String> {
-    let first = match failure.status {
-        Some(400 | 401 | 403) => {
-            "The token endpoint refuses the client: check `client_id` and `client_secret` of `oauth2`, and \
-             `credentials_in = \"body\"` where it does not take them in a header."
+    let told = failure.detail.strip_prefix("access token from ").and_then(|rest| rest.split_once(": "));
+    let (host, detail) = told.map_or((failure.host.as_str(), failure.detail), |(host, detail)| (host, detail));
+    let not_asked = format!("The endpoint itself was not asked: what failed is `token_url` of `oauth2`, at {host}.");
+    let further = match (failure.status, failure.outcome.parse()) {
+        (Some(400 | 401 | 403), _) => lines([
+            "The token endpoint refuses the client: check `client_id` and `client_secret`, and `credentials_in = \"body\"` \
+             where it does not take them in a header.",
+            "`scopes` and `parameters` (such as an audience) may be missing, too.",
+        ]),
+        (Some(300..=399), _) => lines([
+            "Redirects are not followed with a client's secret: write the URL that it leads to, which curl -i shows, as \
+             `token_url`.",
+        ]),
+        (Some(429 | 500..), _) => {
+            lines(["The trouble is on the provider's side; it is asked again with the next rounds."])
         }
-        _ => "The token endpoint did not give one: check `token_url` of `oauth2`, and ask it by hand with curl.",
+        (
+            _,
+            Ok(Outcome::Dns | Outcome::Connect | Outcome::Tls | Outcome::Timeout | Outcome::Reset | Outcome::Protocol),
+        ) => {
+            // As for any other server.
+            let (host, phase) = (host.to_owned(), None);
+            super::advice(&Failure { host, detail, phase, guess: None, location: None, ..*failure })
+        }
+        _ => lines([
+            "It did not answer with a token: check `token_url`, and ask it by hand with curl.",
+            "`scopes` and `parameters` (such as an audience) may be missing, too.",
+        ]),
     };
-    let rest =
-        "The endpoint itself was not asked. `scopes` and `parameters` (such as an audience) may be missing, too.";
-    lines([first, rest])
+    [vec![not_asked], further].concat()
 }
 
 /// The pages of an answer do not lead on, or do not hold what they should.

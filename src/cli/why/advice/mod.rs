@@ -202,6 +202,23 @@ mod tests {
     }
 
     #[test]
+    fn a_token_endpoint_that_fails_is_told_of_as_such_and_by_its_own_failure() {
+        let token = |outcome, status, detail: &str| {
+            let detail = format!("access token from login.example: {detail}");
+            told(&Failure { status, detail: &detail, ..failure(outcome) })
+        };
+        let tls = token(Outcome::Tls, None, "received corrupt message of type InvalidContentType");
+        assert!(tls.contains("`token_url` of `oauth2`, at login.example"), "{tls}");
+        assert!(tls.contains("Does login.example speak TLS at all?"), "{tls}");
+        assert!(token(Outcome::Tls, None, "invalid peer certificate: UnknownIssuer").contains("`ca_file`"));
+        assert!(token(Outcome::Timeout, None, "connecting").contains("login.example"));
+        assert!(token(Outcome::HttpStatus, Some(401), "401 Unauthorized, invalid_client").contains("`client_id`"));
+        assert!(token(Outcome::HttpStatus, Some(302), "302 Found").contains("curl -i"));
+        assert!(token(Outcome::HttpStatus, Some(500), "500").contains("provider's side"));
+        assert!(token(Outcome::NotJson, None, "the answer holds none").contains("curl"));
+    }
+
+    #[test]
     fn a_refusal_depends_on_whether_somebody_said_who_they_are() {
         let refused = |status, credentials| {
             told(&Failure { status: Some(status), credentials: Some(credentials), ..failure(Outcome::HttpStatus) })
