@@ -88,6 +88,7 @@ fn of_tls(error: &rustls::Error) -> String {
     }
     match error {
         rustls::Error::General(words) => words.clone(),
+        rustls::Error::InvalidMessage(why) => format!("what came back is not TLS ({why:?})"),
         error => error.to_string(),
     }
 }

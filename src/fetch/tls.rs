@@ -9,7 +9,7 @@ use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
@@ -139,25 +139,18 @@ impl ServerCertVerifier for Authorities {
 /// The authorities in a file. One that cannot be understood is left out, as of the system's; a file without any that can
 /// is a mistake.
 fn authorities_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let mut wrong = None;
     let mut found = certificates(path)?;
-    found.retain(|certificate| match RootCertStore::empty().add(certificate.clone()) {
-        Ok(()) => true,
-        Err(error) => {
-            wrong = Some(error);
-            false
-        }
-    });
-    match wrong {
-        Some(error) if found.is_empty() => {
-            Err(ClientError::Pem { path: path.to_owned(), what: "certificates of authorities", why: error.to_string() })
-        }
-        Some(error) => {
-            tracing::warn!(%error, file = %path.display(), "a certificate is left out, which cannot be understood");
-            Ok(found)
-        }
-        None => Ok(found),
+    let all = found.len();
+    found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+    if found.is_empty() {
+        let why = "they are PEM, but what it holds are no certificates".to_owned();
+        return Err(ClientError::Pem { path: path.to_owned(), what: "certificates of authorities", why });
     }
+    if found.len() < all {
+        let left_out = all - found.len();
+        tracing::warn!(file = %path.display(), left_out, used = found.len(), "certificates that are none are left out");
+    }
+    Ok(found)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
@@ -166,15 +159,27 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError
     match found {
         Ok(found) if found.is_empty() => Err(wrong("there is none in it".to_owned())),
         Ok(found) => Ok(found),
-        Err(error) => Err(wrong(error.to_string())),
+        Err(error) => Err(wrong(words(&error))),
     }
+}
+
+/// What is wrong with a PEM file; the library shows the bytes of its lines.
+fn words(error: &pem::Error) -> String {
+    let words = match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no END line, as when the file is cut off",
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is not whole",
+        pem::Error::Base64Decode(_) => "what stands between BEGIN and END is not base64",
+        pem::Error::NoItemsFound => "there is none in it",
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ClientError> {
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| ClientError::Pem {
         path: path.to_owned(),
         what: "a private key in PEM",
-        why: error.to_string(),
+        why: words(&error),
     })
 }
 

@@ -192,11 +192,13 @@ fn certificates_and_keys_are_tried_as_run_tries_them() {
     let other = include_str!("../../src/sample_api/certificates/server-key.pem");
     let encrypted = SAMPLE_CLIENT_KEY.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let unknown = "-----BEGIN CERTIFICATE-----\nMAAwAA==\n-----END CERTIFICATE-----\n";
+    let cut = &SAMPLE_CA[..SAMPLE_CA.len() / 2];
     let (ca, certificate, key) = (SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY);
     for (ca, certificate, key, wrong) in [
         (ca, certificate, key, None),
         ("# none\n", certificate, key, Some("./ca.pem does not hold PEM certificates: there is none in it")),
         (unknown, certificate, key, Some("./ca.pem does not hold certificates of authorities: ")),
+        (cut, certificate, key, Some("./ca.pem does not hold PEM certificates: a section has no END line")),
         (ca, certificate, &encrypted, Some("./client.key does not hold a private key in PEM: ")),
         (ca, certificate, other, Some("./client.pem does not go with its key: ")),
     ] {

@@ -85,6 +85,20 @@ pub fn tls(failure: &Failure<'_>) -> Vec<String> {
             "If not, it speaks only versions or ciphers of TLS that are given up: its operator has to update it.",
         ]);
     }
+    if failure.says(&["that of an authority"]) {
+        return lines([
+            "If it is your own, as `openssl req -x509` makes it: make it anew for a server, with \
+             -addext basicConstraints=critical,CA:FALSE, and name it in `ca_file`.",
+            "If it is not, its operator has to replace it; gatherd has no switch to look away.",
+        ]);
+    }
+    if failure.says(&["badsignature"]) {
+        return lines([
+            "An authority of that name is known here, but it did not sign this certificate. If it is your own, or a \
+             proxy's that opens TLS, give its certificate: `ca_file = \"ca.pem\"`.",
+            "If it is a public server's, something between answers in its place: a proxy, a firewall.",
+        ]);
+    }
     if failure.says(&["no ca certificates"]) {
         return lines([
             "This machine knows no authority that could have signed the certificate: install ca-certificates, which the \
@@ -160,6 +174,9 @@ pub fn reset(failure: &Failure<'_>) -> Vec<String> {
     let mut advice = Vec::new();
     if failure.phase.is_some_and(|phase| phase <= Phase::Tls) {
         advice = lines([&format!("Is the port right, and does {} speak TLS there? Else write http://.", failure.host)]);
+    }
+    if failure.phase == Some(Phase::Headers) {
+        advice = lines(["If that port is for TLS, it hangs up on http://: write https://."]);
     }
     advice.extend(lines([
         "The server, or a firewall or proxy in between, hung up. Where that passes, a higher `retries` helps.",

@@ -198,7 +198,9 @@ mod tests {
         assert!(tls("invalid peer certificate: certificate not valid for name \"a\"").contains("another name"));
         assert!(tls("No CA certificates were loaded from the system").contains("install ca-certificates"));
         assert!(tls("received fatal alert: CertificateRequired").contains("`client_cert`"));
-        assert!(tls("received corrupt message of type InvalidContentType").contains("http://"));
+        assert!(tls("what came back is not TLS (InvalidContentType)").contains("http://"));
+        assert!(tls("invalid peer certificate: it is that of an authority, not of a server").contains("CA:FALSE"));
+        assert!(tls("invalid peer certificate: BadSignature").contains("`ca_file"));
     }
 
     #[test]
@@ -207,7 +209,7 @@ mod tests {
             let detail = format!("access token from login.example: {detail}");
             told(&Failure { status, detail: &detail, ..failure(outcome) })
         };
-        let tls = token(Outcome::Tls, None, "received corrupt message of type InvalidContentType");
+        let tls = token(Outcome::Tls, None, "what came back is not TLS (InvalidContentType)");
         assert!(tls.contains("`token_url` of `oauth2`, at login.example"), "{tls}");
         assert!(tls.contains("Does login.example speak TLS at all?"), "{tls}");
         assert!(token(Outcome::Tls, None, "invalid peer certificate: UnknownIssuer").contains("`ca_file`"));
