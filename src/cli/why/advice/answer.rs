@@ -49,11 +49,12 @@ pub fn http_status(failure: &Failure<'_>) -> Vec<String> {
 }
 
 /// The endpoint was not asked: there was no access token to ask it with. The detail says whose it would have been.
-pub fn access_token(failure: &Failure<'_>) -> Vec<String> {
+pub fn access_token(outcome: Outcome, failure: &Failure<'_>) -> Vec<String> {
     let told = failure.detail.strip_prefix("access token from ").and_then(|rest| rest.split_once(": "));
-    let (host, detail) = told.map_or((failure.host.as_str(), failure.detail), |(host, detail)| (host, detail));
-    let not_asked = format!("The endpoint itself was not asked: what failed is `token_url` of `oauth2`, at {host}.");
-    let further = match (failure.status, failure.outcome.parse()) {
+    let at = told.map_or(String::new(), |(host, _)| format!(", at {host}"));
+    let not_asked = format!("The endpoint itself was not asked: what failed is `token_url` of `oauth2`{at}.");
+    let (host, detail) = told.unwrap_or(("the token endpoint", failure.detail));
+    let further = match (failure.status, outcome) {
         (Some(400 | 401 | 403), _) => lines([
             "The token endpoint refuses the client: check `client_id` and `client_secret`, and `credentials_in = \"body\"` \
              where it does not take them in a header.",
@@ -66,13 +67,10 @@ pub fn access_token(failure: &Failure<'_>) -> Vec<String> {
         (Some(429 | 500..), _) => {
             lines(["The trouble is on the provider's side; it is asked again with the next rounds."])
         }
-        (
-            _,
-            Ok(Outcome::Dns | Outcome::Connect | Outcome::Tls | Outcome::Timeout | Outcome::Reset | Outcome::Protocol),
-        ) => {
+        (_, Outcome::Dns | Outcome::Connect | Outcome::Tls | Outcome::Timeout | Outcome::Reset | Outcome::Protocol) => {
             // As for any other server.
             let (host, phase) = (host.to_owned(), None);
-            super::advice(&Failure { host, detail, phase, guess: None, location: None, ..*failure })
+            super::by_outcome(outcome, &Failure { host, detail, phase, guess: None, location: None, ..*failure })
         }
         _ => lines([
             "It did not answer with a token: check `token_url`, and ask it by hand with curl.",

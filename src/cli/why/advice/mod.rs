@@ -69,11 +69,15 @@ pub fn advice(failure: &Failure<'_>) -> Vec<String> {
     };
     // Where the trouble is not with what the endpoint's own URL answered.
     if failure.says(&["access token"]) {
-        return answer::access_token(failure);
+        return answer::access_token(outcome, failure);
     }
     if failure.says(&["pages:", "asked for already"]) {
         return answer::pages();
     }
+    by_outcome(outcome, failure)
+}
+
+fn by_outcome(outcome: Outcome, failure: &Failure<'_>) -> Vec<String> {
     match outcome {
         Outcome::Ok => Vec::new(),
         Outcome::Dns => connection::dns(failure),
@@ -218,6 +222,8 @@ mod tests {
         assert!(token(Outcome::HttpStatus, Some(302), "302 Found").contains("curl -i"));
         assert!(token(Outcome::HttpStatus, Some(500), "500").contains("provider's side"));
         assert!(token(Outcome::NotJson, None, "the answer holds none").contains("curl"));
+        let waited = told(&Failure { detail: "waiting for an access token", ..failure(Outcome::Timeout) });
+        assert!(waited.contains("`token_url`") && waited.contains("`timeout`"), "{waited}");
     }
 
     #[test]
