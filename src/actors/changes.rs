@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::model::{ClosedRound, Detail, JobName, Layout, Outcome, RoundStatus};
 
-/// So many endpoints of a round that changed alike have a line each; where a host or the network is gone, the rest are
-/// counted in one.
+/// So many endpoints of a host that changed alike in a round have a line each; where it is gone, the rest are counted in
+/// one.
 const LINES: usize = 20;
 
 /// The outcomes of each job's last round.
@@ -22,12 +24,13 @@ impl Changes {
         }
         let layout = &round.begin.layout;
         let before = self.before(layout);
-        let mut alike: HashMap<(Option<Outcome>, Outcome), usize> = HashMap::new();
+        let mut alike: HashMap<(Option<Outcome>, Outcome, Option<u16>, String), usize> = HashMap::new();
         for ((endpoint, slot), before) in layout.endpoints.iter().zip(&round.slots).zip(before) {
             if before.unwrap_or(Outcome::Ok) == slot.outcome {
                 continue;
             }
-            let alike = alike.entry((before, slot.outcome)).or_default();
+            let host = Url::parse(&endpoint.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+            let alike = alike.entry((before, slot.outcome, slot.http_status, host.unwrap_or_default())).or_default();
             *alike += 1;
             if *alike <= LINES {
                 tracing::warn!(
@@ -41,12 +44,14 @@ impl Changes {
                 );
             }
         }
-        for ((before, outcome), endpoints) in alike.into_iter().filter(|&(_, endpoints)| endpoints > LINES) {
+        for ((before, outcome, http_status, host), endpoints) in alike.into_iter().filter(|(_, count)| *count > LINES) {
             tracing::warn!(
                 job = %layout.job,
+                host,
                 endpoints = endpoints - LINES,
                 %outcome,
                 before = before.map(Outcome::as_str),
+                http_status,
                 "outcome changed of further endpoints"
             );
         }

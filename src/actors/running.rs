@@ -69,6 +69,9 @@ pub(super) struct Running {
     pub(super) outdated: bool,
 }
 
+/// So much before its time is over a request may end for that: clocks are rounded.
+const ABOUT: Duration = Duration::from_millis(20);
+
 /// Why the round closes before a request's own time is over.
 #[derive(Clone, Copy)]
 enum Cut {
@@ -269,7 +272,9 @@ impl Running {
         let (slot, request) = (self.slots.get_mut(position as usize)?, self.job.requests.get(position as usize)?);
         slot.in_flight = false;
         slot.gathered = attempt.gathered.take();
-        match slot.cut.filter(|_| attempt.outcome == Outcome::Timeout) {
+        // A connection, or another's access token, may have taken too long before.
+        let at_the_end = attempt.outcome == Outcome::Timeout && now.monotonic + ABOUT >= self.closes;
+        match slot.cut.filter(|_| at_the_end) {
             Some(Cut::Stop) => attempt = Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED)),
             Some(Cut::Deadline) => {
                 let reached = attempt.detail.map_or(String::new(), |detail| format!(", {detail}"));

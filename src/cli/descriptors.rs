@@ -1,7 +1,10 @@
 //! How many files may be open: a connection is one.
 
+use std::collections::HashSet;
+
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use url::Url;
 
 /// So many files may be open before the kernel's table of them has to grow. While a process has threads, that takes as long
 /// as each processor needs to come to rest (`expand_fdtable` in Linux's fs/file.c), up to 20 ms, and whoever opens a
@@ -24,18 +27,26 @@ pub fn allow_more() -> rustix::io::Result<()> {
     raised
 }
 
-/// Warns where `workers` may need more connections than files may be open: what finds none is `resource`, whichever it is.
-pub fn warn_if_few(workers: usize) {
-    let (allowed, needed) = (allowed(), u64::try_from(workers).unwrap_or(u64::MAX).saturating_add(OTHERS));
+/// Warns where `workers` that ask so many `hosts` may need more connections than files may be open: one each, and
+/// connections to a host are kept for the next request to it. What finds none is `resource`, whichever it is.
+pub fn warn_if_few(workers: usize, hosts: usize) {
+    let connections = u64::try_from(workers.max(hosts)).unwrap_or(u64::MAX);
+    let (allowed, needed) = (allowed(), connections.saturating_add(OTHERS));
     if allowed < needed {
         tracing::warn!(
             workers,
+            hosts,
             allowed,
             needed,
-            "fewer files may be open than {workers} workers may need: requests will fail as `resource`; raise the limit \
+            "fewer files may be open than connections may be needed: requests may fail as `resource`; raise the limit \
              (LimitNOFILE=, ulimit -n) or ask for fewer `workers`"
         );
     }
+}
+
+/// How many different hosts there are.
+pub fn hosts<'u>(urls: impl Iterator<Item = &'u Url>) -> usize {
+    urls.filter_map(|url| Some((url.host_str()?, url.port_or_known_default()))).collect::<HashSet<_>>().len()
 }
 
 fn allowed() -> u64 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::HeaderValue;
 use serde::Serialize;
+use url::Url;
 
 use super::args::positive_duration;
 use super::descriptors;
@@ -80,7 +81,8 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let token = token::read(args.token_env.as_ref(), args.token_file.as_ref())?;
     let request = request(args)?;
     // As few are asked at the same time as there are.
-    descriptors::warn_if_few(args.workers.min(urls.len()));
+    let parsed: Vec<Url> = urls.iter().filter_map(|url| Url::parse(url).ok()).collect();
+    descriptors::warn_if_few(args.workers.min(urls.len()), descriptors::hosts(parsed.iter()));
     let bar = progress_bar(urls.len());
     let interrupt = Interrupt::listen()?;
     let progress = |ended| bar.set_position(u64::try_from(ended).unwrap_or(u64::MAX));

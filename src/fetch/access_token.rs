@@ -121,6 +121,9 @@ impl AccessToken {
     }
 }
 
+/// So many characters of a token endpoint's host are in a detail.
+const LONGEST_NAME: usize = 80;
+
 /// Ends a renewal, also when it panics.
 struct Renewal<'t>(&'t AccessTokens);
 
@@ -231,7 +234,9 @@ impl AccessTokens {
     fn told(&self, failed: Attempt) -> Attempt {
         let url = &self.settings.token_url;
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let host = format!("{}{port}", url.host_str().unwrap_or_default());
+        // So much of it that the reason is told as well, however long the name is.
+        let name: String = url.host_str().unwrap_or_default().chars().take(LONGEST_NAME).collect();
+        let host = format!("{name}{port}");
         let detail = failed.detail.map(|detail| Detail::new(format!("access token from {host}: {detail}")));
         Attempt { detail, ..failed }
     }

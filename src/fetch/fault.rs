@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use h2::Reason;
 use reqwest::StatusCode;
-use rustls::CertificateError;
+use rustls::{CertificateError, InvalidMessage};
 
 use super::attempt::Attempt;
 use super::body::CutShort;
@@ -88,7 +88,9 @@ fn of_tls(error: &rustls::Error) -> String {
     }
     match error {
         rustls::Error::General(words) => words.clone(),
-        rustls::Error::InvalidMessage(why) => format!("what came back is not TLS ({why:?})"),
+        rustls::Error::InvalidMessage(
+            why @ (InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion),
+        ) => format!("what came back is not TLS ({why:?})"),
         error => error.to_string(),
     }
 }

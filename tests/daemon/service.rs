@@ -360,6 +360,7 @@ fn a_machine_without_authorities_is_told_of_at_the_start_where_somebody_is_asked
         (config("", "https://127.0.0.1:9/"), 1),
         (config(oauth2, "http://127.0.0.1:9/"), 1),
         (config("proxy = \"https://127.0.0.1:9/\"", "http://example.com/"), 1),
+        (config("proxy = \"https://127.0.0.1:9/\"", "https://127.0.0.1:9/"), 1),
         (idle().replace("\"http://127.0.0.1:9/\"", two), 1),
     ] {
         let home = Home::new(&config);

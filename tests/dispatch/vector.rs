@@ -331,6 +331,7 @@ fn what_has_less_than_its_own_time_because_everything_stops_is_cancelled_and_not
     fetched(&mut dispatch, &before, Outcome::Timeout, &clock);
     let during = dispatch.orders(clock.now()).remove(0);
     assert_eq!(during.ask.timeout, Duration::from_secs(1));
+    clock.advance(during.ask.timeout);
     fetched(&mut dispatch, &during, Outcome::Timeout, &clock);
     let round = only(finished(&mut dispatch));
     let told = round.slots.iter().map(|slot| (slot.outcome, slot.detail.as_ref().map(Detail::as_str)));
@@ -351,10 +352,26 @@ fn what_had_less_than_its_own_time_because_its_turn_came_late_says_so() {
     dispatch.fetched(answered(&first, attempt()), clock.now());
     let second = dispatch.orders(clock.now()).remove(0);
     assert!(second.ask.timeout < first.ask.timeout, "what is left of the round");
+    clock.advance(second.ask.timeout);
     dispatch.fetched(answered(&second, attempt()), clock.now());
     let round = only(finished(&mut dispatch));
     let details: Vec<_> = round.slots.iter().map(|slot| slot.detail.as_ref().map(Detail::as_str)).collect();
     assert_eq!(details, [Some("waiting for the answer"), Some("the round's deadline, waiting for the answer")]);
+}
+
+#[test]
+fn a_timeout_within_the_time_that_was_left_is_the_servers() {
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let job = job("job", 1, 0);
+    let mut dispatch = Dispatch::new(1, []);
+    dispatch.start(start(1, &job, Duration::from_secs(8)), clock.now());
+    let order = dispatch.orders(clock.now()).remove(0);
+    assert_eq!(order.ask.timeout, Duration::from_secs(8), "less than its own");
+    clock.advance(Duration::from_secs(1));
+    let attempt = Attempt::failed(Outcome::Timeout, Detail::new("the TLS handshake"));
+    dispatch.fetched(answered(&order, attempt), clock.now());
+    let round = only(finished(&mut dispatch));
+    assert_eq!(round.slots[0].detail.as_ref().map(Detail::as_str), Some("the TLS handshake"));
 }
 
 #[test]

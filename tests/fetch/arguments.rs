@@ -179,7 +179,7 @@ fn more_workers_than_files_may_be_open_are_warned_of() {
     };
     let warned = ran("100", &urls);
     assert_eq!(warned.code, Some(0), "{}", warned.stderr);
-    assert!(warned.stderr.contains("fewer files may be open than 100 workers may need"), "{}", warned.stderr);
+    assert!(warned.stderr.contains("fewer files may be open than connections may be needed"), "{}", warned.stderr);
     assert!(warned.stderr.contains("ulimit -n"), "{}", warned.stderr);
     assert_eq!(ran("100", &urls[..50]).stderr, "", "50 URLs need no more than 50");
     assert_eq!(ran("16", &urls).stderr, "");

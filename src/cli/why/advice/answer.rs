@@ -50,7 +50,7 @@ pub fn http_status(failure: &Failure<'_>) -> Vec<String> {
 
 /// The endpoint was not asked: there was no access token to ask it with. The detail says whose it would have been.
 pub fn access_token(outcome: Outcome, failure: &Failure<'_>) -> Vec<String> {
-    let told = failure.detail.strip_prefix("access token from ").and_then(|rest| rest.split_once(": "));
+    let told = failure.detail.split_once("access token from ").and_then(|(_, rest)| rest.split_once(": "));
     let at = told.map_or(String::new(), |(host, _)| format!(", at {host}"));
     let not_asked = format!("The endpoint itself was not asked: what failed is `token_url` of `oauth2`{at}.");
     let (host, detail) = told.unwrap_or(("the token endpoint", failure.detail));
@@ -64,18 +64,21 @@ pub fn access_token(outcome: Outcome, failure: &Failure<'_>) -> Vec<String> {
             "Redirects are not followed with a client's secret: write the URL that it leads to, which curl -i shows, as \
              `token_url`.",
         ]),
-        (Some(429 | 500..), _) => {
-            lines(["The trouble is on the provider's side; it is asked again with the next rounds."])
-        }
-        (_, Outcome::Dns | Outcome::Connect | Outcome::Tls | Outcome::Timeout | Outcome::Reset | Outcome::Protocol) => {
+        (Some(429), _) => lines([
+            "It is asked for tokens too often: by other programs with the same `client_id`, or because its tokens live \
+             for a few seconds only.",
+        ]),
+        (Some(500..), _) => lines(["The trouble is on the provider's side; it is asked again with the next rounds."]),
+        (None, Outcome::NotJson | Outcome::EmptyBody | Outcome::TooDeep | Outcome::TooLarge | Outcome::InvalidUtf8)
+        | (Some(_), _) => lines([
+            "It did not answer with a token: check `token_url`, and ask it by hand with curl.",
+            "`scopes` and `parameters` (such as an audience) may be missing, too.",
+        ]),
+        _ => {
             // As for any other server.
             let (host, phase) = (host.to_owned(), None);
             super::by_outcome(outcome, &Failure { host, detail, phase, guess: None, location: None, ..*failure })
         }
-        _ => lines([
-            "It did not answer with a token: check `token_url`, and ask it by hand with curl.",
-            "`scopes` and `parameters` (such as an audience) may be missing, too.",
-        ]),
     };
     [vec![not_asked], further].concat()
 }

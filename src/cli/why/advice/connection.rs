@@ -175,7 +175,7 @@ pub fn reset(failure: &Failure<'_>) -> Vec<String> {
     if failure.phase.is_some_and(|phase| phase <= Phase::Tls) {
         advice = lines([&format!("Is the port right, and does {} speak TLS there? Else write http://.", failure.host)]);
     }
-    if failure.phase == Some(Phase::Headers) {
+    if failure.phase == Some(Phase::Headers) && !failure.tls {
         advice = lines(["If that port is for TLS, it hangs up on http://: write https://."]);
     }
     advice.extend(lines([

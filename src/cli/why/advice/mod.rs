@@ -21,6 +21,8 @@ pub struct Failure<'a> {
     pub credentials: Option<bool>,
     /// The host of the endpoint's URL, with a port that stands there.
     pub host: String,
+    /// Whether it is asked by https.
+    pub tls: bool,
     /// Where the answer redirects to.
     pub location: Option<&'a str>,
 }
@@ -42,6 +44,7 @@ impl<'a> Failure<'a> {
             guess: evidence.and_then(|evidence| evidence.guess),
             credentials: evidence.map(|evidence| sends_credentials(&evidence.sent)),
             host: host.unwrap_or_else(|| "the host".to_owned()),
+            tls: url.starts_with("https:"),
             location: answer.and_then(|answer| header(&answer.headers, "location")),
         }
     }
@@ -144,6 +147,7 @@ mod tests {
             guess: None,
             credentials: None,
             host: "api.example.com".to_owned(),
+            tls: true,
             location: None,
         }
     }
@@ -222,8 +226,32 @@ mod tests {
         assert!(token(Outcome::HttpStatus, Some(302), "302 Found").contains("curl -i"));
         assert!(token(Outcome::HttpStatus, Some(500), "500").contains("provider's side"));
         assert!(token(Outcome::NotJson, None, "the answer holds none").contains("curl"));
+        let long = format!("access token from {}.example", "a".repeat(190));
+        for detail in [
+            "waiting for an access token",
+            "the round's deadline, access token from login.example: connecting",
+            "access token: connecting",
+            &long,
+        ] {
+            for &outcome in Outcome::ALL {
+                let advice = told(&Failure { detail, ..failure(outcome) });
+                assert!(outcome.is_ok() || advice.contains("`token_url`"), "{detail}: {advice}");
+            }
+        }
+        let cut = told(&Failure {
+            detail: "the round's deadline, access token from login.example: connecting",
+            ..failure(Outcome::Timeout)
+        });
+        assert!(cut.contains("at login.example"), "{cut}");
         let waited = told(&Failure { detail: "waiting for an access token", ..failure(Outcome::Timeout) });
         assert!(waited.contains("`token_url`") && waited.contains("`timeout`"), "{waited}");
+    }
+
+    #[test]
+    fn only_what_is_asked_by_http_is_advised_to_be_asked_by_https() {
+        let reset = |tls| told(&Failure { phase: Some(Phase::Headers), tls, ..failure(Outcome::Reset) });
+        assert!(reset(false).contains("write https://"));
+        assert!(!reset(true).contains("https://"));
     }
 
     #[test]
