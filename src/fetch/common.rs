@@ -64,8 +64,8 @@ impl Common {
             Some(Auth::OAuth2(oauth2)) => Some(&oauth2.token_url),
             _ => None,
         };
-        let servers = [Some(url), token_url].into_iter().flatten();
-        if servers.into_iter().any(|url| is_tls(url) || proxies(&proxy(is_here(url))).iter().any(is_tls)) {
+        let mut servers = [Some(url), token_url].into_iter().flatten();
+        if servers.any(|url| is_tls(url) || proxies(&proxy(is_here(url))).iter().any(is_tls)) {
             clients.expect_tls(&way, folder)?;
         }
         let client = clients.get(&way, folder)?;
