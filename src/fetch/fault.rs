@@ -227,13 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn certificates_for_another_use_are_told_in_words() {
+    fn what_is_no_tls_and_certificates_for_another_use_are_told_in_words() {
         #[derive(Debug, thiserror::Error)]
         #[error("certificate had invalid extensions")]
         struct EkuError;
         let other = rustls::OtherError(Arc::new(EkuError));
         let told = of_tls(&rustls::Error::InvalidCertificate(CertificateError::Other(other)));
         assert_eq!(told, "invalid peer certificate: it is not for servers (extended key usage)");
+        let plain = of_tls(&rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
+        assert_eq!(plain, "what came back is not TLS (InvalidContentType)");
+        let broken = of_tls(&rustls::Error::InvalidMessage(InvalidMessage::MissingData("ServerHello")));
+        assert!(!broken.contains("not TLS"), "{broken}");
         let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
         assert_eq!(of_tls(&expired), expired.to_string());
     }

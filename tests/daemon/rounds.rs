@@ -111,6 +111,7 @@ fn where_a_whole_host_is_gone_20_endpoints_have_a_line_each_and_the_rest_are_cou
     let (port, api) = (ClosedPort::new(), sample_api());
     let mut urls: Vec<String> = (0..30).map(|number| port.url(&format!("/{number}"))).collect();
     urls.push(api.url("/html-200"));
+    urls.push(port.url("/other").replace("127.0.0.1", "localhost"));
     let home = Home::new(&at_start("gone", &urls));
     let daemon = home.start();
     let mut told = Vec::new();
@@ -120,7 +121,7 @@ fn where_a_whole_host_is_gone_20_endpoints_have_a_line_each_and_the_rest_are_cou
     let of = |outcome: &str, message: &str| {
         told.iter().filter(|line| line["outcome"] == outcome && line["message"] == message).collect::<Vec<_>>()
     };
-    assert_eq!(of("connect", "outcome changed").len(), 20, "{told:#?}");
+    assert_eq!(of("connect", "outcome changed").len(), 21, "another host is not hidden by it: {told:#?}");
     assert_eq!(of("not_json", "outcome changed").len(), 1, "another outcome is not hidden by them: {told:#?}");
     let further = of("connect", "outcome changed of further endpoints");
     assert_eq!((further.len(), &further[0]["endpoints"]), (1, &10.into()), "{told:#?}");
