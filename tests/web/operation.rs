@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::OFTEN;
 use crate::support::web::Web;
+use crate::support::{OFTEN, until};
 use crate::{job, once, upstream};
 
 #[test]
@@ -12,7 +12,12 @@ fn what_is_counted_has_its_help_and_type_and_never_a_url() {
     let server = upstream();
     let web = Web::start("", &once(&server));
     web.daemon.wait_for_rounds("figures", 1);
-    let text = web.get("/metrics").text().expect("text");
+    let mut text = String::new();
+    // Threads start when the machine lets them.
+    until("all workers are there", || {
+        text = web.get("/metrics").text().expect("text");
+        text.contains("\ngatherd_workers_alive 64\n")
+    });
     for line in [
         "gatherd_rounds_total{job=\"figures\",status=\"complete\"} 1",
         "gatherd_rounds_total{job=\"figures\",status=\"missed\"} 0",
@@ -23,7 +28,6 @@ fn what_is_counted_has_its_help_and_type_and_never_a_url() {
         "gatherd_round_lateness_seconds_count{job=\"figures\"} 1",
         "gatherd_storage_queue_entries 0",
         "gatherd_storage_dropped_total 0",
-        "gatherd_workers_alive 64",
         "gatherd_workers_busy 0",
     ] {
         assert!(text.lines().any(|found| found == line), "no {line} in {text}");
