@@ -27,11 +27,17 @@ pub fn allow_more() -> rustix::io::Result<()> {
     raised
 }
 
-/// Warns where `workers` that ask so many `hosts` may need more connections than files may be open: one each, and
-/// connections to a host are kept for the next request to it. What finds none is `resource`, whichever it is.
-pub fn warn_if_few(workers: usize, hosts: usize) {
-    let connections = u64::try_from(workers.max(hosts)).unwrap_or(u64::MAX);
-    let (allowed, needed) = (allowed(), connections.saturating_add(OTHERS));
+/// Warns where `workers` that ask so many `endpoints` may need more connections than files may be open: one each, and
+/// connections to a host are kept for the next request to it. What finds none is `resource`, whichever it is. How many
+/// different hosts there are is only asked where it matters.
+pub fn warn_if_few(workers: usize, endpoints: usize, hosts: impl FnOnce() -> usize) {
+    let allowed = allowed();
+    let needed = |connections: usize| u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHERS);
+    if needed(workers.max(endpoints)) <= allowed {
+        return;
+    }
+    let hosts = hosts();
+    let needed = needed(workers.max(hosts));
     if allowed < needed {
         tracing::warn!(
             workers,

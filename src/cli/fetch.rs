@@ -80,9 +80,12 @@ pub fn run(args: &FetchArgs) -> anyhow::Result<ExitCode> {
     let urls = urls(args)?;
     let token = token::read(args.token_env.as_ref(), args.token_file.as_ref())?;
     let request = request(args)?;
+    let hosts = || {
+        let parsed: Vec<Url> = urls.iter().filter_map(|url| Url::parse(url).ok()).collect();
+        descriptors::hosts(parsed.iter())
+    };
     // As few are asked at the same time as there are.
-    let parsed: Vec<Url> = urls.iter().filter_map(|url| Url::parse(url).ok()).collect();
-    descriptors::warn_if_few(args.workers.min(urls.len()), descriptors::hosts(parsed.iter()));
+    descriptors::warn_if_few(args.workers.min(urls.len()), urls.len(), hosts);
     let bar = progress_bar(urls.len());
     let interrupt = Interrupt::listen()?;
     let progress = |ended| bar.set_position(u64::try_from(ended).unwrap_or(u64::MAX));

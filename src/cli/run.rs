@@ -21,8 +21,8 @@ pub struct RunArgs {
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
-    let endpoints = settings.jobs.iter().flat_map(|job| &job.endpoints);
-    descriptors::warn_if_few(settings.workers, descriptors::hosts(endpoints.map(|endpoint| &endpoint.url)));
+    let urls = || settings.jobs.iter().flat_map(|job| &job.endpoints).map(|endpoint| &endpoint.url);
+    descriptors::warn_if_few(settings.workers, urls().count(), || descriptors::hosts(urls()));
     let reloads = if args.watch_config { Reloads::OnChange } else { Reloads::OnSignal };
     Ok(code(app::run(settings, reloads, u64::MAX, |_| ControlFlow::Continue(()))?))
 }
