@@ -1,12 +1,13 @@
 //! What the Fetcher decides: which slot goes to the pool next, when one is tried again, when a round closes. Pure:
 //! monotonic times and answers go in, orders and closed rounds come out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::Recipient;
+use rustc_hash::FxHashMap;
 
 use super::hosts::Hosts;
 use super::in_flight::InFlight;
@@ -36,7 +37,7 @@ pub struct Dispatch {
     workers: usize,
     in_flight: InFlight,
     width: Width,
-    loads: HashMap<JobName, Load>,
+    loads: FxHashMap<JobName, Load>,
     /// The jobs whose rounds are to come.
     jobs: Vec<Arc<PreparedJob>>,
     rounds: Vec<Running>,

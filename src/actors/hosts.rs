@@ -2,9 +2,11 @@
 //! over all jobs. Pure: monotonic times go in, permits come out.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use crate::clock::Moment;
 use crate::fetch::Request;
@@ -17,7 +19,7 @@ const CATCH_UP: Duration = Duration::from_millis(20);
 /// All hosts that were asked, have a limit or a pause.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    hosts: HashMap<Arc<str>, Host>,
+    hosts: FxHashMap<Arc<str>, Host>,
     /// When a host that is waited for is to be looked at again.
     wakes: BinaryHeap<Reverse<(Duration, Arc<str>)>>,
 }

@@ -1,7 +1,9 @@
 //! Attempts in the pool, and which of them are late.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use crate::model::RoundId;
 
@@ -15,7 +17,7 @@ type Key = (RoundId, u32);
 /// See the module. Pure: monotonic times go in.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    attempts: HashMap<Key, Attempt>,
+    attempts: FxHashMap<Key, Attempt>,
     /// Those that may become late, in the order in which they began; some may have ended.
     young: VecDeque<(Duration, Key)>,
     late: usize,

@@ -3,13 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rustc_hash::FxHashMap;
+
 use crate::model::{JobName, Layout, Memory, Remembered, Slot, Timestamp};
 use crate::store::REMEMBERED_BYTES;
 
 /// The memories of all endpoints that have any, by job and name: they survive a change of position.
 #[derive(Debug, Default)]
 pub struct Memories {
-    jobs: HashMap<JobName, HashMap<String, Memory>>,
+    jobs: FxHashMap<JobName, FxHashMap<String, Memory>>,
     bytes: usize,
 }
 
@@ -36,7 +38,7 @@ impl Memories {
             endpoints.retain(|name, _| staying.is_some_and(|names| names.contains(name.as_str())));
             !endpoints.is_empty()
         });
-        let memories = self.jobs.values().flat_map(HashMap::values);
+        let memories = self.jobs.values().flat_map(FxHashMap::values);
         let documents = memories.filter_map(|memory| memory.remembered.as_ref());
         self.bytes = documents.map(|remembered| remembered.document.text().len()).sum();
     }

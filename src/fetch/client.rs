@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::blocking::Client;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
+use rustc_hash::FxHashMap;
 
 use super::common::{Common, is_here, is_tls};
 use super::connection::Connections;
@@ -34,7 +35,7 @@ pub struct Clients {
     /// What endpoints without credentials of their own ask with.
     token: Option<Arc<Credentials>>,
     /// What endpoints have in common that ask alike, by where their settings are, which are held by it.
-    common: HashMap<(usize, bool, bool), Arc<Common>>,
+    common: FxHashMap<(usize, bool, bool), Arc<Common>>,
     trust: Trust,
     resolver: Resolver,
     connections: Connections,

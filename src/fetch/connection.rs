@@ -6,7 +6,7 @@
 //! it begins to make one as soon as it is asked, so it is taken for that of the request to its server that was made last
 //! and has none yet. Of requests to one server in the same millisecond, one may be given what is another's.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
+use rustc_hash::FxHashMap;
 use tower::{Layer, Service, ServiceExt as _};
 use url::Position;
 
@@ -45,7 +46,7 @@ struct Trace {
 
 /// Who asks each server, and the connections that were made for them.
 #[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<Mutex<HashMap<String, Arc<Mutex<Server>>>>>);
+pub struct Connections(Arc<Mutex<FxHashMap<String, Arc<Mutex<Server>>>>>);
 
 /// What is known of a server.
 #[derive(Debug, Default)]
