@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use reqwest::Version;
 use reqwest::blocking::Response;
 
 use super::coding::{Coding, Oversized};
@@ -27,7 +28,8 @@ pub enum End {
 /// anyway.
 pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut Vec<u8>) -> End {
     let most = if coding == Coding::Identity { u64::MAX } else { max_body.saturating_add(CODED_SLACK) };
-    let mut source = Announced { left: response.content_length(), most, broken: false, response };
+    let (left, ends_there) = (response.content_length(), response.version() < Version::HTTP_2);
+    let mut source = Announced { left, ends_there, most, broken: false, response };
     let announced = source.left.filter(|_| coding == Coding::Identity);
     if announced.is_some_and(|length| length > max_body) {
         return End::TooLarge;
@@ -50,6 +52,9 @@ pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut 
 struct Announced<'r> {
     response: &'r mut Response,
     left: Option<u64>,
+    /// Whether there is nothing to be read behind that. Over HTTP/2 there is the end of the stream, which may be a reset, and
+    /// whoever does not wait for it resets it.
+    ends_there: bool,
     /// How much more of it is read.
     most: u64,
     /// The connection failed it.
@@ -63,6 +68,9 @@ pub struct CutShort;
 
 impl Read for Announced<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == Some(0) && self.ends_there {
+            return Ok(0);
+        }
         let count = self.response.read(buffer).inspect_err(|_| self.broken = true)?;
         if count == 0 && !buffer.is_empty() && self.left.is_some_and(|left| left > 0) {
             self.broken = true;

@@ -3,6 +3,7 @@
 //! `serde_json::Value` would refuse 1e400 and drop digits, so the text is kept; `RawValue` checks the grammar
 //! without building anything, but lets lone surrogates and any depth pass, which one more scan finds.
 
+use memchr::{memchr, memchr2_iter};
 use serde_json::value::RawValue;
 
 use crate::model::{Detail, Document, Outcome};
@@ -67,6 +68,10 @@ enum Scan {
 
 /// Looks for what the grammar allows and we do not. `text` is valid JSON, so quotes, brackets and escapes balance.
 fn scan(text: &[u8]) -> Scan {
+    // Most documents have no escape and few brackets, which is quickly seen.
+    if memchr(b'\\', text).is_none() && memchr2_iter(b'[', b'{', text).nth(MAX_DEPTH).is_none() {
+        return Scan::Fine;
+    }
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(&byte) = text.get(at) {
         at += 1;

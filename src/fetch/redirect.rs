@@ -38,7 +38,7 @@ pub struct Followed {
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. When no redirects are wanted, one is an
 /// answer like any other. What is sent there is said by [`Call::redirected`].
 pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -> Result<Followed, Attempt> {
-    let (mut url, mut public_only, mut call) = (call.url.clone(), false, Cow::Borrowed(call));
+    let (mut url, mut public_only, mut call) = (Cow::Borrowed(&call.url), false, Cow::Borrowed(call));
     let most = request.settings().redirects;
     let (mut hops, mut last_made) = (0, None);
     loop {
@@ -50,7 +50,7 @@ pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -
         };
         let next = if hops < most { target(&url, &location) } else { Err(format!("more than {most} redirects")) };
         url = match next {
-            Ok(next) => next,
+            Ok(next) => Cow::Owned(next),
             Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)), made: last_made }),
         };
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
