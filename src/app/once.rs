@@ -59,20 +59,24 @@ pub fn fetch_urls(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Vec<(String, Slot)>> {
     let request = Arc::new(request);
-    let targets: Vec<_> = urls.iter().map(|url| Endpoint::unnamed(url, Arc::clone(&request))).collect();
-    let endpoints: Vec<Endpoint> = targets.iter().filter_map(|target| target.as_ref().ok().cloned()).collect();
-    let slots = if endpoints.is_empty() {
+    let mut endpoints = Vec::with_capacity(urls.len());
+    let target = |url: &String| Endpoint::unnamed(url, Arc::clone(&request)).map(|endpoint| endpoints.push(endpoint));
+    let targets: Vec<Result<(), String>> = urls.iter().map(target).collect();
+    let rounds = if endpoints.is_empty() {
         Vec::new()
     } else {
         let deadline = bounds.deadline.unwrap_or(ENDLESS);
         let round = Unstored { job: JobName::new("fetch"), endpoints, deadline };
-        let rounds = fetch_rounds(vec![round], token, bounds.workers, bounds.afterwards, progress, stop)?;
-        rounds.into_iter().flat_map(|round| round.slots).collect()
+        fetch_rounds(vec![round], token, bounds.workers, bounds.afterwards, progress, stop)?
     };
-    let mut slots = slots.into_iter();
+    let ended = |ClosedRound { begin, slots, .. }| {
+        let shown: Vec<String> = begin.layout.endpoints.iter().map(|label| label.url.clone()).collect();
+        shown.into_iter().zip(slots)
+    };
+    let mut slots = rounds.into_iter().flat_map(ended);
     let now = SystemClock::new().now().wall;
-    let place = |(target, url): (Result<Endpoint, String>, &String)| match target {
-        Ok(endpoint) => slots.next().map(|slot| (endpoint.label.url, slot)),
+    let place = |(target, url): (Result<(), String>, &String)| match target {
+        Ok(()) => slots.next(),
         // What does not parse as a URL may hold a secret anywhere.
         Err(problem) => Some((cut(url), Slot::untried(Outcome::Protocol, &problem, now))),
     };

@@ -301,7 +301,8 @@ impl Endpoint {
 pub fn host_of(url: &Url) -> Arc<str> {
     // `localhost.` is `localhost`, asked for without the search list.
     let host = url.host_str().unwrap_or_default();
-    format!("{}:{}", host.strip_suffix('.').unwrap_or(host), url.port_or_known_default().unwrap_or_default()).into()
+    let port = url.port_or_known_default().unwrap_or_default().to_string();
+    [host.strip_suffix('.').unwrap_or(host), ":", &port].concat().into()
 }
 
 impl Job {

@@ -30,6 +30,9 @@ const SECRET_WORDS: [&str; 22] = [
     "appid",
 ];
 
+/// No name of a secret is shorter, in bytes.
+const SHORTEST_SECRET: usize = 3;
+
 /// Endings that do the same where a compound is written without a break, as in `apikey`.
 const SECRET_ENDINGS: [&str; 9] =
     ["key", "token", "secret", "password", "passwd", "signature", "credential", "sessionid", "sessid"];
@@ -65,6 +68,9 @@ fn masked(parameter: &str) -> Option<String> {
 /// `X-Amz-Signature`, `apikey`; not `keyword`, `author` or `design`.
 #[must_use]
 pub fn names_a_secret(name: &str) -> bool {
+    if name.len() < SHORTEST_SECRET {
+        return false;
+    }
     let mut words = String::with_capacity(name.len() + 4);
     let mut after_small = false;
     for c in name.chars() {
@@ -94,6 +100,7 @@ mod tests {
 
     #[test]
     fn a_name_is_a_secret_by_its_words() {
+        assert!(SECRET_WORDS.iter().chain(&SECRET_ENDINGS).all(|word| word.len() >= SHORTEST_SECRET));
         for name in [
             "key",
             "X-Amz-Signature",

@@ -161,13 +161,13 @@ fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -
         Ok(followed)
     };
     let Some(credentials) = &request.common.credentials else { return ask(call) };
-    let token = credentials.authorize(&mut call.headers, deadline).map_err(Unanswered::NotAsked)?;
+    let token = credentials.authorize(call.headers_mut(), deadline).map_err(Unanswered::NotAsked)?;
     let followed = ask(call)?;
     let Some(token) = token else { return Ok(followed) };
     if followed.response.status() != StatusCode::UNAUTHORIZED {
         request.remember_token(&token);
     } else if credentials
-        .renew(&token, request.was_let_in_by(&token), &mut call.headers, deadline)
+        .renew(&token, request.was_let_in_by(&token), call.headers_mut(), deadline)
         .map_err(Unanswered::NotAsked)?
     {
         return ask(call);
@@ -314,9 +314,9 @@ impl Reading<'_> {
             _ => {
                 // A redirect may lead elsewhere the next time.
                 let is_itself = status == StatusCode::OK && *response.url() == self.call.url;
-                let fingerprint = self.call.fingerprint.filter(|_| is_itself);
-                let validators = fingerprint.and_then(|request| conditional::validators(request, response.headers()));
-                let validators = validators.filter(|validators| !self.holds_a_secret(validators));
+                let validators = (is_itself && self.request.common.is_conditional)
+                    .then(|| conditional::validators(response.headers(), || self.request.fingerprint(self.call)));
+                let validators = validators.flatten().filter(|validators| !self.holds_a_secret(validators));
                 Ok(Found::Document(document, false, validators))
             }
         }

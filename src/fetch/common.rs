@@ -29,7 +29,7 @@ pub struct Common {
     pub auth: String,
     pub settings: Arc<RequestSettings>,
     /// Those that are the same each time.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// What proxies are told.
     proxy_secrets: Vec<String>,
     /// Whether the last document may be asked for by its version.
@@ -91,7 +91,7 @@ impl Common {
             connections: clients.connections().clone(),
             credentials,
             auth: format!("{:?}", settings.auth.as_ref()),
-            headers: headers(settings),
+            headers: headers(settings).into(),
             proxy_secrets,
             is_conditional: settings.conditional && plain,
             asks_for_last_ok: fields.into_iter().any(Field::asks_for_last_ok),

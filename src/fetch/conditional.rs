@@ -55,15 +55,15 @@ pub fn forget(headers: &mut HeaderMap) {
     headers.remove(IF_MODIFIED_SINCE);
 }
 
-/// What an answer names its version by, if it does.
-pub fn validators(request: u64, headers: &HeaderMap) -> Option<Validators> {
+/// What an answer names its version by, if it does. `request` is the [fingerprint] of what it answers.
+pub fn validators(headers: &HeaderMap, request: impl FnOnce() -> u64) -> Option<Validators> {
     let text = |name: HeaderName| {
         let value = headers.get(name)?.to_str().ok()?.trim();
         (!value.is_empty() && value.len() <= LONGEST).then(|| value.to_owned())
     };
     let last_modified = text(LAST_MODIFIED).filter(|modified| is_over(modified, text(DATE).as_deref()));
     let etag = text(ETAG);
-    (etag.is_some() || last_modified.is_some()).then_some(Validators { request, etag, last_modified })
+    (etag.is_some() || last_modified.is_some()).then(|| Validators { request: request(), etag, last_modified })
 }
 
 /// Whether the second in which a document was modified was over at the `date` of the answer, as far as that is known:
@@ -86,7 +86,7 @@ mod tests {
             let mut headers = HeaderMap::from_iter([(LAST_MODIFIED, HeaderValue::from_static(MODIFIED))]);
             headers.extend(date.map(|date| (DATE, HeaderValue::from_static(date))));
             headers.extend(etag.then_some((ETAG, HeaderValue::from_static("\"v1\""))));
-            validators(7, &headers)
+            validators(&headers, || 7)
         };
         for date in [None, Some("Thu, 15 Jan 2026 09:30:01 GMT"), Some("now")] {
             let found = of(date, false).and_then(|validators| validators.last_modified);

@@ -49,7 +49,7 @@ pub struct Seen<'a> {
 pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Arc<Evidence> {
     // Writing to a String cannot fail.
     let mut sent = format!("{} {}\n", call.method, shown_url(&call.url));
-    for (name, value) in &call.headers {
+    for (name, value) in call.headers.iter() {
         let text = String::from_utf8_lossy(value.as_bytes());
         let value = if value.is_sensitive() || names_a_secret(name.as_str()) {
             // The scheme is worth seeing, where the header has one.

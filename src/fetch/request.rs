@@ -36,10 +36,8 @@ pub struct Request {
     url: Url,
     /// The URL as it is written, where it changes with each round.
     changing_url: Option<Template>,
-    /// The URL's userinfo, as HTTP Basic.
-    userinfo: Option<HeaderValue>,
-    /// What is secret in the URL and in parameters that are the same each time.
-    secrets: Vec<String>,
+    /// The URL's userinfo, which is sent as HTTP Basic.
+    userinfo: Option<(String, String)>,
     /// When the access token was issued that the API took last.
     token_that_worked: Mutex<Option<Instant>>,
     /// Whether it asks for the due of the last success.
@@ -53,10 +51,10 @@ pub struct Request {
 pub struct Call {
     pub(super) method: Method,
     pub(super) url: Url,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Arc<HeaderMap>,
+    /// Those of them that are neither credentials nor a condition.
+    plain_headers: Arc<HeaderMap>,
     pub(super) json: Option<String>,
-    /// What validators belong to; `None` where there can be none.
-    pub(super) fingerprint: Option<u64>,
     /// Whether it asks for the document only if that is another than the remembered one.
     pub(super) is_conditional: bool,
 }
@@ -76,7 +74,7 @@ impl Call {
         if by_get && call.method != Method::GET {
             (call.method, call.json) = (Method::GET, None);
             for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
-                call.headers.remove(name);
+                call.headers_mut().remove(name);
             }
         }
         call
@@ -85,9 +83,13 @@ impl Call {
     /// The same without the condition; answers whether there was one.
     pub(super) fn ask_for_the_whole(&mut self) -> bool {
         if self.is_conditional {
-            conditional::forget(&mut self.headers);
+            conditional::forget(self.headers_mut());
         }
         std::mem::take(&mut self.is_conditional)
+    }
+
+    pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
+        Arc::make_mut(&mut self.headers)
     }
 }
 
@@ -144,20 +146,14 @@ impl Request {
     pub fn new(endpoint: &Endpoint, folder: &Path, clients: &mut Clients) -> Result<Self, CredentialsError> {
         let common = clients.common(endpoint, folder)?;
         let (url, userinfo) = without_userinfo(&endpoint.url);
-        let mut secrets = userinfo.as_ref().map(|(user, password)| basic_secrets(user, password)).unwrap_or_default();
-        secrets.extend(secret_parameters(&url));
-        // What a later page shows of the first need not be in its own URL.
-        let fixed = endpoint.request.query.iter().filter(|(name, _)| names_a_secret(name));
-        secrets.extend(fixed.filter_map(|(_, value)| value.fixed().map(str::to_owned)));
         let changing_url = endpoint.changing_url.clone();
         Ok(Self {
             asks_for_last_ok: common.asks_for_last_ok || changing_url.as_ref().is_some_and(Template::asks_for_last_ok),
             host: Arc::clone(&endpoint.host),
-            userinfo: userinfo.map(|(user, password)| basic(&user, &password)),
             common,
             url,
             changing_url,
-            secrets,
+            userinfo,
             token_that_worked: Mutex::default(),
         })
     }
@@ -186,9 +182,9 @@ impl Request {
         let told = |problem: String| Detail::new(format!("a block in the request: {problem}"));
         let filled = |field: &'_ Field, escape| field.filled(moments, escape).map(Cow::into_owned).map_err(told);
         let settings = self.settings();
-        let mut headers = self.common.headers.clone();
-        if let Some(userinfo) = &self.userinfo {
-            headers.entry(AUTHORIZATION).or_insert_with(|| userinfo.clone());
+        let mut headers = Arc::clone(&self.common.headers);
+        if let Some((user, password)) = &self.userinfo {
+            Arc::make_mut(&mut headers).entry(AUTHORIZATION).or_insert_with(|| basic(user, password));
         }
         let mut url = match &self.changing_url {
             Some(template) => {
@@ -210,20 +206,24 @@ impl Request {
             let value = filled(value, Escape::None)?;
             let mut value = HeaderValue::from_str(&value).map_err(|error| told(error.to_string()))?;
             value.set_sensitive(names_a_secret(name.as_str()));
-            headers.insert(name, value);
+            Arc::make_mut(&mut headers).insert(name, value);
         }
         let json = settings.json.as_ref().map(|json| filled(json, Escape::Json)).transpose()?;
-        let fingerprint = self.common.is_conditional.then(|| {
-            let token = self.common.credentials.as_ref().and_then(|credentials| credentials.token());
-            let token = token.as_ref().map(|token| token.expose());
-            conditional::fingerprint(url.as_str(), &headers, &self.common.auth, token)
-        });
-        let remembered = ask.remembered.as_ref().filter(|known| Some(known.validators.request) == fingerprint);
-        if let Some(remembered) = remembered {
-            conditional::ask(&remembered.validators, &mut headers);
+        let (method, plain_headers) = (settings.method.clone(), Arc::clone(&headers));
+        let mut call = Call { method, url, headers, plain_headers, json, is_conditional: false };
+        let remembered = ask.remembered.as_ref().filter(|_| self.common.is_conditional);
+        if let Some(remembered) = remembered.filter(|known| known.validators.request == self.fingerprint(&call)) {
+            conditional::ask(&remembered.validators, call.headers_mut());
+            call.is_conditional = true;
         }
-        let is_conditional = remembered.is_some();
-        Ok(Call { method: settings.method.clone(), url, headers, json, fingerprint, is_conditional })
+        Ok(call)
+    }
+
+    /// What validators of an answer to `call` belong to.
+    pub(super) fn fingerprint(&self, call: &Call) -> u64 {
+        let token = self.common.credentials.as_ref().and_then(|credentials| credentials.token());
+        let token = token.as_ref().map(|token| token.expose());
+        conditional::fingerprint(call.url.as_str(), &call.plain_headers, &self.common.auth, token)
     }
 
     /// Sends `call` to `url` and waits for the head of the answer; all of it has to come within `timeout`.
@@ -241,7 +241,7 @@ impl Request {
         if let Some(json) = &call.json {
             *request.body_mut() = Some(json.clone().into());
         }
-        request.headers_mut().clone_from(&call.headers);
+        request.headers_mut().clone_from(call.headers.as_ref());
         *request.timeout_mut() = Some(timeout);
         self.common.client(public_only, alone).execute(request)
     }
@@ -249,8 +249,11 @@ impl Request {
     /// Hides what is secret in `call`, as it was sent, and in what it was made of.
     pub(super) fn redactor(&self, call: &Call) -> Redactor {
         let mut secrets = self.common.secrets();
-        secrets.extend(self.secrets.iter().cloned());
-        secrets.extend(secret_parameters(&call.url));
+        secrets.extend(self.userinfo.iter().flat_map(|(user, password)| basic_secrets(user, password)));
+        // What a later page shows of the first need not be in its own URL.
+        secrets.extend(secret_parameters(&self.url).chain(secret_parameters(&call.url)));
+        let fixed = self.settings().query.iter().filter(|(name, _)| names_a_secret(name));
+        secrets.extend(fixed.filter_map(|(_, value)| value.fixed().map(str::to_owned)));
         for value in call.headers.values().filter(|value| value.is_sensitive()) {
             header_secrets(&String::from_utf8_lossy(value.as_bytes()), &mut secrets);
         }

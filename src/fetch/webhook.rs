@@ -81,7 +81,7 @@ impl Webhook {
         let mut request = Request::new(method, url);
         let all = request.headers_mut();
         all.clone_from(headers);
-        all.extend(self.common.headers.clone());
+        all.extend((*self.common.headers).clone());
         // Nobody reads the answer's body.
         all.insert(ACCEPT, HeaderValue::from_static("*/*"));
         all.remove(ACCEPT_ENCODING);
