@@ -32,7 +32,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 pub use modes::{MODES, Mode};
-pub use tls::{Certificate, SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY};
+pub use tls::{Certificate, SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY, SAMPLE_SELF_SIGNED_AUTHORITY};
 
 use stats::Stats;
 use tls::Door;

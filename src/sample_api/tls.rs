@@ -24,6 +24,9 @@ pub const SAMPLE_CLIENT_CERTIFICATE: &str = include_str!("certificates/client.pe
 /// The key, in PEM, that belongs to [`SAMPLE_CLIENT_CERTIFICATE`].
 pub const SAMPLE_CLIENT_KEY: &str = include_str!("certificates/client-key.pem");
 
+/// The certificate, in PEM, of a server that is its own authority.
+pub const SAMPLE_SELF_SIGNED_AUTHORITY: &str = include_str!("certificates/self-signed-authority.pem");
+
 const SERVER_KEY: &str = include_str!("certificates/server-key.pem");
 
 /// What a server shows to whoever begins a TLS handshake with it.
@@ -37,6 +40,8 @@ pub enum Certificate {
     WrongHost,
     /// Issued by itself.
     SelfSigned,
+    /// Issued by itself, as an authority may: what `openssl req -x509` makes.
+    SelfSignedAuthority,
     /// As [`Certificate::Good`], and the client has to show one that [`SAMPLE_CA`] issued, too.
     GoodForKnownClients,
     /// None, ever: the connection is accepted and no handshake answered.
@@ -50,6 +55,7 @@ impl Certificate {
             Self::Expired => include_str!("certificates/expired.pem"),
             Self::WrongHost => include_str!("certificates/wrong-host.pem"),
             Self::SelfSigned => include_str!("certificates/self-signed.pem"),
+            Self::SelfSignedAuthority => SAMPLE_SELF_SIGNED_AUTHORITY,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Whom we trust, and who we are.
 
 use gatherd::model::{Outcome, Phase};
-use gatherd::sample_api::{Certificate, SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY, SampleApi};
+use gatherd::sample_api::{Certificate, SAMPLE_CA, SAMPLE_CLIENT_CERTIFICATE, SAMPLE_CLIENT_KEY};
+use gatherd::sample_api::{SAMPLE_SELF_SIGNED_AUTHORITY, SampleApi};
 use tempfile::TempDir;
 
 use crate::support::once::{detail, round, slot};
@@ -29,6 +30,18 @@ fn an_authority_of_ones_own_is_trusted_where_it_is_named_and_nowhere_else() {
     let stranger = slot("", &api.url("/healthy"));
     assert_eq!(stranger.outcome, Outcome::Tls);
     assert!(detail(&stranger).contains("UnknownIssuer"), "{}", detail(&stranger));
+}
+
+#[test]
+fn a_server_that_is_its_own_authority_is_trusted_where_its_certificate_is_named() {
+    let (folder, ca, _) = files();
+    let own = format!("ca_file = {:?}\n", write(folder.path(), "own.pem", SAMPLE_SELF_SIGNED_AUTHORITY));
+    let api = tls(Certificate::SelfSignedAuthority);
+    let trusted = slot(&own, &api.url("/healthy"));
+    assert_eq!(trusted.outcome, Outcome::Ok, "{trusted:?}");
+    let stranger = slot(&ca, &api.url("/healthy"));
+    assert_eq!(stranger.outcome, Outcome::Tls);
+    assert!(detail(&stranger).contains("that of an authority"), "{}", detail(&stranger));
 }
 
 #[test]

@@ -87,8 +87,7 @@ pub fn tls(failure: &Failure<'_>) -> Vec<String> {
     }
     if failure.says(&["that of an authority"]) {
         return lines([
-            "If it is your own, as `openssl req -x509` makes it: make it anew for a server, with \
-             -addext basicConstraints=critical,CA:FALSE, and name it in `ca_file`.",
+            "If it is your own, as `openssl req -x509` makes it: name the file in `ca_file`, and it is taken.",
             "If it is not, its operator has to replace it; gatherd has no switch to look away.",
         ]);
     }

@@ -207,7 +207,7 @@ mod tests {
         assert!(tls("No CA certificates were loaded from the system").contains("install ca-certificates"));
         assert!(tls("received fatal alert: CertificateRequired").contains("`client_cert`"));
         assert!(tls("what came back is not TLS (InvalidContentType)").contains("http://"));
-        assert!(tls("invalid peer certificate: it is that of an authority, not of a server").contains("CA:FALSE"));
+        assert!(tls("invalid peer certificate: it is that of an authority, not of a server").contains("`ca_file`"));
         assert!(tls("invalid peer certificate: BadSignature").contains("`ca_file"));
     }
 
