@@ -14,7 +14,7 @@ use super::connection::Connections;
 use super::credentials::{Credentials, basic_secrets};
 use super::request::without_userinfo;
 use super::resolver::is_localhost;
-use crate::config::{Auth, Field, Proxy, RequestSettings, names_a_secret};
+use crate::config::{Auth, Field, Proxy, RequestSettings, Secret, names_a_secret};
 
 /// See the module.
 pub struct Common {
@@ -112,9 +112,9 @@ impl Common {
         statuses.map_or(status.is_success(), |statuses| statuses.contains(&status.as_u16()))
     }
 
-    /// The secrets that its requests are made of, as they are now.
-    pub fn secrets(&self) -> Vec<String> {
-        let of_credentials = self.credentials.as_ref().map(|credentials| credentials.secrets());
+    /// The secrets that its requests are made of, as they are now, and as they were when `sent` was put into one.
+    pub fn secrets(&self, sent: Option<&Secret>) -> Vec<String> {
+        let of_credentials = self.credentials.as_ref().map(|credentials| credentials.secrets(sent));
         of_credentials.unwrap_or_default().into_iter().chain(self.proxy_secrets.iter().cloned()).collect()
     }
 }

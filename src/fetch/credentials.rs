@@ -48,24 +48,33 @@ impl Credentials {
         .into())
     }
 
-    /// Puts them into `headers`. An access token that is not there yet is asked for first; the one that is used is
-    /// answered, so that it can be [renewed](Self::renew).
-    pub fn authorize(&self, headers: &mut HeaderMap, deadline: Deadline) -> Result<Option<Arc<AccessToken>>, Attempt> {
-        match &self.0 {
+    /// Puts the token or the password into `headers` as it is now, and answers it: it may be another by the time that an
+    /// answer comes. An access token is [put there](Self::authorize) when it is needed.
+    pub fn put(&self, headers: &mut HeaderMap) -> Option<Arc<Secret>> {
+        let (sent, header, value) = match &self.0 {
             Kind::Token { secret, header, scheme } => {
-                headers.insert(header, secret.current().header(scheme));
-                Ok(None)
+                let sent = secret.current();
+                let value = sent.header(scheme);
+                (sent, header, value)
             }
             Kind::Basic { user, password } => {
-                headers.insert(AUTHORIZATION, basic(user, password.current().expose()));
-                Ok(None)
+                let sent = password.current();
+                let value = basic(user, sent.expose());
+                (sent, &AUTHORIZATION, value)
             }
-            Kind::OAuth2(tokens) => {
-                let token = tokens.current(deadline)?;
-                headers.insert(AUTHORIZATION, token.header());
-                Ok(Some(token))
-            }
-        }
+            Kind::OAuth2(_) => return None,
+        };
+        headers.insert(header, value);
+        Some(sent)
+    }
+
+    /// Puts the access token into `headers`, if it is one that they ask with. It is asked for where it is not there yet; the
+    /// one that is used is answered, so that it can be [renewed](Self::renew).
+    pub fn authorize(&self, headers: &mut HeaderMap, deadline: Deadline) -> Result<Option<Arc<AccessToken>>, Attempt> {
+        let Kind::OAuth2(tokens) = &self.0 else { return Ok(None) };
+        let token = tokens.current(deadline)?;
+        headers.insert(AUTHORIZATION, token.header());
+        Ok(Some(token))
     }
 
     /// Puts a new access token in the place of `refused`, which `has_worked` before or not, and answers whether there was one
@@ -85,21 +94,22 @@ impl Credentials {
         Ok(true)
     }
 
-    /// The token that says who asks, where there is one: not a password, which has a name beside it.
-    pub fn token(&self) -> Option<Arc<Secret>> {
-        match &self.0 {
-            Kind::Token { secret, .. } => Some(secret.current()),
-            Kind::Basic { .. } | Kind::OAuth2(_) => None,
-        }
+    /// Whether the secret alone says who asks: not a password, which has a name beside it.
+    pub fn say_who_asks(&self) -> bool {
+        matches!(self.0, Kind::Token { .. })
     }
 
-    /// The secrets as they are now.
-    pub fn secrets(&self) -> Vec<String> {
-        match &self.0 {
-            Kind::Token { secret, .. } => vec![secret.current().expose().to_owned()],
-            Kind::Basic { user, password } => basic_secrets(user, password.current().expose()),
+    /// The secrets as they are now, and as they were when `sent` was [put](Self::put) into a request.
+    pub fn secrets(&self, sent: Option<&Secret>) -> Vec<String> {
+        let forms = |secret: &Secret| match &self.0 {
+            Kind::Basic { user, .. } => basic_secrets(user, secret.expose()),
+            Kind::Token { .. } | Kind::OAuth2(_) => vec![secret.expose().to_owned()],
+        };
+        let present = match &self.0 {
+            Kind::Token { secret, .. } | Kind::Basic { password: secret, .. } => forms(&secret.current()),
             Kind::OAuth2(tokens) => tokens.secrets(),
-        }
+        };
+        present.into_iter().chain(sent.into_iter().flat_map(forms)).collect()
     }
 }
 

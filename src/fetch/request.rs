@@ -21,7 +21,7 @@ use super::credentials::{basic, basic_secrets};
 use super::json::MAX_DEPTH;
 use super::pages::Target;
 use super::redact::Redactor;
-use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Template, names_a_secret};
+use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Secret, Template, names_a_secret};
 use crate::model::{Detail, JobName, Layout, elements, members};
 
 /// The shortest part of a header that is a secret by itself, in bytes: words of its syntax are shorter.
@@ -54,6 +54,10 @@ pub struct Call {
     pub(super) headers: Arc<HeaderMap>,
     /// Those of them that are neither credentials nor a condition.
     plain_headers: Arc<HeaderMap>,
+    /// The token or password that is in the others.
+    secret: Option<Arc<Secret>>,
+    /// Where the first page is, when this is for a later one.
+    first_page: Option<Url>,
     pub(super) json: Option<String>,
     /// Whether it asks for the document only if that is another than the remembered one.
     pub(super) is_conditional: bool,
@@ -197,9 +201,10 @@ impl Request {
         for (name, value) in &settings.query {
             url.query_pairs_mut().append_pair(name, &filled(value, Escape::None)?);
         }
+        let mut first_page = None;
         match ask.gathered.as_ref().map(|gathered| gathered.target()) {
             None | Some(Target::First) => {}
-            Some(Target::Url(next)) => url = next.clone(),
+            Some(Target::Url(next)) => first_page = Some(std::mem::replace(&mut url, next.clone())),
             Some(Target::Parameter(name, value)) => set_parameter(&mut url, name, value),
         }
         for (name, value) in settings.headers.iter().filter(|(_, value)| value.fixed().is_none()) {
@@ -210,7 +215,10 @@ impl Request {
         }
         let json = settings.json.as_ref().map(|json| filled(json, Escape::Json)).transpose()?;
         let (method, plain_headers) = (settings.method.clone(), Arc::clone(&headers));
-        let mut call = Call { method, url, headers, plain_headers, json, is_conditional: false };
+        let credentials = self.common.credentials.as_ref();
+        let secret = credentials.and_then(|credentials| credentials.put(Arc::make_mut(&mut headers)));
+        let is_conditional = false;
+        let mut call = Call { method, url, headers, plain_headers, secret, first_page, json, is_conditional };
         let remembered = ask.remembered.as_ref().filter(|_| self.common.is_conditional);
         if let Some(remembered) = remembered.filter(|known| known.validators.request == self.fingerprint(&call)) {
             conditional::ask(&remembered.validators, call.headers_mut());
@@ -221,8 +229,8 @@ impl Request {
 
     /// What validators of an answer to `call` belong to.
     pub(super) fn fingerprint(&self, call: &Call) -> u64 {
-        let token = self.common.credentials.as_ref().and_then(|credentials| credentials.token());
-        let token = token.as_ref().map(|token| token.expose());
+        let counts = self.common.credentials.as_ref().is_some_and(|credentials| credentials.say_who_asks());
+        let token = call.secret.as_ref().filter(|_| counts).map(|token| token.expose());
         conditional::fingerprint(call.url.as_str(), &call.plain_headers, &self.common.auth, token)
     }
 
@@ -248,10 +256,11 @@ impl Request {
 
     /// Hides what is secret in `call`, as it was sent, and in what it was made of.
     pub(super) fn redactor(&self, call: &Call) -> Redactor {
-        let mut secrets = self.common.secrets();
+        let mut secrets = self.common.secrets(call.secret.as_deref());
         secrets.extend(self.userinfo.iter().flat_map(|(user, password)| basic_secrets(user, password)));
         // What a later page shows of the first need not be in its own URL.
-        secrets.extend(secret_parameters(&self.url).chain(secret_parameters(&call.url)));
+        let urls = [Some(&self.url), call.first_page.as_ref(), Some(&call.url)];
+        secrets.extend(urls.into_iter().flatten().flat_map(secret_parameters));
         let fixed = self.settings().query.iter().filter(|(name, _)| names_a_secret(name));
         secrets.extend(fixed.filter_map(|(_, value)| value.fixed().map(str::to_owned)));
         for value in call.headers.values().filter(|value| value.is_sensitive()) {

@@ -89,6 +89,7 @@ impl Webhook {
             all.insert(AUTHORIZATION, basic(&user, &password));
         }
         if let Some(credentials) = &self.common.credentials {
+            credentials.put(all);
             credentials.authorize(all, deadline)?;
         }
         *request.body_mut() = body.map(Into::into);

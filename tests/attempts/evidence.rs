@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 
 use gatherd::model::{Evidence, Guess, Outcome, Phase, Slot};
 
@@ -234,6 +235,60 @@ fn a_version_that_a_server_names_by_a_secret_is_not_remembered() {
         let slot = slot(&format!("token = {{ file = {token:?} }}"), &url);
         assert_eq!((slot.outcome, slot.validators.is_some()), (Outcome::Ok, remembered));
     }
+}
+
+/// Answers each request so, and writes `other` into `file` while the first one waits for its answer.
+fn rotating(file: &Path, other: &'static str, answer: fn() -> Vec<u8>) -> String {
+    let file = file.to_owned();
+    connections(move |number, mut stream| {
+        head(&mut stream);
+        if number == 0 {
+            std::fs::write(&file, other).expect("written");
+        }
+        let _ = stream.write_all(&answer());
+    })
+}
+
+#[test]
+fn a_version_belongs_to_the_token_that_was_sent_also_where_that_changes_before_the_answer() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let token = write(folder.path(), "token", "first-t0ken");
+    let url = rotating(Path::new(&token), "other-t0ken", || answer("200 OK", "ETag: \"v1\"\r\n", "{}"));
+    let version = || slot(&format!("token = {{ file = {token:?} }}"), &url).validators.expect("a version").request;
+    let (of_first, of_other) = (version(), version());
+    assert_ne!(of_first, of_other);
+    std::fs::write(&token, "first-t0ken").expect("written");
+    assert_eq!(version(), of_first);
+}
+
+#[test]
+fn a_password_that_was_sent_is_hidden_also_where_it_changes_before_the_answer() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let password = write(folder.path(), "password", "first-p4ssword");
+    let url = rotating(Path::new(&password), "other-p4ssword", || {
+        answer("403 No", "", "not u:first-p4ssword, other-p4ssword")
+    });
+    let keys = format!("retries = 0\nbasic = {{ user = \"u\", password = {{ file = {password:?} }} }}");
+    assert_eq!(came_back(&slot(&keys, &url)), ("not ***, ***", false));
+}
+
+#[test]
+fn a_key_made_of_a_block_in_the_first_page_is_hidden_in_what_a_later_one_shows() {
+    let url = connections(|_, mut stream| {
+        let asked = head(&mut stream);
+        let first = asked.lines().next().unwrap_or_default().to_owned();
+        let answer = if first.starts_with("GET /?") {
+            let query = first.split([' ', '?']).nth(2).unwrap_or_default();
+            answer("200 OK", &format!("Link: </2/{query}>; rel=next\r\n"), "[]")
+        } else {
+            answer("500 No", "", first.replace(['/', '&', '='], " "))
+        };
+        let _ = stream.write_all(&answer);
+    });
+    let keys = "retries = 0\npages = { link = true }\nquery = { signature = \"k3y-in-query-{{ due | unix }}\" }";
+    let slot = slot(keys, &format!("{url}?sig=k3y-in-url-{{{{ due | unix }}}}"));
+    let (shown, _) = came_back(&slot);
+    assert!(shown.contains("sig *** signature ***") && !shown.contains("k3y"), "{shown}");
 }
 
 #[test]
