@@ -106,10 +106,10 @@ impl AccessToken {
         self.issued
     }
 
-    /// Whether another in its place would be refused as well, by all that is known to an attempt that began at `began`;
-    /// `has_worked` is whether the API took this one before.
-    pub fn is_replaced_in_vain(&self, began: Instant, has_worked: bool) -> bool {
-        self.issued > began || (self.is_replacement && !has_worked && self.issued.elapsed() < NOT_REPLACED)
+    /// Whether another in its place would be refused as well, by all that is known; `has_worked` is whether the API took
+    /// this one before.
+    fn is_replaced_in_vain(&self, has_worked: bool) -> bool {
+        self.is_replacement && !has_worked && self.issued.elapsed() < NOT_REPLACED
     }
 
     fn is_to_be_renewed(&self) -> bool {
@@ -193,10 +193,21 @@ impl AccessTokens {
         }
     }
 
-    /// A token in the place of one that an API refused.
-    pub fn instead_of(&self, refused: &AccessToken, deadline: Deadline) -> Result<Arc<AccessToken>, Attempt> {
+    /// A token in the place of one that an API refused, which `has_worked` before or not; `None` where another would be
+    /// refused as well.
+    pub fn instead_of(
+        &self,
+        refused: &AccessToken,
+        has_worked: bool,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<AccessToken>>, Attempt> {
+        if refused.is_replaced_in_vain(has_worked) {
+            // One that somebody else has got meanwhile costs nothing.
+            let token = self.lock().token.clone();
+            return Ok(token.filter(|token| token.issued != refused.issued && !token.has_expired()));
+        }
         // Others go on with theirs until there is another: it may be this endpoint alone that refuses it.
-        self.token_but(Some(refused.issued), deadline)
+        self.token_but(Some(refused.issued), deadline).map(Some)
     }
 
     /// The client's secret and the present token.

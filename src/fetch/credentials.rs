@@ -87,10 +87,8 @@ impl Credentials {
         deadline: Deadline,
     ) -> Result<bool, Attempt> {
         let Kind::OAuth2(tokens) = &self.0 else { return Ok(false) };
-        if refused.is_replaced_in_vain(deadline.began(), has_worked) {
-            return Ok(false);
-        }
-        headers.insert(AUTHORIZATION, tokens.instead_of(refused, deadline)?.header());
+        let Some(token) = tokens.instead_of(refused, has_worked, deadline)? else { return Ok(false) };
+        headers.insert(AUTHORIZATION, token.header());
         Ok(true)
     }
 

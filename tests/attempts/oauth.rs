@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gatherd::model::Outcome;
 use gatherd::sample_api::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET, SampleApi};
@@ -146,12 +146,34 @@ fn a_token_that_an_api_refuses_is_renewed_once_each_time() {
 }
 
 #[test]
-fn a_401_to_a_new_token_is_an_answer() {
+fn a_401_to_a_second_new_token_is_an_answer() {
     let api = sample_api();
     let (keys, _folder) = oauth2(&api.url("/oauth-token"), SAMPLE_CLIENT_SECRET, "");
     let slot = slot(&keys, &api.url("/status/401"));
     assert_eq!((slot.outcome, slot.http_status), (Outcome::HttpStatus, Some(401)));
-    assert_eq!((api.requests_to("/oauth-token"), api.requests_to("/status/401")), (1, 1));
+    assert_eq!((api.requests_to("/oauth-token"), api.requests_to("/status/401")), (2, 2));
+}
+
+#[test]
+fn a_new_token_that_an_api_refuses_is_renewed_once_for_all_who_share_it() {
+    let api = canned(|head| {
+        if head.contains("Bearer token-1\r\n") {
+            canned::answer("401 Unauthorized", "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n", "")
+        } else {
+            canned::answer("200 OK", "", "{}")
+        }
+    });
+    let given = AtomicUsize::new(0);
+    let server = canned(move |_| {
+        let number = given.fetch_add(1, Ordering::SeqCst) + 1;
+        let token = format!(r#"{{"access_token":"token-{number}","token_type":"bearer","expires_in":3600}}"#);
+        canned::answer("200 OK", "", token)
+    });
+    let (keys, _folder) = oauth2(&server.url("/token"), "s3cret", "");
+    let urls: Vec<String> = (0..20).map(|number| api.url(&format!("/{number}"))).collect();
+    let slots = round(&keys, &urls);
+    assert!(slots.iter().all(|slot| slot.outcome == Outcome::Ok), "{slots:?}");
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
