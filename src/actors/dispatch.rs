@@ -42,6 +42,8 @@ pub struct Dispatch {
     jobs: Vec<Arc<PreparedJob>>,
     rounds: Vec<Running>,
     hosts: Hosts,
+    /// Numbers the turns that rounds get at hosts.
+    turns: u64,
     memories: Memories,
     /// Whether a host that asks for a pause is left alone by all, and not only by the slot that it told so, which waits
     /// for a minute at most.
@@ -67,6 +69,7 @@ impl Dispatch {
             jobs: Vec::new(),
             rounds: Vec::new(),
             hosts: Hosts::default(),
+            turns: 0,
             memories: Memories::default(),
             leaves_alone: false,
             pauses: Vec::new(),
@@ -221,13 +224,17 @@ impl Dispatch {
         }
     }
 
-    /// Makes `count` of the slots ready that wait for `host`, first those of the round with the fewest in flight.
+    /// Makes `count` of the slots ready that wait for `host`, each of the round with the fewest in flight, and by turns where
+    /// several have as many: answers may be faster than the host's rate.
     fn release(&mut self, host: &str, count: usize) {
         let mut left = count;
         while left > 0 {
-            let waiting = self.rounds.iter_mut().filter(|running| running.held(host) > 0);
-            let Some(running) = waiting.min_by_key(|running| running.in_flight) else { break };
-            left -= running.release(host, left);
+            let mut waiting = self.rounds.iter_mut().filter(|running| running.held(host) > 0).collect::<Vec<_>>();
+            let is_alone = waiting.len() == 1;
+            let Some(running) = waiting.iter_mut().min_by_key(|running| (running.in_flight, running.turn)) else { break };
+            left -= running.release(host, if is_alone { left } else { 1 });
+            self.turns += 1;
+            running.turn = self.turns;
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Running {
     slots: Vec<Progress>,
     pub(super) open: usize,
     pub(super) in_flight: usize,
+    /// When it got its last turn at a host that it waited for.
+    pub(super) turn: u64,
     pub(super) stopping: bool,
     /// It began with a config that a reload has replaced.
     pub(super) outdated: bool,
@@ -123,6 +125,7 @@ impl Running {
             slots: progress,
             open: slots,
             in_flight: 0,
+            turn: 0,
             stopping: false,
             outdated: false,
         }

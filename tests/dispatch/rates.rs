@@ -28,6 +28,25 @@ fn requests_to_a_host_with_a_rate_are_spaced_over_all_jobs() {
 }
 
 #[test]
+fn rounds_that_wait_for_the_same_rate_get_their_turns_in_turn_however_fast_the_answers_are() {
+    let urls: Vec<String> = (0..9).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let jobs = jobs(&[("rate = \"10/s\"", &urls), ("", &["http://a/x", "http://a/y"])]);
+    let mut hall = Hall::new(16);
+    let first = hall.start(&jobs[0], SECOND * 50);
+    assert!(hall.start(&jobs[1], SECOND * 50).is_empty());
+    hall.ends(&first[0], ok());
+    let mut asked = Vec::new();
+    while asked.len() < 6 {
+        for order in hall.next_tick().1 {
+            asked.push(order.round.0);
+            hall.ends(&order, ok());
+        }
+    }
+    assert_eq!(asked, [1, 2, 1, 2, 1, 1]);
+}
+
+#[test]
 fn what_its_rate_leaves_no_time_for_is_a_timeout_in_the_queue() {
     let jobs = jobs(&[("rate = \"1/s\"", &["http://a/1", "http://a/2", "http://a/3", "http://a/4"])]);
     let mut hall = Hall::new(16);

@@ -120,6 +120,7 @@ pub fn timeout(failure: &Failure<'_>) -> Vec<String> {
     if failure.says(&["queue"]) {
         return lines([
             "It was never its turn: no worker was free before the round had to close. Raise `workers`.",
+            "Or its host's `rate` or `max_per_host`, which count over all jobs, left no time for it: raise them.",
             "Or give the round more time: a longer `deadline` or `every`.",
             "Endpoints that hang hold workers: a shorter `timeout` or fewer `retries` for those helps the others.",
         ]);
