@@ -20,8 +20,29 @@ const METADATA: [IpAddr; 10] = [
     IpAddr::V6(Ipv6Addr::new(0xFD00, 0x100, 0, 0, 0, 0, 0x100, 0x200)),
 ];
 
+/// An address that is not connected to.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockedAddress {
+    /// Whoever leads there.
+    #[error("{0} is an address that is never connected to")]
+    Always(IpAddr),
+    /// When a public server leads there.
+    #[error("{0} is not a public address, and a public server redirected there")]
+    FromPublic(IpAddr),
+}
+
+impl BlockedAddress {
+    /// `address`, if it is not connected to; `public_only` is whether a public server leads there.
+    pub fn of(address: IpAddr, public_only: bool) -> Option<Self> {
+        if is_blocked(address) {
+            return Some(Self::Always(address));
+        }
+        (public_only && !is_public(address)).then_some(Self::FromPublic(address))
+    }
+}
+
 /// Whether `address` is link-local or a cloud's metadata service, also where IPv6 wraps an IPv4 address.
-pub fn is_blocked(address: IpAddr) -> bool {
+fn is_blocked(address: IpAddr) -> bool {
     let link_local = |address: &IpAddr| match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

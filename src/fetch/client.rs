@@ -90,6 +90,14 @@ pub enum ClientError {
         /// Why.
         source: rustls::Error,
     },
+    /// A proxy that cannot be gone through.
+    #[error("{named} names a proxy that cannot be used: {why}")]
+    Proxy {
+        /// The key or the environment's variable.
+        named: &'static str,
+        /// Why not.
+        why: String,
+    },
     /// TLS cannot be set up.
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
@@ -114,7 +122,7 @@ impl ClientError {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::File { path, .. } | Self::Pem { path, .. } | Self::Identity { path, .. } => Some(path),
-            Self::Client(_) | Self::Tls(_) => None,
+            Self::Client(_) | Self::Proxy { .. } | Self::Tls(_) => None,
         }
     }
 

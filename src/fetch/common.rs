@@ -11,10 +11,10 @@ use url::Host;
 use super::client::{Clients, CredentialsError, Way};
 use super::coding::ACCEPTED;
 use super::connection::Connections;
-use super::credentials::{Credentials, basic_secrets};
-use super::request::without_userinfo;
+use super::credentials::Credentials;
+use super::proxies;
 use super::resolver::is_localhost;
-use crate::config::{Auth, Field, Proxy, RequestSettings, Secret, names_a_secret};
+use crate::config::{Auth, Field, RequestSettings, Secret, names_a_secret};
 
 /// See the module.
 pub struct Common {
@@ -46,39 +46,35 @@ impl Common {
         folder: &Path,
         clients: &mut Clients,
     ) -> Result<Self, CredentialsError> {
-        let here = is_here(url);
-        // The environment's proxies are for the world outside: what listens on this machine is asked directly.
-        let proxy = |here: bool| match &settings.proxy {
-            Proxy::Environment if here => Proxy::None,
-            proxy => proxy.clone(),
-        };
         let way = Way {
             connect_timeout: settings.connect_timeout,
             public_only: false,
             alone: false,
             ca_file: settings.ca_file.clone(),
             identity: settings.identity.clone(),
-            proxy: proxy(here),
+            proxy: proxies::way_to(url, &settings.proxy),
         };
         let token_url = match &settings.auth {
             Some(Auth::OAuth2(oauth2)) => Some(&oauth2.token_url),
             _ => None,
         };
-        let mut servers = [Some(url), token_url].into_iter().flatten();
-        if servers.any(|url| is_tls(url) || proxies(&proxy(is_here(url))).iter().any(is_tls)) {
-            clients.expect_tls(&way, folder)?;
+        for server in [Some(url), token_url].into_iter().flatten() {
+            let proxy = proxies::on_the_way_to(server, &settings.proxy)?;
+            if is_tls(server) || proxy.as_ref().is_some_and(is_tls) {
+                clients.expect_tls(&way, folder)?;
+            }
         }
         let client = clients.get(&way, folder)?;
         let way = Way { alone: true, ..way };
         let alone = clients.get(&way, folder)?;
         let credentials = match &settings.auth {
             Some(auth) => {
-                let way = Way { proxy: proxy(token_url.map_or(here, is_here)), ..way.clone() };
+                let way = Way { proxy: proxies::way_to(token_url.unwrap_or(url), &settings.proxy), ..way.clone() };
                 Some(clients.credentials(auth, &way, &settings.user_agent, folder)?)
             }
             None => clients.token(),
         };
-        let proxy_secrets = proxy_secrets(&way.proxy);
+        let proxy_secrets = proxies::secrets(&way.proxy);
         let public_only = Way { public_only: true, ..way };
         let public_client = if settings.redirects > 0 { Some(clients.get(&public_only, folder)?) } else { None };
         let plain = settings.method == Method::GET && settings.json.is_none() && settings.pages.is_none();
@@ -134,29 +130,6 @@ pub fn is_tls(url: &Url) -> bool {
     url.scheme() == "https"
 }
 
-/// What proxies are told, and might show in a page of theirs.
-fn proxy_secrets(proxy: &Proxy) -> Vec<String> {
-    let userinfo = proxies(proxy).into_iter().filter_map(|url| without_userinfo(&url).1);
-    userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
-}
-
-/// The proxies that connections may go through.
-fn proxies(proxy: &Proxy) -> Vec<Url> {
-    match proxy {
-        Proxy::None => Vec::new(),
-        Proxy::Through(url) => vec![url.clone()],
-        Proxy::Environment => ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
-            .iter()
-            .filter_map(|name| proxy_url(&std::env::var(name).ok()?))
-            .collect(),
-    }
-}
-
-/// A proxy as the environment names it, which may be without a scheme: `me:password@proxy.example:3128`.
-fn proxy_url(text: &str) -> Option<Url> {
-    if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
-}
-
 /// The headers that are the same each time; those that are named like a secret are marked as sensitive.
 fn headers(settings: &RequestSettings) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -174,17 +147,4 @@ fn headers(settings: &RequestSettings) -> HeaderMap {
         }
     }
     headers
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_password_of_a_proxy_is_known_with_and_without_a_scheme_before_it() {
-        for text in ["http://me:s3cret%2F@proxy.example:3128", "me:s3cret%2F@proxy.example:3128"] {
-            let userinfo = proxy_url(text).and_then(|url| without_userinfo(&url).1);
-            assert_eq!(userinfo, Some(("me".to_owned(), "s3cret/".to_owned())), "{text}");
-        }
-    }
 }

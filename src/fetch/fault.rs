@@ -8,10 +8,10 @@ use h2::Reason;
 use reqwest::StatusCode;
 use rustls::{CertificateError, InvalidMessage};
 
+use super::address::BlockedAddress;
 use super::attempt::Attempt;
 use super::body::CutShort;
 use super::connection::Connecting;
-use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome, Phase};
 
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `EADDRNOTAVAIL` (no local port left), `EAGAIN` (no thread): Linux's numbers
@@ -80,6 +80,7 @@ fn of_tls(error: &rustls::Error) -> String {
         let name = format!("{other:?}");
         let words = [
             ("EkuError", "it is not for servers (extended key usage)"),
+            ("UnsupportedCertVersion", "it is of version 1 of X.509, and only version 3 is taken"),
             ("CaUsedAsEndEntity", "it is that of an authority, not of a server"),
         ];
         if let Some((_, words)) = words.into_iter().find(|(part, _)| name.contains(part)) {

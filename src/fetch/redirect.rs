@@ -10,13 +10,12 @@ use reqwest::header::LOCATION;
 use reqwest::{StatusCode, Url};
 use url::Host;
 
-use super::address::{is_blocked, is_public};
+use super::address::{BlockedAddress, is_public};
 use super::attempt::Attempt;
 use super::connection::{Asking, Made, phases_of_unanswered};
 use super::deadline::Deadline;
 use super::fault;
 use super::request::{Call, Request, without_userinfo};
-use super::resolver::BlockedAddress;
 use crate::model::{Detail, Outcome};
 
 /// So often a request is sent again that servers say they did not process.
@@ -122,16 +121,18 @@ fn unanswered(error: reqwest::Error, call: &Call, asking: &Asking, alone: bool, 
 /// An address that stands in the URL itself is not resolved, so it is checked here. However it is spelt (decimal, hex,
 /// octal), parsing the URL has made it an address.
 pub fn check_literal(url: &Url, public_only: bool) -> Result<(), Attempt> {
-    let address: IpAddr = match url.host() {
-        Some(Host::Ipv4(address)) => address.into(),
-        Some(Host::Ipv6(address)) => address.into(),
-        Some(Host::Domain(_)) | None => return Ok(()),
+    let failed = |blocked: BlockedAddress| Attempt::failed(Outcome::BlockedAddress, Detail::new(blocked.to_string()));
+    blocked_literal(url, public_only).map_or(Ok(()), |blocked| Err(failed(blocked)))
+}
+
+/// The address that stands in `url`, if it is one that is not connected to.
+pub fn blocked_literal(url: &Url, public_only: bool) -> Option<BlockedAddress> {
+    let address: IpAddr = match url.host()? {
+        Host::Ipv4(address) => address.into(),
+        Host::Ipv6(address) => address.into(),
+        Host::Domain(_) => return None,
     };
-    if is_blocked(address) || (public_only && !is_public(address)) {
-        let detail = Detail::new(BlockedAddress(address).to_string());
-        return Err(Attempt::failed(Outcome::BlockedAddress, detail));
-    }
-    Ok(())
+    BlockedAddress::of(address, public_only)
 }
 
 /// Whether a status sends the same request elsewhere (RFC 9110, section 15.4); 300 and 304 do not.

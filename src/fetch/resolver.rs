@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
-use super::address::{is_blocked, is_public};
+use super::address::BlockedAddress;
 use super::connection;
 
 /// For so long an answer is shared: the endpoints of a round ask for the same few names at the same time.
@@ -30,11 +30,6 @@ const MOST_LOOKUPS: usize = 128;
 const MOST_NAMES: usize = 4096;
 /// A lookup's stack: what the C library's modules need.
 const STACK: usize = 256 * 1024;
-
-/// All addresses of a name are ones that are never connected to, or not from here.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is an address that is never connected to")]
-pub struct BlockedAddress(pub IpAddr);
 
 type Found = Result<Arc<[SocketAddr]>, Arc<io::Error>>;
 
@@ -181,10 +176,10 @@ pub fn is_localhost(name: &str) -> bool {
 }
 
 fn allowed(found: &[SocketAddr], public_only: bool) -> Result<Vec<SocketAddr>, BlockedAddress> {
-    let may = |address: &&SocketAddr| !is_blocked(address.ip()) && (!public_only || is_public(address.ip()));
-    let allowed: Vec<SocketAddr> = found.iter().filter(may).copied().collect();
-    match found.first() {
-        Some(first) if allowed.is_empty() => Err(BlockedAddress(first.ip())),
+    let blocked = |address: &SocketAddr| BlockedAddress::of(address.ip(), public_only);
+    let allowed: Vec<SocketAddr> = found.iter().filter(|address| blocked(address).is_none()).copied().collect();
+    match found.first().and_then(blocked) {
+        Some(first) if allowed.is_empty() => Err(first),
         _ => Ok(allowed),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use memchr::memmem;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
@@ -191,10 +192,13 @@ fn words(error: &pem::Error) -> String {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ClientError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| ClientError::Pem {
-        path: path.to_owned(),
-        what: "a private key in PEM",
-        why: words(&error),
+    let text = read(path)?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        let is_encrypted = memmem::find(&text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----").is_some();
+        let encrypted =
+            "it is encrypted, and nobody is there to type its passphrase: write it anew with `openssl pkey`";
+        let why = if is_encrypted { encrypted.to_owned() } else { words(&error) };
+        ClientError::Pem { path: path.to_owned(), what: "a private key in PEM", why }
     })
 }
 

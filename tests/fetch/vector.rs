@@ -250,6 +250,26 @@ fn a_proxy_of_the_environment_is_not_asked_for_what_listens_on_this_machine() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_that_cannot_be_used_is_refused_and_not_passed_by() {
+    for (variable, value) in [
+        ("ALL_PROXY", "garbage://proxy"),
+        ("http_proxy", "http://bad host:1"),
+        ("all_proxy", "socks5://127.0.0.1:1"),
+        ("HTTP_PROXY", "http://me:s3cret@169.254.169.254:80"),
+    ] {
+        let url = ["http://api.invalid/".to_owned()];
+        let mut command = fetch_command(&[], &url);
+        command.env(variable, value);
+        let ran = run(command);
+        assert_eq!(ran.code, Some(78), "{variable}: {}", ran.stdout);
+        assert!(ran.stderr.contains(variable) && !ran.stderr.contains("s3cret"), "{}", ran.stderr);
+        let mut command = fetch_command(&[], &url);
+        command.env(variable, value).env("NO_PROXY", "*");
+        assert_eq!(run(command).code, Some(0), "nothing goes through it");
+    }
+}
+
+#[test]
 fn a_healthy_endpoint_of_a_server_that_closes_its_connections_without_a_word_succeeds_each_time() {
     let api = sample_api();
     let urls: Vec<String> = (0..2_000)

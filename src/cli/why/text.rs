@@ -113,7 +113,8 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
         }
         return;
     };
-    page.heading("What was sent");
+    let never_left = slot.phases.is_some_and(|phases| phases.reached < Phase::Headers);
+    page.heading(if never_left { "What was to be sent" } else { "What was sent" });
     if evidence.sent.is_empty() {
         page.line(DROPPED);
     }

@@ -37,6 +37,10 @@ pub fn http_status(failure: &Failure<'_>) -> Vec<String> {
         401 | 402 | 403 | 407 | 429 | 451 => refused(failure, status),
         400..500 => not_accepted(status),
         503 => lines(["The service is overloaded or down for a while.", RETRIES_OR_PROVIDER, ASK_LESS]),
+        511 => lines([
+            "Not the API answered, but the network between, which wants somebody to log in (a captive portal): do that in a \
+             browser on this machine.",
+        ]),
         502 | 504 | 520..=530 => lines([
             "What stands before the service does not reach it, or not in time: the trouble is on the provider's side.",
             RETRIES_OR_PROVIDER,

@@ -104,6 +104,18 @@ pub fn tls(failure: &Failure<'_>) -> Vec<String> {
              next request finds, or name a bundle in SSL_CERT_FILE and restart gatherd.",
         ]);
     }
+    if failure.says(&["alert: unknownca", "alert: unknown_ca"]) {
+        return lines([
+            "The server does not know who issued `client_cert`: ask its operator whose certificates it takes.",
+        ]);
+    }
+    if failure.says(&["fatal alert"]) {
+        return lines([
+            "The server speaks TLS, and broke the handshake off. gatherd speaks TLS 1.2 and 1.3: its operator may have to \
+             update it.",
+            "If it serves several names, it may not know the one in the URL.",
+        ]);
+    }
     if failure.says(&["invalid peer certificate"]) {
         return lines([
             "The server shows a certificate that is not for this. Its operator has to replace it.",
@@ -186,10 +198,10 @@ pub fn reset(failure: &Failure<'_>) -> Vec<String> {
 }
 
 pub fn protocol(failure: &Failure<'_>) -> Vec<String> {
-    if failure.says(&["header"]) {
+    if failure.says(&["header", "message head is too large"]) {
         return lines([
-            "The answer's headers are larger than any server needs, often from cookies that pile up: the provider has \
-             to mend it.",
+            "The answer's headers are more (100) or larger (400 KiB) than any server needs, often from cookies that pile up: \
+             the provider has to mend it.",
         ]);
     }
     lines([

@@ -97,6 +97,10 @@ fn by_outcome(outcome: Outcome, failure: &Failure<'_>) -> Vec<String> {
             answer::unusable(outcome)
         }
         Outcome::Backoff => answer::backoff(failure),
+        Outcome::BlockedAddress if failure.says(&["not a public address"]) => lines([
+            "A public server redirected to an address inside, which is never followed: it could have anything there \
+             asked. If that is meant, write the URL that it leads to into the config.",
+        ]),
         Outcome::BlockedAddress => lines([
             "This address is link-local or a cloud's metadata service, which no config can open. If the URL is not \
              meant to lead there, look who answers for that name.",
@@ -209,6 +213,12 @@ mod tests {
         assert!(tls("what came back is not TLS (InvalidContentType)").contains("http://"));
         assert!(tls("invalid peer certificate: it is that of an authority, not of a server").contains("`ca_file`"));
         assert!(tls("invalid peer certificate: BadSignature").contains("`ca_file"));
+        for (alert, advice) in
+            [("received fatal alert: UnknownCA", "`client_cert`"), ("received fatal alert: ProtocolVersion", "TLS 1.2")]
+        {
+            let told = tls(alert);
+            assert!(told.contains(advice) && !told.contains("http://"), "it speaks TLS: {told}");
+        }
     }
 
     #[test]

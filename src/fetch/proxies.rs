@@ -1,0 +1,104 @@
+//! What connections go through: the proxy that a config names, or the environment's.
+
+use std::env;
+
+use reqwest::Url;
+
+use super::client::ClientError;
+use super::common::{is_here, is_tls};
+use super::credentials::basic_secrets;
+use super::redirect::blocked_literal;
+use super::request::without_userinfo;
+use crate::config::Proxy;
+
+/// Where a proxy for servers without TLS, one for servers with TLS, and one for all of them are named; of each the first that
+/// is set counts.
+const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
+const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
+
+/// What `url` is asked through where the settings say `proxy`. The environment's proxies are for the world outside: what
+/// listens on this machine is asked directly.
+pub fn way_to(url: &Url, proxy: &Proxy) -> Proxy {
+    match proxy {
+        // The library takes the star for all names, but for no address.
+        Proxy::Environment
+            if is_here(url) || set(&["NO_PROXY", "no_proxy"]).is_some_and(|(_, no)| no.trim() == "*") =>
+        {
+            Proxy::None
+        }
+        proxy => proxy.clone(),
+    }
+}
+
+/// The proxy that `url` is asked through, unless the environment says that it is not for this host.
+///
+/// # Errors
+/// When the library would pass over what the environment names, and send the request and its credentials past the proxy; or
+/// when it is an address that is never connected to.
+pub fn on_the_way_to(url: &Url, proxy: &Proxy) -> Result<Option<Url>, ClientError> {
+    let (named, found) = match way_to(url, proxy) {
+        Proxy::None => return Ok(None),
+        Proxy::Through(url) => ("proxy", url),
+        Proxy::Environment => {
+            let own = if is_tls(url) { &HTTPS } else { &HTTP };
+            let named = [own, &ALL].into_iter().filter_map(|names| set(names)).find(|(_, text)| !text.is_empty());
+            let Some((name, text)) = named else { return Ok(None) };
+            let usable = parsed(&text).filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            let why =
+                "it is not the URL of an HTTP proxy, as http://host:port is; correct it, unset it, or set `proxy`";
+            (name, usable.ok_or_else(|| ClientError::Proxy { named: name, why: why.to_owned() })?)
+        }
+    };
+    match blocked_literal(&found, false) {
+        Some(blocked) => Err(ClientError::Proxy { named, why: blocked.to_string() }),
+        None => Ok(Some(found)),
+    }
+}
+
+/// What proxies are told, and might show in a page of theirs.
+pub fn secrets(proxy: &Proxy) -> Vec<String> {
+    let all = match proxy {
+        Proxy::None => Vec::new(),
+        Proxy::Through(url) => vec![url.clone()],
+        Proxy::Environment => {
+            [HTTP, HTTPS, ALL].iter().flatten().filter_map(|name| parsed(&env::var(name).ok()?)).collect()
+        }
+    };
+    let userinfo = all.iter().filter_map(|url| without_userinfo(url).1);
+    userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
+}
+
+/// The first of these variables that is set, and its value.
+fn set(names: &[&'static str]) -> Option<(&'static str, String)> {
+    names.iter().find_map(|name| Some((*name, env::var(name).ok()?)))
+}
+
+/// A proxy as the environment names it, which may be without a scheme: `me:password@proxy.example:3128`.
+fn parsed(text: &str) -> Option<Url> {
+    if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_a_proxy_is_known_with_and_without_a_scheme_before_it() {
+        for text in ["http://me:s3cret%2F@proxy.example:3128", "me:s3cret%2F@proxy.example:3128"] {
+            let userinfo = parsed(text).and_then(|url| without_userinfo(&url).1);
+            assert_eq!(userinfo, Some(("me".to_owned(), "s3cret/".to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_at_an_address_that_is_never_connected_to_is_refused_however_it_is_spelt() {
+        let api = Url::parse("https://api.example/").expect("a URL");
+        for text in ["http://169.254.169.254:80", "http://2852039166", "http://[::ffff:169.254.169.254]:3128"] {
+            let refused = on_the_way_to(&api, &Proxy::Through(Url::parse(text).expect("a URL")));
+            assert!(refused.is_err_and(|error| error.to_string().contains("never connected to")), "{text}");
+        }
+        let private = Proxy::Through(Url::parse("http://10.0.0.1:3128").expect("a URL"));
+        assert!(on_the_way_to(&api, &private).is_ok_and(|proxy| proxy.is_some()));
+    }
+}
