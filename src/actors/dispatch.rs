@@ -231,7 +231,9 @@ impl Dispatch {
         while left > 0 {
             let mut waiting = self.rounds.iter_mut().filter(|running| running.held(host) > 0).collect::<Vec<_>>();
             let is_alone = waiting.len() == 1;
-            let Some(running) = waiting.iter_mut().min_by_key(|running| (running.in_flight, running.turn)) else { break };
+            let Some(running) = waiting.iter_mut().min_by_key(|running| (running.in_flight, running.turn)) else {
+                break;
+            };
             left -= running.release(host, if is_alone { left } else { 1 });
             self.turns += 1;
             running.turn = self.turns;

@@ -2,6 +2,7 @@
 //! the same.
 
 use std::hash::Hasher;
+use std::time::{Duration, SystemTime};
 
 use httpdate::parse_http_date;
 use reqwest::header::{DATE, ETAG, HeaderMap, HeaderName, HeaderValue};
@@ -62,22 +63,33 @@ pub fn validators(headers: &HeaderMap, request: impl FnOnce() -> u64) -> Option<
         (!value.is_empty() && value.len() <= LONGEST).then(|| value.to_owned())
     };
     let last_modified = text(LAST_MODIFIED).filter(|modified| is_over(modified, text(DATE).as_deref()));
-    let etag = text(ETAG);
+    // A star would be any version at all, and the document never change again.
+    let etag = text(ETAG).filter(|etag| etag != "*");
     (etag.is_some() || last_modified.is_some()).then(|| Validators { request: request(), etag, last_modified })
 }
 
-/// Whether the second in which a document was modified was over at the `date` of the answer, as far as that is known:
-/// a change later in the same second would never be seen (RFC 9110, section 8.8.2.2).
+/// Whether the second in which a document was modified was over at the `date` of the answer, or now where it has none: a
+/// change later in the same second would never be seen (RFC 9110, section 8.8.2.2).
 fn is_over(modified: &str, date: Option<&str>) -> bool {
-    match (parse_http_date(modified), date.map(parse_http_date)) {
-        (Ok(modified), Some(Ok(date))) => modified < date,
-        _ => true,
+    let Ok(modified) = parse_http_date(modified) else { return true };
+    match date.map(parse_http_date) {
+        Some(Ok(date)) => modified < date,
+        _ => modified + Duration::from_secs(1) <= SystemTime::now(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_and_the_second_that_is_not_over_name_no_version() {
+        let of = |name, value: &str| validators(&HeaderMap::from_iter([(name, value.parse().expect("a value"))]), || 7);
+        assert_eq!(of(ETAG, "*"), None);
+        let now = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1));
+        assert_eq!(of(LAST_MODIFIED, &now), None);
+        assert!(of(ETAG, "W/\"*\"").is_some());
+    }
 
     #[test]
     fn a_date_names_a_version_only_when_its_second_was_over() {

@@ -198,25 +198,27 @@ pub fn next_link(line: &str) -> Option<String> {
         let (_, behind) = rest.split_once('<')?;
         let (target, behind) = behind.split_once('>')?;
         let (parameters, next) = split_outside_quotes(behind, ',');
-        if relations(parameters).any(|relation| relation.eq_ignore_ascii_case("next")) {
+        // With an anchor it is what follows something else (RFC 8288, section 3.2).
+        let is_of_this = parameter(parameters, "anchor").is_none();
+        let relations = parameter(parameters, "rel").unwrap_or_default().split_ascii_whitespace();
+        if is_of_this && relations.into_iter().any(|relation| relation.eq_ignore_ascii_case("next")) {
             return Some(target.trim().to_owned());
         }
         rest = next?;
     }
 }
 
-/// The relation types of the first `rel` parameter.
-fn relations(parameters: &str) -> impl Iterator<Item = &str> {
+/// The first parameter of this name, without its quotes: also those that are none by the RFC, which some servers write.
+fn parameter<'p>(parameters: &'p str, wanted: &str) -> Option<&'p str> {
     let mut rest = Some(parameters);
     let parameters = std::iter::from_fn(move || {
         let (parameter, next) = split_outside_quotes(rest?, ';');
         rest = next;
         Some(parameter)
     });
-    let rel = parameters
-        .filter_map(|parameter| parameter.split_once('='))
-        .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("rel").then(|| value.trim().trim_matches('"')));
-    rel.unwrap_or_default().split_ascii_whitespace()
+    let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+    let found = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+    found.map(|(_, value)| value.trim().trim_matches(['"', '\'']))
 }
 
 /// `text` up to the first `sign` that stands outside of quotes, and what follows it.
@@ -278,6 +280,8 @@ mod tests {
             ("</1>; rel=next; rel=prev", Some("/1")),
             ("</1>; rel=prev; rel=next", None),
             ("</1>; title=\"\\\"\"; REL=NEXT", Some("/1")),
+            ("</1>; rel='next'", Some("/1")),
+            ("</1>; rel=next; anchor=\"/other\", </2>; rel=next", Some("/2")),
             ("</1>", None),
             ("nothing", None),
             ("</1; rel=next", None),

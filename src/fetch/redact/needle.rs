@@ -35,6 +35,8 @@ enum Coat {
     Utf16 {
         little_endian: bool,
     },
+    /// A byte each, as of a page in ISO 8859-1.
+    Latin1,
 }
 
 /// `secret` as it is in base64 behind `shift` bytes (and any multiple of three more), without the signs that depend on
@@ -73,6 +75,7 @@ impl Needle {
             .into_iter()
             .chain((0..3).map(|shift| once_in_base64(secret, shift)))
             .chain(twice_in_base64(secret))
+            .chain(is_latin1(secret).then(|| Self::new(secret, Coat::Latin1)))
     }
 
     fn new(text: &str, coat: Coat) -> Self {
@@ -82,6 +85,7 @@ impl Needle {
                 let [low, high] = first.encode_utf16(&mut [0; 2])[0].to_le_bytes();
                 if little_endian { low } else { high }
             }
+            Coat::Latin1 => latin1(first).unwrap_or_default(),
             Coat::Hex => char::from_digit(u32::from(first.encode_utf8(&mut [0; 4]).as_bytes()[0] >> 4), 16)
                 .and_then(|digit| u8::try_from(digit).ok())
                 .unwrap_or_default(),
@@ -141,6 +145,8 @@ impl Needle {
         match self.coat {
             Coat::Utf16 { little_endian } => utf16_end(sign, little_endian, text.bytes, at).into_iter().for_each(add),
             Coat::Hex => hex_end(sign, text.bytes, at, inside).into_iter().for_each(add),
+            Coat::Latin1 if text.bytes.get(at).copied() == latin1(sign) => add(at + 1),
+            Coat::Latin1 => {}
             Coat::Text => {
                 let same = text.at(at).iter().filter(|read| read.sign.eq_ignore_ascii_case(&sign));
                 same.for_each(|read| add(read.end));
@@ -168,6 +174,7 @@ impl Needle {
             Coat::Hex => is_hex_cut_off(text.bytes, at),
             Coat::Base64 { .. } => text.is_cut_off(text.behind_line_breaks(at)),
             Coat::Text => text.is_cut_off(at),
+            Coat::Latin1 => at == text.bytes.len(),
         }
     }
 
@@ -191,6 +198,16 @@ impl Needle {
         }
         range
     }
+}
+
+/// The byte of `sign` in ISO 8859-1.
+fn latin1(sign: char) -> Option<u8> {
+    u8::try_from(u32::from(sign)).ok()
+}
+
+/// Whether `secret` is other bytes in ISO 8859-1 than in UTF-8.
+fn is_latin1(secret: &str) -> bool {
+    !secret.is_ascii() && secret.chars().all(|sign| latin1(sign).is_some())
 }
 
 /// Where a comparison has come to; kept to spare allocations.

@@ -19,6 +19,7 @@ fn a_secret_is_hidden_wherever_it_stands_and_nothing_else_is() {
     assert_eq!(redacted("s3cret", "s3cre s3 cret %s %zz \\ & &; 100%"), "s3cre s3 cret %s %zz \\ & &; 100%");
     assert_eq!(redacted("aaaa", "baaaaaab"), "b***b");
     assert_eq!(redacted("schlüssel", "der Schlüssel"), "der ***");
+    assert_eq!(redacted("schlüssel", b"der schl\xFCssel"), "der ***", "in ISO 8859-1");
     assert_eq!(redacted("s3cret", ""), "");
 }
 
