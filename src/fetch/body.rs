@@ -13,6 +13,9 @@ const LARGEST_FIRST_BUFFER: usize = 256 * 1024;
 /// So much longer than `max_body` may a coded body be. What is coded may come to nothing, and that without end.
 const CODED_SLACK: u64 = 64 * 1024;
 
+/// So much of a coded body is kept as it came, should it not be coded at all.
+const KEPT_BEGINNING: usize = 4 * 1024;
+
 /// How reading ended.
 pub enum End {
     /// All of it is there, within the bound.
@@ -29,7 +32,7 @@ pub enum End {
 pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut Vec<u8>) -> End {
     let most = if coding == Coding::Identity { u64::MAX } else { max_body.saturating_add(CODED_SLACK) };
     let (left, ends_there) = (response.content_length(), response.version() < Version::HTTP_2);
-    let mut source = Announced { left, ends_there, most, broken: false, response };
+    let mut source = Announced { left, ends_there, most, broken: false, beginning: Vec::new(), response };
     let announced = source.left.filter(|_| coding == Coding::Identity);
     if announced.is_some_and(|length| length > max_body) {
         return End::TooLarge;
@@ -38,6 +41,12 @@ pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut 
     bytes.reserve_exact(first.min(LARGEST_FIRST_BUFFER));
     match coding.read(&mut source, max_body.saturating_add(1), bytes) {
         Err(error) if Oversized::is(&error) => End::TooLarge,
+        Err(_) if !source.broken && is_text(&source.beginning) => {
+            // What it is says why it came. A decoder may have looked at two bytes of it.
+            let _ = source.read(&mut vec![0; KEPT_BEGINNING]);
+            *bytes = source.beginning;
+            End::Broken(io::Error::new(io::ErrorKind::InvalidData, "not compressed, though Content-Encoding says so"))
+        }
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !source.broken => {
             End::Broken(io::Error::new(io::ErrorKind::InvalidData, "the compressed data ends too early"))
         }
@@ -45,6 +54,15 @@ pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut 
         Ok(()) if bytes.len() as u64 > max_body => End::TooLarge,
         Ok(()) => End::Whole,
     }
+}
+
+/// Whether a document or a page begins so, and not something coded.
+pub fn is_text(beginning: &[u8]) -> bool {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    // A sign may be cut off at the end.
+    let is_utf8 = str::from_utf8(beginning).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let first = beginning.trim_ascii_start().first();
+    matches!(first, Some(b'{' | b'[' | b'"' | b'<')) && is_utf8 && !beginning.iter().any(is_control)
 }
 
 /// A body whose end has to be where its head said. The library sees to that, but for a stream of HTTP/2 that its server
@@ -59,6 +77,8 @@ struct Announced<'r> {
     most: u64,
     /// The connection failed it.
     broken: bool,
+    /// What came first, as it came.
+    beginning: Vec<u8>,
 }
 
 /// A body ended before its announced end.
@@ -77,6 +97,9 @@ impl Read for Announced<'_> {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, CutShort));
         }
         self.most = self.most.checked_sub(count as u64).ok_or_else(|| io::Error::from(Oversized))?;
+        if self.beginning.len() < KEPT_BEGINNING && self.most != u64::MAX {
+            self.beginning.extend_from_slice(&buffer[..count.min(KEPT_BEGINNING - self.beginning.len())]);
+        }
         self.left = self.left.map(|left| left.saturating_sub(count as u64));
         Ok(count)
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::blocking::Response;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
+use super::body::is_text;
 use super::coding::Coding;
 use super::deadline::Deadline;
 use super::guess::guess;
@@ -122,6 +123,10 @@ pub fn beginning(mut response: Response, timeout: Duration, max_per_host: Option
         let mut bytes = Vec::new();
         // What was decoded until it broke off is worth as much.
         let whole = coding.read(&mut source, (KEPT + BEHIND) as u64, &mut bytes).is_ok();
+        if !whole {
+            // A decoder may have looked at two bytes of what is not coded.
+            let _ = source.read(&mut vec![0; KEPT]);
+        }
         let cut = !whole || bytes.len() >= KEPT + BEHIND;
         // The worker may have gone on.
         let _ = sender.send(Piece::End(bytes, cut));
@@ -191,10 +196,12 @@ fn collect(receiver: &mpsc::Receiver<Piece>, coding: Coding, patience: Duration)
     let mut raw = Vec::new();
     loop {
         match receiver.recv_timeout(deadline.left()) {
+            // What is called compressed and is not says more than nothing.
+            Ok(Piece::End(_, true)) if coding != Coding::Identity && is_text(&raw) => return (raw, true),
             Ok(Piece::End(bytes, cut)) => return (bytes, cut),
-            Ok(Piece::Read(bytes)) if coding == Coding::Identity => raw.extend_from_slice(&bytes),
-            Ok(Piece::Read(_)) => {}
-            Err(_) => return (raw, true),
+            Ok(Piece::Read(bytes)) => raw.extend_from_slice(&bytes[..bytes.len().min(KEPT + BEHIND - raw.len())]),
+            Err(_) if coding == Coding::Identity => return (raw, true),
+            Err(_) => return (Vec::new(), true),
         }
     }
 }

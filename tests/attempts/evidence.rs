@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use gatherd::model::{Evidence, Guess, Outcome, Phase, Slot};
+use gatherd::model::{Detail, Evidence, Guess, Outcome, Phase, Slot};
 
 use crate::support::canned::{answer, connections, head};
 use crate::support::once::{round, round_of, slot};
@@ -193,6 +193,27 @@ fn a_page_that_repeats_a_secret_beyond_what_is_looked_at_keeps_no_part_of_it() {
     });
     let slot = slot(&format!("retries = 0\ntoken = {{ file = {token:?} }}"), &url);
     assert_eq!(came_back(&slot), ("<html>***", true));
+}
+
+#[test]
+fn a_page_that_is_called_compressed_and_is_not_is_kept_as_it_came() {
+    for coding in ["gzip", "deflate", "br", "zstd"] {
+        for (status, page) in [("200 OK", "<html><title>Log in</title>"), ("502 No", "{\"error\": \"no upstream\"}")] {
+            let url = connections(move |_, mut stream| {
+                head(&mut stream);
+                let _ = stream.write_all(&answer(status, &format!("Content-Encoding: {coding}\r\n"), page));
+            });
+            let slot = slot("retries = 0", &url);
+            assert_eq!(came_back(&slot).0, page, "{coding}");
+            if status == "200 OK" {
+                let detail = slot.detail.as_ref().map(Detail::as_str);
+                assert_eq!(
+                    (slot.outcome, detail),
+                    (Outcome::Encoding, Some("not compressed, though Content-Encoding says so"))
+                );
+            }
+        }
+    }
 }
 
 #[test]
