@@ -1,6 +1,7 @@
 //! Access tokens by OAuth2 client credentials (RFC 6749, section 4.4): one for all requests that ask with the same
 //! credentials, renewed before it expires and when an API refuses it, by one request at a time.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,12 @@ use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{HeaderValue, USER_AGENT};
 
 use super::attempt::Attempt;
+use super::credentials::basic_secrets;
 use super::deadline::Deadline;
-use super::{fault, redirect, retry, token_answer};
+use super::evidence::{self, Seen};
+use super::redact::Redactor;
+use super::token_answer::{self, Told};
+use super::{fault, redirect, retry};
 use crate::config::{LiveSecret, OAuth2, Secret};
 use crate::model::{Detail, Outcome};
 
@@ -266,17 +271,13 @@ impl AccessTokens {
         for (name, value) in parameters {
             request = request.add_extra_param(name, value);
         }
-        let told = std::cell::Cell::new((StatusCode::OK, None));
-        let send = |request: HttpRequest| {
-            let (answer, pause) = self.send(request, deadline).map_err(Refused)?;
-            told.set((answer.status(), pause));
-            Ok(answer)
-        };
+        let told = RefCell::new(Told::default());
+        let send = |request: HttpRequest| self.send(request, deadline, &mut told.borrow_mut()).map_err(Refused);
         let answer = request.request(&send).map_err(|error| {
-            let (status, pause) = told.get();
-            Attempt { retry_after: pause, ..failure(error, status) }
+            let told = told.borrow();
+            self.with_what_came(failure(error, told.status), &told, secret.expose())
         })?;
-        let unfit = |why| failed(Outcome::NotJson, why);
+        let unfit = |why| self.with_what_came(failed(Outcome::NotJson, why), &told.borrow(), secret.expose());
         match answer.token_type() {
             BasicTokenType::Bearer => {}
             BasicTokenType::Mac => return Err(unfit("its token_type is mac, and only bearer can be used")),
@@ -300,24 +301,37 @@ impl AccessTokens {
         }
     }
 
-    /// The answer as the library can read it, and the pause that it asks for.
-    fn send(&self, request: HttpRequest, deadline: Deadline) -> Result<(HttpResponse, Option<Duration>), Attempt> {
+    /// `failed`, with what the token endpoint answered if it did.
+    fn with_what_came(&self, failed: Attempt, told: &Told, secret: &str) -> Attempt {
+        let Some(headers) = &told.headers else { return failed };
+        let mut secrets = basic_secrets(&self.settings.client_id, secret);
+        told.secrets(&mut secrets);
+        let seen = Seen { status: told.status.as_u16(), headers, body: told.worth_keeping(), cut: told.cut };
+        let evidence = evidence::of_token_request(&self.settings.token_url, &Redactor::new(secrets), &seen);
+        let http_status = Some(told.status.as_u16());
+        Attempt { http_status, retry_after: told.pause, evidence: Some(evidence), ..failed }
+    }
+
+    /// The answer as the library can read it; what came is `told`.
+    fn send(&self, request: HttpRequest, deadline: Deadline, told: &mut Told) -> Result<HttpResponse, Attempt> {
         redirect::check_literal(&self.settings.token_url, false)?;
         let mut request = Request::try_from(request).map_err(|error| fault::of_request(error, None))?;
         request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
         let mut response = self.execute(request, deadline).map_err(|error| fault::of_request(error, None))?;
         let status = response.status();
-        let pause = retry::asked_pause(status, response.headers());
+        let (pause, headers) = (retry::asked_pause(status, response.headers()), Some(response.headers().clone()));
+        *told = Told { status, pause, headers, body: Vec::new(), cut: true };
         let body = match token_answer::read(&mut response) {
             Ok(body) => body,
             // A refusal counts more than what its body looks like.
             Err(_) if !status.is_success() => Vec::new(),
             Err((outcome, detail)) => return Err(failed(outcome, detail.as_str())),
         };
+        (told.body, told.cut) = (body.clone(), false);
         // Without headers: the library would refuse JSON that is called something else, and any success but 200.
         let mut answer = HttpResponse::new(token_answer::tolerated(body));
         *answer.status_mut() = if status.is_success() { StatusCode::OK } else { status };
-        Ok((answer, pause))
+        Ok(answer)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::blocking::Response;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
@@ -48,6 +49,21 @@ pub struct Seen<'a> {
 
 /// The evidence of an attempt that sent `call`, and saw an answer or none.
 pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Arc<Evidence> {
+    kept(&sent(call, redactor), redactor, seen)
+}
+
+/// The evidence of a request for an access token at `url`, and of an answer that holds none.
+pub fn of_token_request(url: &Url, redactor: &Redactor, seen: &Seen<'_>) -> Arc<Evidence> {
+    kept(&redactor.redact(format!("POST {}", shown_url(url)).as_bytes()), redactor, Some(seen))
+}
+
+fn kept(sent: &str, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Arc<Evidence> {
+    let answer = seen.map(|seen| answer(redactor, seen));
+    let guess = seen.and_then(|seen| guess(seen.status, seen.headers, &answer.as_ref()?.body));
+    Arc::new(Evidence { sent: sent.trim_end().to_owned(), answer, guess })
+}
+
+fn sent(call: &Call, redactor: &Redactor) -> String {
     // Writing to a String cannot fail.
     let mut sent = format!("{} {}\n", call.method, shown_url(&call.url));
     for (name, value) in call.headers.iter() {
@@ -67,9 +83,7 @@ pub fn evidence(call: &Call, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Ar
         json.truncate(json.floor_char_boundary(KEPT));
         let _ = write!(sent, "\n{json}");
     }
-    let answer = seen.map(|seen| answer(redactor, seen));
-    let guess = seen.and_then(|seen| guess(seen.status, seen.headers, &answer.as_ref()?.body));
-    Arc::new(Evidence { sent: sent.trim_end().to_owned(), answer, guess })
+    sent
 }
 
 fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {

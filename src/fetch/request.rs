@@ -291,7 +291,7 @@ fn header_secrets(value: &str, secrets: &mut Vec<String>) {
 
 /// The texts and longer numbers of `json` in members that are named like a secret, at any depth; all of them, if `json`
 /// itself is `named` so.
-fn json_secrets(json: &str, named: bool, secrets: &mut Vec<String>) {
+pub fn json_secrets(json: &str, named: bool, secrets: &mut Vec<String>) {
     let mut left = vec![(json.trim_ascii(), named, 0)];
     while let Some((text, named, depth)) = left.pop() {
         match text.as_bytes().first() {

@@ -2,19 +2,56 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::blocking::Response;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::body::{self, End};
 use super::coding::Coding;
 use super::fault;
+use super::request::json_secrets;
 use super::tree::tree;
+use crate::config::names_a_secret;
 use crate::model::{Detail, Outcome};
 
 /// The largest answer of a token endpoint.
 const LARGEST_ANSWER: u64 = 256 * 1024;
 /// The deepest answer of a token endpoint: the library walks down it on a worker's small stack.
 const DEEPEST_ANSWER: usize = 16;
+
+/// What a token endpoint answered.
+#[derive(Default)]
+pub struct Told {
+    pub status: StatusCode,
+    /// The pause that it asks for.
+    pub pause: Option<Duration>,
+    /// There are any, once it has answered.
+    pub headers: Option<HeaderMap>,
+    pub body: Vec<u8>,
+    /// Whether the body goes on.
+    pub cut: bool,
+}
+
+impl Told {
+    /// The body, where it is surely no token: of a refusal, a page, or an error.
+    pub fn worth_keeping(&self) -> &[u8] {
+        let is_page = self.body.trim_ascii_start().first() == Some(&b'<');
+        let is_error = || {
+            let value = str::from_utf8(&self.body).ok().and_then(tree);
+            value.is_some_and(|value| value.get("error").is_some() && value.get("access_token").is_none())
+        };
+        if !self.status.is_success() || is_page || is_error() { &self.body } else { b"" }
+    }
+
+    /// What may be secret in the body, added to `secrets`.
+    pub fn secrets(&self, secrets: &mut Vec<String>) {
+        json_secrets(&String::from_utf8_lossy(&self.body), false, secrets);
+        let pairs = form_urlencoded::parse(&self.body).filter(|(name, _)| names_a_secret(name));
+        secrets.extend(pairs.map(|(_, value)| value.into_owned()));
+    }
+}
 
 /// The body of a token endpoint's answer.
 ///

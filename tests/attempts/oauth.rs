@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use gatherd::model::Outcome;
+use gatherd::model::{Guess, Outcome};
 use gatherd::sample_api::{SAMPLE_CLIENT_ID, SAMPLE_CLIENT_SECRET, SampleApi};
 
 use crate::support::canned::{self, always, canned};
@@ -211,9 +211,9 @@ fn a_token_endpoint_that_fails_is_told_with_its_own_outcome_and_costs_nobody_els
     for (path, secret, outcome, status, told) in [
         ("/oauth-token", "wrong-secret", Outcome::HttpStatus, Some(401), "401 Unauthorized, invalid_client"),
         ("/status/503", "s3cret", Outcome::HttpStatus, Some(503), "503 Service Unavailable"),
-        ("/html-200", "s3cret", Outcome::NotJson, None, "the answer holds none"),
-        ("/deep/100", "s3cret", Outcome::TooDeep, None, "nested over 16 levels"),
-        ("/infinite", "s3cret", Outcome::TooLarge, None, "over 262144 bytes"),
+        ("/html-200", "s3cret", Outcome::NotJson, Some(200), "the answer holds none"),
+        ("/deep/100", "s3cret", Outcome::TooDeep, Some(200), "nested over 16 levels"),
+        ("/infinite", "s3cret", Outcome::TooLarge, Some(200), "over 262144 bytes"),
         ("/reset", "s3cret", Outcome::Reset, None, ""),
         ("/secret-echo-everywhere", "s3cret-in-the-echo", Outcome::HttpStatus, Some(500), "500"),
     ] {
@@ -227,6 +227,38 @@ fn a_token_endpoint_that_fails_is_told_with_its_own_outcome_and_costs_nobody_els
         assert!(api.requests_to(path) < 20, "{path}: those who wait for a token share its failure");
     }
     assert_eq!(api.requests_to("/oauth-guarded/0"), 0, "nothing is asked without a token");
+}
+
+#[test]
+fn what_a_token_endpoint_answers_in_the_place_of_a_token_is_kept_and_no_token_is() {
+    let api = sample_api();
+    let error = r#"{"error":"bad_verification_code","error_description":"client s3cret-id: expired"}"#;
+    for (status, body, kept, guess) in [
+        ("200 OK", "<title>Log in</title><input type=\"password\">", None, Some(Guess::LoginPage)),
+        ("200 OK", error, None, Some(Guess::ErrorDocument)),
+        (
+            "400 No",
+            r#"{"error":"x","access_token":"t0ken-1"}"#,
+            Some(r#"{"error":"x","access_token":"***"}"#),
+            Some(Guess::ErrorDocument),
+        ),
+        ("401 No", "not client-s3cret", Some("not ***"), None),
+        ("200 OK", "t0ken-in-plain-text", Some(""), None),
+        ("200 OK", "access_token=t0ken-2&token_type=bearer", Some(""), None),
+        ("200 OK", r#"{"access_token":"t0ken-3","token_type":"mac"}"#, Some(""), None),
+        ("403 No", "access_token=t0ken-4&why=no", Some("access_token=***&why=no"), None),
+    ] {
+        let server = always(canned::answer(status, "X-Id: 7\r\n", body));
+        let (keys, _folder) = oauth2(&server.url("/token"), "client-s3cret", "");
+        let slot = slot(&keys, &api.url("/echo"));
+        let evidence = slot.evidence.as_ref().expect("evidence");
+        let answer = evidence.answer.as_ref().expect("an answer");
+        assert_eq!(slot.http_status.map(|status| status.to_string()).as_deref(), status.get(..3), "{slot:?}");
+        assert_eq!(evidence.sent, format!("POST {}", server.url("/token")));
+        assert_eq!((answer.body.as_str(), evidence.guess), (kept.unwrap_or(body), guess), "{answer:?}");
+        assert!(answer.headers.contains("x-id: 7"), "{answer:?}");
+        assert!(!format!("{slot:?}").contains("t0ken"), "{slot:?}");
+    }
 }
 
 #[test]
