@@ -6,23 +6,34 @@ use http::{HeaderName, HeaderValue};
 
 use super::field::Field;
 use super::request_keys::RequestKeys;
-use super::request_rules::{Layers, merged, nearest};
+use super::request_rules::{Layers, in_force, merged, nearest};
 use super::rules::Rules;
-use super::section::Located;
+use super::section::{Located, Place};
 use super::settings::Auth;
 
 impl RequestKeys {
+    /// Where `token`, `basic` and `oauth2` stand, and whether each says somebody: `false` says that nobody asks.
+    fn who(&self) -> impl Iterator<Item = (&Place, bool)> {
+        let token = self.token.as_ref().map(|key| (&key.place, key.value.is_some()));
+        let basic = self.basic.as_ref().map(|key| (&key.place, key.value.is_some()));
+        let oauth2 = self.oauth2.as_ref().map(|key| (&key.place, key.value.is_some()));
+        [token, basic, oauth2].into_iter().flatten()
+    }
+
     /// Whether `token`, `basic` or `oauth2` puts something into `header`, where a token goes into `of_token`.
     fn sets(&self, header: &HeaderName, of_token: &HeaderName) -> bool {
-        let by_token = self.token.as_ref().is_some_and(|token| token.value.is_some()) && header == of_token;
-        by_token || (self.basic.is_some() || self.oauth2.is_some()) && *header == AUTHORIZATION
+        let layer: &Layers<'_> = &[self];
+        let by_token = in_force(layer, |keys| &keys.token).is_some() && header == of_token;
+        let by_basic = in_force(layer, |keys| &keys.basic).is_some();
+        let by_oauth2 = in_force(layer, |keys| &keys.oauth2).is_some();
+        by_token || (by_basic || by_oauth2) && *header == AUTHORIZATION
     }
 
     /// Whether what layers further away put into `header` is not sent.
     fn hides(&self, header: &HeaderName, of_token: &HeaderName) -> bool {
-        let no_token = self.token.as_ref().is_some_and(|token| token.value.is_none());
+        let by_nobody = self.who().any(|(_, is_somebody)| !is_somebody);
         let by_url = self.userinfo.is_some() && *header == AUTHORIZATION;
-        self.sets(header, of_token) || by_url || no_token && (header == of_token || *header == AUTHORIZATION)
+        self.sets(header, of_token) || by_url || by_nobody && (header == of_token || *header == AUTHORIZATION)
     }
 
     fn writes_out(&self, header: &HeaderName) -> bool {
@@ -34,17 +45,12 @@ impl Rules<'_, '_> {
     /// `token`, `basic` or `oauth2`, whichever is nearest, unless something nearer stands in its header.
     pub(super) fn auth(&self, layers: &Layers<'_>) -> Option<Auth> {
         for layer in layers {
-            let places = [
-                layer.token.as_ref().map(|key| &key.place),
-                layer.basic.as_ref().map(|key| &key.place),
-                layer.oauth2.as_ref().map(|key| &key.place),
-            ];
-            if let Some(second) = places.into_iter().flatten().nth(1) {
+            let is_said = layer.who().any(|(_, is_somebody)| is_somebody);
+            if let Some((second, _)) = layer.who().nth(1).filter(|_| is_said) {
                 self.text.mistake(second, "`token`, `basic` and `oauth2` exclude each other: keep one of them");
             }
         }
-        let says = |layer: &RequestKeys| layer.token.is_some() || layer.basic.is_some() || layer.oauth2.is_some();
-        let at = layers.iter().position(|layer| says(layer))?;
+        let at = layers.iter().position(|layer| layer.who().next().is_some())?;
         let auth = auth_of(layers.get(at)?, layers)?;
         let header = match &auth {
             Auth::Token { header, .. } => header,
@@ -85,7 +91,7 @@ impl Rules<'_, '_> {
         let sent = layers.iter().enumerate().flat_map(|(at, layer)| {
             let nearer = &layers[..at];
             let of_token = &of_token;
-            let is_sent = move |header: &&Located<(HeaderName, Field)>| {
+            let is_sent = move |header: &&Located<(HeaderName, Option<Field>)>| {
                 !nearer.iter().any(|nearer| nearer.hides(&header.value.0, of_token))
             };
             layer.headers.iter().filter(is_sent)
@@ -96,14 +102,13 @@ impl Rules<'_, '_> {
 
 /// What `layer` says by `token`, `basic` or `oauth2`; `None` is nobody.
 fn auth_of(layer: &RequestKeys, layers: &Layers<'_>) -> Option<Auth> {
-    if let Some(basic) = &layer.basic {
-        let (user, password) = basic.value.clone();
+    if let Some((user, password)) = in_force(&[layer], |keys| &keys.basic).cloned() {
         return Some(Auth::Basic { user, password });
     }
-    if let Some(oauth2) = &layer.oauth2 {
-        return Some(Auth::OAuth2(oauth2.value.clone()));
+    if let Some(oauth2) = in_force(&[layer], |keys| &keys.oauth2) {
+        return Some(Auth::OAuth2(oauth2.clone()));
     }
-    let source = layer.token.as_ref()?.value.clone()?;
+    let source = in_force(&[layer], |keys| &keys.token)?.clone();
     let header = token_header(layers);
     // An API that wants a header of its own wants the bare token in it.
     let usual = if header == AUTHORIZATION { "Bearer" } else { "" };

@@ -11,7 +11,7 @@ use super::mistake::Mistakes;
 use super::notify::{self, NotifyKeys};
 use super::request_keys::{self, RequestKeys, secret};
 use super::secret::SecretSource;
-use super::section::{Located, Place, Section, Text};
+use super::section::{Located, OrFalse, Place, Section, Text};
 use super::value;
 use super::webhook::{SecretUrl, secret_url};
 
@@ -35,8 +35,7 @@ pub struct File {
 /// `[server]`.
 #[derive(Debug, Default)]
 pub struct ServerKeys {
-    /// `false` is `None` inside.
-    pub listen: Option<Located<Option<String>>>,
+    pub listen: OrFalse<String>,
     pub token: Option<Located<SecretSource>>,
     pub hosts: Option<Located<Vec<String>>>,
 }

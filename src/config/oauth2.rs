@@ -25,10 +25,11 @@ pub struct OAuth2 {
     pub in_body: bool,
 }
 
-/// Takes `oauth2` of `section`.
-pub fn read(section: &Section<'_, '_>) -> Option<Located<OAuth2>> {
-    let section = section.take_section("oauth2")?;
-    let place = section.place.clone();
+/// What would be right.
+pub const EXAMPLE: &str = "{ token_url = \"https://…\", client_id = \"…\", client_secret = { env = \"NAME\" } }";
+
+/// The access tokens that `section` says.
+pub fn read(section: Section<'_, '_>) -> Option<OAuth2> {
     let token_url = section.take("token_url", |url| {
         http_url(&value::text(url)?)
             .map_err(|problem| format!("{problem}; right would be \"https://host/oauth/token\""))
@@ -69,13 +70,12 @@ pub fn read(section: &Section<'_, '_>) -> Option<Located<OAuth2>> {
         _ => false,
     };
     section.finish();
-    let value = OAuth2 {
+    Some(OAuth2 {
         token_url: token_url?.value,
         client_id: client_id?.value,
         client_secret: client_secret?.value,
         scopes,
         parameters: parameters.unwrap_or_default(),
         in_body,
-    };
-    Some(Located { value, place })
+    })
 }

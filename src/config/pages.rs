@@ -45,10 +45,11 @@ pub enum Next {
     },
 }
 
-/// Takes `pages` of `section`.
-pub fn read(section: &Section<'_, '_>) -> Option<Located<Pages>> {
-    let section = section.take_section("pages")?;
-    let place = section.place.clone();
+/// What would be right.
+pub const EXAMPLE: &str = "{ link = true }, or another way to the next page";
+
+/// The pages that `section` says.
+pub fn read(section: Section<'_, '_>) -> Option<Pages> {
     let link = section.take("link", value::boolean).filter(|key| key.value).map(|_| Next::Link);
     let url = section.take("url", value::pointer).map(|key| Next::Url(key.value));
     let cursor = section.take("cursor", value::pointer);
@@ -101,5 +102,5 @@ pub fn read(section: &Section<'_, '_>) -> Option<Located<Pages>> {
         key.value
     });
     section.finish();
-    Some(Located { value: Pages { next: next?, items, max_pages }, place })
+    Some(Pages { next: next?, items, max_pages })
 }

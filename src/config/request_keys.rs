@@ -11,40 +11,42 @@ use super::mistake::meant;
 use super::oauth2::{self, OAuth2};
 use super::pages::{self, Pages};
 use super::secret::SecretSource;
-use super::section::{Located, Place, Section};
+use super::section::{Located, OrFalse, Place, Section};
 use super::template::Escape;
-use super::value;
+use super::value::{self, or_false};
 use crate::model::Pointer;
+
+/// Names and what is sent under them; `None` is `false`: an inherited one is not sent.
+pub type Pairs<N> = Vec<Located<(N, Option<Field>)>>;
 
 /// What is written, each value with its line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestKeys {
     pub method: Option<Located<Method>>,
-    pub json: Option<Located<Field>>,
-    pub query: Vec<Located<(String, Field)>>,
-    pub headers: Vec<Located<(HeaderName, Field)>>,
+    pub json: OrFalse<Field>,
+    pub query: Pairs<String>,
+    pub headers: Pairs<HeaderName>,
     pub user_agent: Option<Located<HeaderValue>>,
-    /// `false` is `None` inside.
-    pub token: Option<Located<Option<SecretSource>>>,
+    pub token: OrFalse<SecretSource>,
     pub token_header: Option<Located<HeaderName>>,
     pub token_scheme: Option<Located<HeaderValue>>,
-    pub basic: Option<Located<(String, SecretSource)>>,
-    pub oauth2: Option<Located<OAuth2>>,
+    pub basic: OrFalse<(String, SecretSource)>,
+    pub oauth2: OrFalse<OAuth2>,
     pub timeout: Option<Located<Duration>>,
     pub connect_timeout: Option<Located<Duration>>,
     pub max_body: Option<Located<u64>>,
     pub retries: Option<Located<u32>>,
     pub redirects: Option<Located<u32>>,
-    pub success: Option<Located<Vec<u16>>>,
-    pub error_if: Option<Located<ErrorIfKeys>>,
-    pub ca_file: Option<Located<PathBuf>>,
-    pub client_cert: Option<Located<PathBuf>>,
-    pub client_key: Option<Located<PathBuf>>,
+    pub success: OrFalse<Vec<u16>>,
+    pub error_if: OrFalse<ErrorIfKeys>,
+    pub ca_file: OrFalse<PathBuf>,
+    pub client_cert: OrFalse<PathBuf>,
+    pub client_key: OrFalse<PathBuf>,
     pub proxy: Option<Located<String>>,
-    pub pages: Option<Located<Pages>>,
+    pub pages: OrFalse<Pages>,
     pub conditional: Option<Located<bool>>,
-    pub max_per_host: Option<Located<usize>>,
-    pub rate: Option<Located<Duration>>,
+    pub max_per_host: OrFalse<usize>,
+    pub rate: OrFalse<Duration>,
     /// The place of the URL beside these keys, if a user or password stands in it: that is as near as they are.
     pub userinfo: Option<Place>,
 }
@@ -79,30 +81,30 @@ impl RequestKeys {
 pub fn read(section: &Section<'_, '_>) -> RequestKeys {
     RequestKeys {
         method: section.take("method", method),
-        json: section.take("json", json_body),
+        json: section.take("json", or_false(json_body)),
         query: section.take_section("query").map(|query| pairs(&query)).unwrap_or_default(),
         headers: section.take_section("headers").map(|headers| self::headers(&headers)).unwrap_or_default(),
         user_agent: section.take("user_agent", value::header_value),
-        token: section.take("token", token),
+        token: section.take("token", or_false(secret_source)),
         token_header: section.take("token_header", value::header_name),
         token_scheme: section.take("token_scheme", value::header_value),
-        basic: section.take("basic", basic),
-        oauth2: oauth2::read(section),
+        basic: section.take("basic", or_false(basic)),
+        oauth2: section.take_section_or_false("oauth2", oauth2::EXAMPLE, oauth2::read),
         timeout: section.take("timeout", value::duration),
         connect_timeout: section.take("connect_timeout", value::duration),
         max_body: section.take("max_body", value::size),
         retries: section.take("retries", value::whole_number),
         redirects: section.take("redirects", value::whole_number),
-        success: section.take("success", statuses),
-        error_if: section.take("error_if", error_if),
-        ca_file: section.take("ca_file", value::path),
-        client_cert: section.take("client_cert", value::path),
-        client_key: section.take("client_key", value::path),
+        success: section.take("success", or_false(statuses)),
+        error_if: section.take("error_if", or_false(error_if)),
+        ca_file: section.take("ca_file", or_false(value::path)),
+        client_cert: section.take("client_cert", or_false(value::path)),
+        client_key: section.take("client_key", or_false(value::path)),
         proxy: section.take("proxy", value::text),
-        pages: pages::read(section),
+        pages: section.take_section_or_false("pages", pages::EXAMPLE, pages::read),
         conditional: section.take("conditional", value::boolean),
-        max_per_host: section.take("max_per_host", value::whole_number),
-        rate: section.take("rate", value::rate),
+        max_per_host: section.take("max_per_host", or_false(value::whole_number)),
+        rate: section.take("rate", or_false(value::rate)),
         userinfo: None,
     }
 }
@@ -110,19 +112,20 @@ pub fn read(section: &Section<'_, '_>) -> RequestKeys {
 /// Takes the request keys that a webhook has.
 pub fn read_of_webhook(section: &Section<'_, '_>) -> RequestKeys {
     let headers = section.take_section("headers").map(|headers| self::headers(&headers)).unwrap_or_default();
-    for Located { place, .. } in headers.iter().filter(|header| header.value.1.fixed().is_none()) {
+    let changes = |field: &Option<Field>| field.as_ref().is_some_and(|field| field.fixed().is_none());
+    for Located { place, .. } in headers.iter().filter(|header| changes(&header.value.1)) {
         section.mistake_at(place, "it is the same in each message: no {{ }} here");
     }
     RequestKeys {
         headers,
         user_agent: section.take("user_agent", value::header_value),
-        token: section.take("token", token),
+        token: section.take("token", or_false(secret_source)),
         token_header: section.take("token_header", value::header_name),
         token_scheme: section.take("token_scheme", value::header_value),
-        basic: section.take("basic", basic),
+        basic: section.take("basic", or_false(basic)),
         timeout: section.take("timeout", value::duration),
         connect_timeout: section.take("connect_timeout", value::duration),
-        ca_file: section.take("ca_file", value::path),
+        ca_file: section.take("ca_file", or_false(value::path)),
         proxy: section.take("proxy", value::text),
         ..RequestKeys::default()
     }
@@ -153,11 +156,6 @@ pub fn secret_source(value: &DeValue<'_>) -> Result<SecretSource, String> {
     }
 }
 
-/// A secret that is named, or `false` for none.
-fn token(value: &DeValue<'_>) -> Result<Option<SecretSource>, String> {
-    if value.as_bool() == Some(false) { Ok(None) } else { secret_source(value).map(Some) }
-}
-
 fn method(value: &DeValue<'_>) -> Result<Method, String> {
     let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let text = value::text(value)?;
@@ -168,6 +166,9 @@ fn method(value: &DeValue<'_>) -> Result<Method, String> {
 /// A table or list is written as the JSON that is sent; a text has to be JSON, once its blocks are filled in, and is
 /// sent as it is.
 fn json_body(value: &DeValue<'_>) -> Result<Field, String> {
+    if value.as_bool().is_some() {
+        return Err("expected a table, a list, or a text that is JSON, such as \"true\"".to_owned());
+    }
     let Some(text) = value.as_str() else { return Field::from_json(&value::json(value)?) };
     let body = Field::parse(text)?;
     for sample in body.samples(Escape::Json)? {
@@ -177,10 +178,10 @@ fn json_body(value: &DeValue<'_>) -> Result<Field, String> {
     Ok(body)
 }
 
-fn pairs(section: &Section<'_, '_>) -> Vec<Located<(String, Field)>> {
+fn pairs(section: &Section<'_, '_>) -> Pairs<String> {
     let mut pairs = Vec::new();
     for (place, name, value) in section.entries() {
-        match value::scalar(value).and_then(|text| Field::parse(&text)) {
+        match or_false(parameter)(value) {
             Ok(field) => pairs.push(Located { value: (name.to_owned(), field), place }),
             Err(problem) => section.mistake_at(&place, problem),
         }
@@ -188,11 +189,18 @@ fn pairs(section: &Section<'_, '_>) -> Vec<Located<(String, Field)>> {
     pairs
 }
 
-fn headers(section: &Section<'_, '_>) -> Vec<Located<(HeaderName, Field)>> {
-    let mut headers: Vec<Located<(HeaderName, Field)>> = Vec::new();
+fn parameter(value: &DeValue<'_>) -> Result<Field, String> {
+    if value.as_bool().is_some() {
+        return Err("as a word it stands in quotes: \"true\"".to_owned());
+    }
+    Field::parse(&value::scalar(value)?)
+}
+
+fn headers(section: &Section<'_, '_>) -> Pairs<HeaderName> {
+    let mut headers: Pairs<HeaderName> = Vec::new();
     for (place, name, text) in section.entries() {
         let header = name.parse().map_err(|_| format!("{name:?} is not a header name"));
-        match header.and_then(|name: HeaderName| Ok((name, header_field(text)?))) {
+        match header.and_then(|name: HeaderName| Ok((name, or_false(header_field)(text)?))) {
             Ok((name, _)) if headers.iter().any(|header| header.value.0 == name) => {
                 section.mistake_at(&place, "the same header stands here twice: case does not count in its name");
             }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, meant};
+use super::value::OFF;
 
 /// Keys that people write one level too high or too low, and where they belong.
 const ELSEWHERE: [(&[&str], &str); 10] = [
@@ -79,6 +80,9 @@ pub struct Located<T> {
     pub value: T,
     pub place: Place,
 }
+
+/// A key that is turned off by `false`, which is `None` inside.
+pub type OrFalse<T> = Option<Located<Option<T>>>;
 
 /// Where something stands in the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -182,6 +186,26 @@ impl<'a, 'i> Section<'a, 'i> {
     pub fn take_section(&self, key: &'static str) -> Option<Section<'a, 'i>> {
         let value = self.value(key)?;
         self.section(self.place_of(key, value), value)
+    }
+
+    /// Takes `key` as a table through `read`, or `false` for none; `example` is what would be right.
+    pub fn take_section_or_false<T>(
+        &self,
+        key: &'static str,
+        example: &str,
+        read: impl FnOnce(Section<'a, 'i>) -> Option<T>,
+    ) -> OrFalse<T> {
+        let value = self.value(key)?;
+        let place = self.place_of(key, value);
+        let value = match value.get_ref() {
+            DeValue::Boolean(false) => None,
+            DeValue::Boolean(true) => {
+                self.text.mistake(&place, format!("expected {example}{OFF}"));
+                return None;
+            }
+            _ => Some(read(self.section(place.clone(), value)?)?),
+        };
+        Some(Located { value, place })
     }
 
     /// Takes `key` as a list; `example` is what would be right.

@@ -9,6 +9,9 @@ use toml::de::DeValue;
 
 use crate::model::Pointer;
 
+/// What is said to those who write `true` where only `false` means something.
+pub const OFF: &str = "; `false` turns off an inherited one";
+
 pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
@@ -22,6 +25,17 @@ pub fn text_or_false(value: &DeValue<'_>) -> Result<Option<String>, String> {
         return Ok(None);
     }
     text(value).map(Some).map_err(|problem| format!("{problem}; `false` turns it off"))
+}
+
+/// What `convert` makes of a value, or `None` of `false`, which turns off what is inherited.
+pub fn or_false<T>(
+    convert: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+) -> impl FnOnce(&DeValue<'_>) -> Result<Option<T>, String> {
+    move |value| match value.as_bool() {
+        Some(false) => Ok(None),
+        Some(true) => convert(value).map(Some).map_err(|problem| format!("{problem}{OFF}")),
+        None => convert(value).map(Some),
+    }
 }
 
 /// A list of texts.

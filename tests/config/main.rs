@@ -1,6 +1,7 @@
 //! `gatherd check` and `gatherd init`: what people are told about their config.
 
 mod check;
+mod inherited;
 mod init;
 mod mistakes;
 mod requests;
