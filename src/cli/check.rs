@@ -10,7 +10,7 @@ use chrono::Utc;
 use super::exit::CONFIG;
 use super::output::{moment, plain_text};
 use super::plan::following;
-use crate::config::{Endpoint, Job, Notify, RequestSettings, SecretSource, SecretUrl, Settings, Webhook};
+use crate::config::{Endpoint, Job, Notify, RequestSettings, SecretError, SecretSource, SecretUrl, Settings, Webhook};
 use crate::fetch::wrong_files;
 use crate::model::{JobName, Timestamp};
 
@@ -32,8 +32,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.config)?;
     let now = Timestamp::from(Utc::now());
     let wrong = wrong(&settings);
+    let secrets: Vec<_> = secrets(&settings).into_iter().map(|named| (named.error(settings.folder()), named)).collect();
+    // What is missing may be there for the service.
+    let mut errors = secrets.iter().filter_map(|(error, _)| error.as_ref());
+    let is_right = wrong.is_empty() && errors.all(SecretError::is_missing);
     let mut out = stdout().lock();
-    let verdict = if wrong.is_empty() { "right" } else { "right, but not what it names, see WRONG below" };
+    let verdict = if is_right { "right" } else { "right, but not what it names, see WRONG below" };
     writeln!(out, "{}: {verdict}", args.config.display())?;
     let database = std::path::absolute(&settings.database)?;
     writeln!(out, "database  {}", database.display())?;
@@ -43,9 +47,9 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     writeln!(out, "workers   {}", settings.workers)?;
     settings.jobs.iter().try_for_each(|job| describe(job, now, args.utc, &mut out))?;
     told(&settings, &mut out)?;
-    found_secrets(&settings, &mut out)?;
+    found_secrets(secrets, &mut out)?;
     found_files(&settings, &wrong, &mut out)?;
-    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { CONFIG.into() })
+    Ok(if is_right { ExitCode::SUCCESS } else { CONFIG.into() })
 }
 
 /// When it is due, and whom it asks.
@@ -64,19 +68,18 @@ fn describe(job: &Job, now: Timestamp, utc: bool, out: &mut impl Write) -> io::R
     Ok(())
 }
 
-fn found_secrets(settings: &Settings, out: &mut impl Write) -> io::Result<()> {
-    let secrets = secrets(settings);
+fn found_secrets(secrets: Vec<(Option<SecretError>, Named)>, out: &mut impl Write) -> io::Result<()> {
     if !secrets.is_empty() {
         writeln!(out, "\nsecrets")?;
     }
-    for Named { shown, source, users } in secrets {
-        match source.read(settings.folder()) {
-            Ok(_) => writeln!(out, "  found    {shown}")?,
-            Err(error) => {
-                let error = plain_text(format!("{:#}", anyhow::Error::from(error)));
-                writeln!(out, "  MISSING  {error} ({}); gatherd run would refuse", counted_users(&users))?;
-            }
-        }
+    for (error, Named { shown, users, .. }) in secrets {
+        let Some(error) = error else {
+            writeln!(out, "  found    {shown}")?;
+            continue;
+        };
+        let word = if error.is_missing() { "MISSING" } else { "WRONG  " };
+        let error = plain_text(format!("{:#}", anyhow::Error::from(error)));
+        writeln!(out, "  {word}  {error} ({}); gatherd run would refuse", counted_users(&users))?;
     }
     Ok(())
 }
@@ -158,19 +161,34 @@ fn counted(endpoints: usize) -> String {
 
 /// A secret that the config names, and what asks with it.
 pub struct Named {
-    pub shown: String,
-    pub source: SecretSource,
-    pub users: Vec<String>,
+    shown: String,
+    source: SecretSource,
+    /// Whether it is the URL of a webhook.
+    is_url: bool,
+    users: Vec<String>,
+}
+
+impl Named {
+    /// Why it cannot be used, if so; a relative file is looked for in `folder`.
+    pub fn error(&self, folder: &Path) -> Option<SecretError> {
+        match &self.source {
+            source if self.is_url => SecretUrl::Named(source.clone()).read(folder).err(),
+            source => source.read(folder).err(),
+        }
+    }
 }
 
 /// Each secret that the config names, once, by its text.
 pub fn secrets(settings: &Settings) -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
-    let mut add = |source: &SecretSource, user: String| {
+    let mut add = |source: &SecretSource, is_url: bool, user: String| {
         let shown = plain_text(source.to_string());
         match all.iter_mut().find(|named| named.shown == shown) {
-            Some(named) => named.users.push(user),
-            None => all.push(Named { shown, source: source.clone(), users: vec![user] }),
+            Some(named) => {
+                named.users.push(user);
+                named.is_url |= is_url;
+            }
+            None => all.push(Named { shown, source: source.clone(), is_url, users: vec![user] }),
         }
     };
     for job in &settings.jobs {
@@ -180,24 +198,24 @@ pub fn secrets(settings: &Settings) -> Vec<Named> {
         if let Some(first) =
             first.filter(|first| job.endpoints.iter().all(|other| secret(other).as_ref() == Some(first)))
         {
-            add(&first, format!("job {name:?}"));
+            add(&first, false, format!("job {name:?}"));
             continue;
         }
         for endpoint in &job.endpoints {
             if let Some(source) = secret(endpoint) {
-                add(&source, format!("job {name:?}, endpoint {:?}", endpoint.label.name));
+                add(&source, false, format!("job {name:?}, endpoint {:?}", endpoint.label.name));
             }
         }
     }
     if let Some(source) = &settings.server.token {
-        add(source, "[server]".to_owned());
+        add(source, false, "[server]".to_owned());
     }
     for (webhook, user) in webhooks(settings) {
         if let SecretUrl::Named(source) = &webhook.url {
-            add(source, user.clone());
+            add(source, true, user.clone());
         }
         if let Some(auth) = &webhook.request.auth {
-            add(auth.secret(), user);
+            add(auth.secret(), false, user);
         }
     }
     all

@@ -74,7 +74,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let hosts = hosts(&jobs);
     let missing: Vec<String> = secrets(&settings)
         .into_iter()
-        .filter_map(|named| named.source.read(settings.folder()).err())
+        .filter_map(|named| named.error(settings.folder()))
         .map(|error| plain_text(format!("{:#}", anyhow::Error::from(error))))
         .collect();
     match args.printed.form() {

@@ -66,15 +66,17 @@ impl<'a, 'i> Rules<'a, 'i> {
     }
 
     fn database(&self, key: Option<Located<String>>) -> PathBuf {
-        let name = match key {
-            Some(Located { value, place }) if value.is_empty() => {
-                self.missing(&place, "the path of a file is needed, such as \"gatherd.db\"");
-                value
-            }
-            Some(Located { value, .. }) => value,
-            None => "gatherd.db".to_owned(),
-        };
-        self.beside_database(Path::new(&name))
+        let usual = || Located { value: "gatherd.db".to_owned(), place: Place::line(1) };
+        let Located { value: name, place } = key.unwrap_or_else(usual);
+        let path = self.beside_database(Path::new(&name));
+        if name.is_empty() {
+            self.missing(&place, "the path of a file is needed, such as \"gatherd.db\"");
+        } else if path.is_dir() {
+            let inside = Path::new(&name).join("gatherd.db");
+            let problem = format!("{} is a folder; a file is needed, such as \"{}\"", path.display(), inside.display());
+            self.text.mistake(&place, problem);
+        }
+        path
     }
 
     /// A path that is written to, where the database is by default.

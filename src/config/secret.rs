@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -34,9 +35,6 @@ pub enum SecretError {
     /// The variable is not in the environment.
     #[error("the environment variable {0} is not set")]
     NotSet(String),
-    /// The variable is not UTF-8.
-    #[error("the environment variable {0} is not text")]
-    NotText(String),
     /// `$CREDENTIALS_DIRECTORY` is not there.
     #[error("the credential {0:?} cannot be read: systemd gave none (no $CREDENTIALS_DIRECTORY; see LoadCredential=)")]
     NoCredentials(String),
@@ -62,12 +60,24 @@ pub enum SecretError {
     /// Nothing there.
     #[error("{0} holds an empty secret")]
     Empty(SecretSource),
+    /// Not UTF-8.
+    #[error("{0} holds what is not text in UTF-8")]
+    NotText(SecretSource),
     /// A URL was wanted.
     #[error("{0} holds no http or https URL")]
     NotAUrl(SecretSource),
     /// Something in it that no header can carry.
     #[error("{0} holds a control character, such as a line break, inside the secret")]
     ControlCharacter(SecretSource),
+}
+
+impl SecretError {
+    /// Whether there was nothing to be read, which may be otherwise for somebody else: a service has variables, credentials
+    /// and rights of its own.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::NotSet(_) | Self::NoCredentials(_) | Self::Unreadable { .. })
+    }
 }
 
 impl SecretSource {
@@ -98,17 +108,15 @@ impl SecretSource {
     }
 
     fn read_from(&self, folder: &Path, may_wait: bool) -> Result<Secret, SecretError> {
-        let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|error| match error {
-                std::env::VarError::NotPresent => SecretError::NotSet(name.clone()),
-                std::env::VarError::NotUnicode(_) => SecretError::NotText(name.clone()),
-            })?,
+        let bytes = match self {
+            Self::Env(name) => std::env::var_os(name).ok_or_else(|| SecretError::NotSet(name.clone()))?.into_vec(),
             Self::File(path) => read_file(&folder.join(path), may_wait)?,
             Self::Credential(name) => {
                 let path = self.path(folder).ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
                 read_file(&path, may_wait)?
             }
         };
+        let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText(self.clone()))?;
         if text.is_empty() {
             return Err(SecretError::Empty(self.clone()));
         }
@@ -116,22 +124,24 @@ impl SecretSource {
     }
 }
 
-/// The text of the file at `path`: a regular one, or a pipe for those who may wait for its other end.
-fn read_file(path: &Path, may_wait: bool) -> Result<String, SecretError> {
+/// What stands in the file at `path`, without the line ends at its end: a regular one, or a pipe for those who may wait for
+/// its other end.
+fn read_file(path: &Path, may_wait: bool) -> Result<Vec<u8>, SecretError> {
     let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
     let file = if may_wait { File::open(path) } else { open(path) }.map_err(unreadable)?;
     let kind = file.metadata().map_err(unreadable)?.file_type();
     if !(kind.is_file() || may_wait && kind.is_fifo()) {
         return Err(SecretError::NotAFile { path: path.to_owned(), kind: named(kind) });
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // Without the bound, a file that somebody writes to meanwhile could go on.
-    let size = file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    let size = file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if size as u64 > LARGEST_FILE {
         return Err(SecretError::TooLarge(path.to_owned()));
     }
-    text.truncate(text.trim_end_matches(['\r', '\n']).len());
-    Ok(text)
+    let ends = bytes.iter().rev().take_while(|byte| [b'\r', b'\n'].contains(byte)).count();
+    bytes.truncate(bytes.len() - ends);
+    Ok(bytes)
 }
 
 /// Opens without waiting for whoever writes to a pipe (POSIX, `open`), and without taking over a terminal.
@@ -210,10 +220,14 @@ mod tests {
     #[test]
     fn a_secret_with_a_line_break_inside_or_nothing_in_it_is_refused() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for (content, expected) in [("a\nb", "control character"), ("\n", "empty")] {
+        let refused = || SecretSource::File("token".into()).read(folder.path()).expect_err("refused");
+        assert!(refused().is_missing());
+        for (content, expected) in
+            [(&b"a\nb"[..], "control character"), (b"\n", "empty"), (b"a\xe9\n", "not text in UTF-8")]
+        {
             std::fs::write(folder.path().join("token"), content).expect("written");
-            let error = SecretSource::File("token".into()).read(folder.path()).expect_err("refused");
-            assert!(error.to_string().contains(expected), "{error}");
+            let error = refused();
+            assert!(error.to_string().contains(expected) && !error.is_missing(), "{error}");
         }
     }
 

@@ -97,6 +97,9 @@ fn secrets_are_found_or_not_and_never_shown() {
     write(folder.path(), "here", "s3cret\n");
     write(folder.path(), "empty", "\n");
     write(folder.path(), "two-lines", "s3cret\nmore\n");
+    write(folder.path(), "latin-1", b"s3cret\xe9\n");
+    write(folder.path(), "large", "s3cret".repeat(20_000));
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
     let credentials = folder.path().join("credentials");
     std::fs::create_dir(&credentials).unwrap();
     write(&credentials, "given", "s3cret");
@@ -108,36 +111,90 @@ fn secrets_are_found_or_not_and_never_shown() {
         "{ file = \"missing\" }",
         "{ file = \"empty\" }",
         "{ file = \"two-lines\" }",
+        "{ file = \"latin-1\" }",
+        "{ file = \"large\" }",
+        "{ file = \"folder\" }",
         "{ credential = \"given\" }",
         "{ credential = \"not-given\" }",
-        "{ env = \"SET\" }",
     ];
     let endpoints: Vec<String> = sources
         .iter()
         .map(|source| format!("{{ name = '{source}', url = \"https://example.com/\", token = {source} }}"))
         .collect();
-    let job = JOB.replace("\"https://example.com/\"", &endpoints[..9].join(", "));
-    let server = format!("[server]\ntoken = {}\n", sources[9]);
-    write(folder.path(), "config.toml", format!("{server}{job}"));
+    let job = JOB.replace("\"https://example.com/\"", &endpoints.join(", "));
+    write(folder.path(), "config.toml", format!("[server]\ntoken = {}\n{job}", sources[0]));
     let mut command = gatherd(["check"]);
     command.current_dir(folder.path()).env("SET", "s3cret").env("EMPTY", "").env_remove("NOT_SET");
     command.env("CREDENTIALS_DIRECTORY", &credentials);
     let ran = run(command);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(78), ""));
+    assert!(ran.stdout.starts_with("config.toml: right, but not what it names, see WRONG below\n"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("s3cret"), "{}", ran.stdout);
     let told = ran.stdout.split_once("\nsecrets\n").expect("secrets").1;
     let told = told.replace(&format!("{}/", credentials.display()), "[credentials]/");
     insta::assert_snapshot!(told, @r#"
     found    the environment variable SET
     MISSING  the environment variable NOT_SET is not set (job "a", endpoint "{ env = \"NOT_SET\" }"); gatherd run would refuse
-    MISSING  the environment variable EMPTY holds an empty secret (job "a", endpoint "{ env = \"EMPTY\" }"); gatherd run would refuse
+    WRONG    the environment variable EMPTY holds an empty secret (job "a", endpoint "{ env = \"EMPTY\" }"); gatherd run would refuse
     found    the file here
     MISSING  cannot read ./missing: No such file or directory (os error 2) (job "a", endpoint "{ file = \"missing\" }"); gatherd run would refuse
-    MISSING  the file empty holds an empty secret (job "a", endpoint "{ file = \"empty\" }"); gatherd run would refuse
-    MISSING  the file two-lines holds a control character, such as a line break, inside the secret (job "a", endpoint "{ file = \"two-lines\" }"); gatherd run would refuse
+    WRONG    the file empty holds an empty secret (job "a", endpoint "{ file = \"empty\" }"); gatherd run would refuse
+    WRONG    the file two-lines holds a control character, such as a line break, inside the secret (job "a", endpoint "{ file = \"two-lines\" }"); gatherd run would refuse
+    WRONG    the file latin-1 holds what is not text in UTF-8 (job "a", endpoint "{ file = \"latin-1\" }"); gatherd run would refuse
+    WRONG    ./large holds more than 64 KiB, which is no secret: the file should hold the secret and nothing else (job "a", endpoint "{ file = \"large\" }"); gatherd run would refuse
+    WRONG    ./folder is a folder: a secret is read from a regular file, so write it into one (job "a", endpoint "{ file = \"folder\" }"); gatherd run would refuse
     found    the credential given
     MISSING  cannot read [credentials]/not-given: No such file or directory (os error 2) (job "a", endpoint "{ credential = \"not-given\" }"); gatherd run would refuse
     "#);
+}
+
+#[test]
+fn a_secret_that_is_there_and_wrong_is_refused_by_check_as_by_run_whoever_it_is_for() {
+    let hook = |keys: &str| format!("[[notify]]\nurl = \"https://hooks.example.com/\"\n{keys}\n");
+    let named = "[[notify]]\nurl = { file = \"wrong\" }\n";
+    let basic = hook("basic = { user = \"me\", password = { file = \"wrong\" } }");
+    for (content, config, user) in [
+        ("\n", format!("[server]\ntoken = {{ file = \"wrong\" }}\n{JOB}"), "[server]"),
+        ("", format!("{JOB}token = {{ file = \"wrong\" }}\n"), "job \"a\""),
+        ("a\tb", format!("{JOB}{}", hook("token = { file = \"wrong\" }")), "[[notify]] \"json\""),
+        ("a\nb", format!("{JOB}{basic}"), "[[notify]] \"json\""),
+        ("\n", format!("{JOB}{named}"), "[[notify]] \"json\""),
+        ("hooks.example.com", format!("{JOB}{named}"), "[[notify]] \"json\""),
+        ("ftp://example.com/", format!("{JOB}ping_url = {{ file = \"wrong\" }}\n"), "the ping_url of job \"a\""),
+    ] {
+        let folder = folder();
+        write(folder.path(), "config.toml", &config);
+        // What is not there may be there for the service.
+        let missing = check_in(folder.path(), &[]);
+        assert_eq!(missing.code, Some(0), "{config}: {}", missing.stdout);
+        assert!(missing.stdout.contains("  MISSING  cannot read ./wrong: "), "{config}: {}", missing.stdout);
+        write(folder.path(), "wrong", content);
+        let checked = check_in(folder.path(), &[]);
+        assert_eq!(checked.code, Some(78), "{config}: {}", checked.stdout);
+        let line = checked.stdout.lines().find(|line| line.starts_with("  WRONG    ")).expect("what is wrong");
+        assert!(line.ends_with(&format!(" ({user}); gatherd run would refuse")), "{line}");
+        let mut daemon = gatherd(["run"]);
+        daemon.current_dir(folder.path());
+        assert_eq!(run(daemon).code, Some(78), "{config}");
+    }
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_database_is_a_mistake() {
+    let folder = folder();
+    for (name, config) in [("data", format!("database = \"data\"\n{JOB}")), ("gatherd.db", JOB.to_owned())] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        write(folder.path(), "config.toml", config);
+        let key = if name == "data" { "database: " } else { "" };
+        let told =
+            format!("config.toml:1: {key}./{name} is a folder; a file is needed, such as \"{name}/gatherd.db\"\n");
+        for command in ["check", "run"] {
+            let mut command = gatherd([command]);
+            command.current_dir(folder.path());
+            let ran = run(command);
+            assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(78), "", told.as_str()));
+        }
+    }
 }
 
 #[test]
