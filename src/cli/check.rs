@@ -1,7 +1,7 @@
 //! `gatherd check`: is the config right, and what will it do?
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io::{self, Write, stdout};
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use super::exit::CONFIG;
 use super::output::{moment, plain_text};
 use super::plan::following;
 use crate::config::{Endpoint, Job, Notify, RequestSettings, SecretError, SecretSource, SecretUrl, Settings, Webhook};
-use crate::fetch::wrong_files;
+use crate::fetch::{wrong_files, wrong_proxy};
 use crate::model::{JobName, Timestamp};
 
 /// How many dues of each job are shown.
@@ -33,9 +33,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let now = Timestamp::from(Utc::now());
     let wrong = wrong(&settings);
     let secrets: Vec<_> = secrets(&settings).into_iter().map(|named| (named.error(settings.folder()), named)).collect();
+    let proxies: BTreeSet<String> = requests(&settings).filter_map(wrong_proxy).map(with_causes).collect();
     // What is missing may be there for the service.
-    let mut errors = secrets.iter().filter_map(|(error, _)| error.as_ref());
-    let is_right = wrong.is_empty() && errors.all(SecretError::is_missing);
+    let unusable = secrets.iter().filter_map(|(error, _)| error.as_ref().filter(|error| !error.is_missing()));
+    let mut problems: Vec<String> = unusable.map(with_causes).collect();
+    problems.extend(wrong.values().chain(&proxies).cloned());
+    let is_right = problems.is_empty();
     let mut out = stdout().lock();
     let verdict = if is_right { "right" } else { "right, but not what it names, see WRONG below" };
     writeln!(out, "{}: {verdict}", args.config.display())?;
@@ -49,6 +52,13 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     told(&settings, &mut out)?;
     found_secrets(secrets, &mut out)?;
     found_files(&settings, &wrong, &mut out)?;
+    for problem in &proxies {
+        writeln!(out, "\n  WRONG    {problem}; gatherd run would refuse")?;
+    }
+    if !out.is_terminal() {
+        // A unit's ExecReload has no other way to say why it refuses.
+        problems.iter().try_for_each(|problem| writeln!(stderr(), "gatherd: {problem}"))?;
+    }
     Ok(if is_right { ExitCode::SUCCESS } else { CONFIG.into() })
 }
 
@@ -78,8 +88,7 @@ fn found_secrets(secrets: Vec<(Option<SecretError>, Named)>, out: &mut impl Writ
             continue;
         };
         let word = if error.is_missing() { "MISSING" } else { "WRONG  " };
-        let error = plain_text(format!("{:#}", anyhow::Error::from(error)));
-        writeln!(out, "  {word}  {error} ({}); gatherd run would refuse", counted_users(&users))?;
+        writeln!(out, "  {word}  {} ({}); gatherd run would refuse", with_causes(&error), counted_users(&users))?;
     }
     Ok(())
 }
@@ -141,7 +150,7 @@ fn wrong(settings: &Settings) -> BTreeMap<PathBuf, String> {
     let errors = different.flat_map(|request| wrong_files(request, settings.folder()));
     let there = errors.filter_map(|error| {
         let path = error.path().filter(|path| path.exists())?.to_owned();
-        Some((path, plain_text(format!("{:#}", anyhow::Error::from(error)))))
+        Some((path, with_causes(error)))
     });
     there.collect()
 }
@@ -153,6 +162,12 @@ fn files(settings: &Settings) -> BTreeSet<&Path> {
         request.ca_file.iter().chain(identity)
     });
     named.map(PathBuf::as_path).collect()
+}
+
+/// An error with its causes.
+fn with_causes(error: impl std::error::Error) -> String {
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    plain_text(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
 fn counted(endpoints: usize) -> String {

@@ -190,9 +190,6 @@ fn pairs(section: &Section<'_, '_>) -> Pairs<String> {
 }
 
 fn parameter(value: &DeValue<'_>) -> Result<Field, String> {
-    if value.as_bool().is_some() {
-        return Err("as a word it stands in quotes: \"true\"".to_owned());
-    }
     Field::parse(&value::scalar(value)?)
 }
 

@@ -32,5 +32,6 @@ mod webhook;
 pub use attempt::{Ask, Attempt, attempt};
 pub use client::{ClientError, Clients, CredentialsError, wrong_files};
 pub use pages::{Gathered, next_link};
+pub use proxies::wrong_proxy;
 pub use request::{PreparedJob, Request, RequestError};
 pub use webhook::{Undelivered, Webhook, WebhookError};

@@ -9,7 +9,7 @@ use super::common::{is_here, is_tls};
 use super::credentials::basic_secrets;
 use super::redirect::blocked_literal;
 use super::request::without_userinfo;
-use crate::config::Proxy;
+use crate::config::{Proxy, RequestSettings};
 
 /// Where a proxy for servers without TLS, one for servers with TLS, and one for all of them are named; of each the first that
 /// is set counts.
@@ -54,6 +54,13 @@ pub fn on_the_way_to(url: &Url, proxy: &Proxy) -> Result<Option<Url>, ClientErro
         Some(blocked) => Err(ClientError::Proxy { named, why: blocked.to_string() }),
         None => Ok(Some(found)),
     }
+}
+
+/// Why the proxy that `settings` name cannot be used, if so.
+#[must_use]
+pub fn wrong_proxy(settings: &RequestSettings) -> Option<ClientError> {
+    let Proxy::Through(url) = &settings.proxy else { return None };
+    on_the_way_to(url, &settings.proxy).err()
 }
 
 /// What proxies are told, and might show in a page of theirs.

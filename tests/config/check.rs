@@ -127,7 +127,8 @@ fn secrets_are_found_or_not_and_never_shown() {
     command.current_dir(folder.path()).env("SET", "s3cret").env("EMPTY", "").env_remove("NOT_SET");
     command.env("CREDENTIALS_DIRECTORY", &credentials);
     let ran = run(command);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(78), ""));
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(78), 6), "one for each that is WRONG: {}", ran.stderr);
+    assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
     assert!(ran.stdout.starts_with("config.toml: right, but not what it names, see WRONG below\n"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("s3cret"), "{}", ran.stdout);
     let told = ran.stdout.split_once("\nsecrets\n").expect("secrets").1;
@@ -278,4 +279,21 @@ fn certificates_and_keys_are_tried_as_run_tries_them() {
         daemon.current_dir(folder.path());
         assert_eq!(run(daemon).code, Some(78), "{wrong}");
     }
+}
+
+#[test]
+fn a_proxy_that_is_never_connected_to_is_wrong_and_a_unit_is_told_why_on_standard_error() {
+    let folder = folder();
+    write(folder.path(), "empty", "");
+    let keys = "proxy = \"http://2852039166:80\"\ntoken = { file = \"empty\" }\n";
+    write(folder.path(), "config.toml", format!("{JOB}{keys}"));
+    let checked = check_in(folder.path(), &[]);
+    assert_eq!(checked.code, Some(78), "{}", checked.stderr);
+    let wrong = "proxy names a proxy that cannot be used: 169.254.169.254 is an address that is never connected to";
+    assert!(
+        checked.stdout.contains(&format!("\n  WRONG    {wrong}; gatherd run would refuse\n")),
+        "{}",
+        checked.stdout
+    );
+    assert_eq!(checked.stderr, format!("gatherd: the file empty holds an empty secret\ngatherd: {wrong}\n"));
 }

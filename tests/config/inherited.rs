@@ -160,7 +160,6 @@ fn true_is_told_what_would_be_right() {
         "max_per_host",
         "json",
         "headers.X-Name",
-        "query.name",
     ];
     let told = mistakes(with("", &keys.map(|key| format!("{key} = true")).join("\n"), ""));
     insta::assert_snapshot!(told, @r#"
@@ -177,7 +176,6 @@ fn true_is_told_what_would_be_right() {
     config.toml:17: job "a": max_per_host: expected a whole number that is not negative, found true; `false` turns off an inherited one
     config.toml:18: job "a": json: expected a table, a list, or a text that is JSON, such as "true"; `false` turns off an inherited one
     config.toml:19: job "a": headers.X-Name: expected text in quotes; `false` turns off an inherited one
-    config.toml:20: job "a": query.name: as a word it stands in quotes: "true"; `false` turns off an inherited one
     "#);
 }
 
@@ -188,7 +186,7 @@ fn a_parameter_that_is_turned_off_is_inherited_or_it_is_a_word_without_quotes() 
     config.toml:2: defaults.query.b: nothing further away sets it: as a word it stands in quotes, "false"
     config.toml:7: job "a": query.active: nothing further away sets it: as a word it stands in quotes, "false"
     "#);
-    right(&with("", "query = { active = \"false\" }", ""));
+    right(&with("", "query = { active = \"false\", all = true }", ""));
 }
 
 #[test]
