@@ -343,6 +343,10 @@ impl Reading<'_> {
                 let all = if self.ask.gathered.is_some() { " in all pages" } else { "" };
                 Err((Outcome::TooLarge, Detail::new(format!("over {} bytes{all}", self.request.settings().max_body))))
             }
+            End::NotCoded { goes_on } => {
+                self.cut = goes_on;
+                Err((Outcome::Encoding, Detail::new(body::NOT_CODED)))
+            }
             End::Broken(error) => {
                 self.cut = true;
                 Err(fault::of_body(&error, self.ask.alone))

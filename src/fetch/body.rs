@@ -22,6 +22,11 @@ pub enum End {
     Whole,
     /// There is more than the bound: reading stopped one byte behind it.
     TooLarge,
+    /// It is not compressed, though `Content-Encoding` says so: what was read of it is its beginning, which may go on.
+    NotCoded {
+        /// Whether it may.
+        goes_on: bool,
+    },
     /// It broke off.
     Broken(io::Error),
 }
@@ -44,8 +49,9 @@ pub fn read(response: &mut Response, coding: Coding, max_body: u64, bytes: &mut 
         Err(_) if !source.broken && is_text(&source.beginning) => {
             // What it is says why it came. A decoder may have looked at two bytes of it.
             let _ = source.read(&mut vec![0; KEPT_BEGINNING]);
+            let goes_on = source.left != Some(0);
             *bytes = source.beginning;
-            End::Broken(io::Error::new(io::ErrorKind::InvalidData, "not compressed, though Content-Encoding says so"))
+            End::NotCoded { goes_on }
         }
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !source.broken => {
             End::Broken(io::Error::new(io::ErrorKind::InvalidData, "the compressed data ends too early"))
@@ -64,6 +70,9 @@ pub fn is_text(beginning: &[u8]) -> bool {
     let first = beginning.trim_ascii_start().first();
     matches!(first, Some(b'{' | b'[' | b'"' | b'<')) && is_utf8 && !beginning.iter().any(is_control)
 }
+
+/// What a body is told as that is not compressed, though it is called so.
+pub const NOT_CODED: &str = "not compressed, though Content-Encoding says so";
 
 /// A body whose end has to be where its head said. The library sees to that, but for a stream of HTTP/2 that its server
 /// resets without an error: it takes what came until then for the whole. Where no length was announced, nobody can tell.

@@ -66,6 +66,7 @@ pub fn read(response: &mut Response) -> Result<Vec<u8>, (Outcome, Detail)> {
         }
         End::Whole => Ok(bytes),
         End::TooLarge => Err((Outcome::TooLarge, Detail::new(format!("over {LARGEST_ANSWER} bytes")))),
+        End::NotCoded { .. } => Err((Outcome::Encoding, Detail::new(body::NOT_CODED))),
         End::Broken(error) => Err(fault::of_body(&error, true)),
     }
 }
