@@ -170,14 +170,16 @@ impl Dispatch {
             }
         }
         self.hosts.ended(&host);
-        if let Some(span) = attempt.retry_after.filter(|_| self.leaves_alone)
-            && let Some(pause) = self.hosts.pause(&host, span, now)
-        {
+        let asking = attempt.token_host.as_ref().unwrap_or(&host);
+        let span = attempt.retry_after.filter(|_| self.leaves_alone);
+        let pause = span.and_then(|span| self.hosts.pause(asking, span, now));
+        if pause.is_none() || *asking != host {
+            self.release_next(&host, now);
+        }
+        if let Some(pause) = pause {
             self.pauses.push(pause);
             // What waits for the host finds out that it is to wait longer, or in vain.
-            self.release(&host, usize::MAX);
-        } else {
-            self.release_next(&host, now);
+            self.release(asking, usize::MAX);
         }
         let Some(index) = self.rounds.iter().position(|running| running.begin.id == round) else { return };
         let running = &mut self.rounds[index];

@@ -13,6 +13,7 @@ pub mod messages;
 mod meters;
 pub mod notify;
 mod pool;
+mod progress;
 mod reader;
 mod running;
 mod scheduler;

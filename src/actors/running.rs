@@ -11,14 +11,13 @@ use super::hosts::{Hosts, Permit};
 use super::load::hung;
 use super::memory::Memories;
 use super::messages::{RoundClosed, StartRound};
+use super::progress::{Cut, DEADLINE, Progress, STOPPED};
 use crate::clock::Moment;
-use crate::fetch::{Ask, Attempt, Gathered, PreparedJob, Request, retry};
+use crate::fetch::{Ask, Attempt, PreparedJob, Request, retry};
 use crate::model::{Detail, JobName, Outcome, RoundBegin, RoundId, Slot};
 
-/// Why a slot has no answer that was being waited for when everything stopped.
-const STOPPED: &str = "stopped while it ran";
-/// What ended a slot whose time was cut by its round's.
-const DEADLINE: &str = "the round's deadline";
+/// So much before its time is over a request may end for that: clocks are rounded.
+const ABOUT: Duration = Duration::from_millis(20);
 
 /// One attempt that a worker is to make.
 pub struct Order {
@@ -69,36 +68,6 @@ pub(super) struct Running {
     pub(super) stopping: bool,
     /// It began with a config that a reload has replaced.
     pub(super) outdated: bool,
-}
-
-/// So much before its time is over a request may end for that: clocks are rounded.
-const ABOUT: Duration = Duration::from_millis(20);
-
-/// Why the round closes before a request's own time is over.
-#[derive(Clone, Copy)]
-enum Cut {
-    /// The request's turn came late.
-    Deadline,
-    /// Everything stops.
-    Stop,
-}
-
-/// How far a slot has come.
-#[derive(Default)]
-struct Progress {
-    /// It timed out lately, in this round or the last.
-    hung: bool,
-    /// Requests made.
-    attempts: u32,
-    /// Those of them for the present page.
-    tries: u32,
-    started: Option<Duration>,
-    in_flight: bool,
-    /// Why its last request has less time than the endpoint's own, if it has.
-    cut: Option<Cut>,
-    gathered: Option<Box<Gathered>>,
-    last: Option<Attempt>,
-    done: Option<Slot>,
 }
 
 impl Running {
@@ -199,20 +168,25 @@ impl Running {
     pub(super) fn next(&mut self, hung: bool, hosts: &mut Hosts, memories: &Memories, now: Moment) -> Option<Next> {
         let position = if hung { &mut self.hung } else { &mut self.waiting }.pop_front()?;
         let request = Arc::clone(&self.job.requests[position as usize]);
-        match hosts.permit(&request.host, now.monotonic) {
+        // Where an access token is missing, its host is asked first.
+        let is_paused = |host: &Arc<str>| matches!(hosts.permit(host, now.monotonic), Permit::AfterPause(_));
+        let token_host = request.token_host().filter(is_paused);
+        let whose = if token_host.is_some() { "its token's host" } else { "its host" };
+        let host = token_host.unwrap_or_else(|| Arc::clone(&request.host));
+        match hosts.permit(&host, now.monotonic) {
             Permit::Now => {
                 let most = hosts.began(&request.host, now.monotonic);
                 return Some(Next::Order(Box::new(self.order(position, request, most, memories, now))));
             }
             Permit::AfterPause(until) if until >= self.closes => {
                 let end = now.wall.plus(until.saturating_sub(now.monotonic));
-                self.end_by_backoff(position, &format!("its host asked to be left alone until {end}"), now);
+                self.end_by_backoff(position, &format!("{whose} asked to be left alone until {end}"), now);
                 return Some(Next::Ended);
             }
-            Permit::At(at) | Permit::AfterPause(at) => hosts.wake(&request.host, at),
+            Permit::At(at) | Permit::AfterPause(at) => hosts.wake(&host, at),
             Permit::WhenOneEnds => {}
         }
-        self.held.entry(Arc::clone(&request.host)).or_default().push_back(position);
+        self.held.entry(host).or_default().push_back(position);
         Some(Next::Held)
     }
 
@@ -326,44 +300,6 @@ impl Running {
     }
 }
 
-impl Progress {
-    fn finish(&mut self, attempt: Attempt, request: &Request, now: Moment) {
-        // The pages of a slot that failed would take their memory until the round closes.
-        self.gathered = None;
-        self.done = Some(Slot {
-            outcome: attempt.outcome,
-            http_status: attempt.http_status,
-            attempts: self.attempts,
-            fetched_at: now.wall,
-            elapsed: self.started.map_or(Duration::ZERO, |started| now.monotonic.saturating_sub(started)),
-            body: attempt.body,
-            detail: attempt.detail,
-            phases: attempt.phases,
-            evidence: attempt.evidence,
-            validators: attempt.validators,
-            asks_for_last_ok: request.asks_for_last_ok,
-        });
-    }
-
-    /// The slot when its round closes: what it came to, or why it did not.
-    fn end(mut self, stopping: bool, request: &Request, now: Moment) -> Slot {
-        if self.done.is_none() {
-            let attempt = match (self.in_flight, self.last.take()) {
-                (false, Some(last)) => last,
-                (false, None) if stopping && self.attempts == 0 => {
-                    Attempt::failed(Outcome::Cancelled, Detail::new("stopped before it began"))
-                }
-                (_, _) if stopping => Attempt::failed(Outcome::Cancelled, Detail::new(STOPPED)),
-                // A worker was never free, or its host was never.
-                (false, None) if self.attempts == 0 => Attempt::failed(Outcome::Timeout, Detail::new("queue")),
-                (_, _) => Attempt::failed(Outcome::Timeout, Detail::new(DEADLINE)),
-            };
-            self.finish(attempt, request, now);
-        }
-        self.done.unwrap_or_else(|| Slot::untried(Outcome::Panic, "a slot without an end", now.wall))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -371,7 +307,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, ManualClock};
     use crate::config::Settings;
-    use crate::fetch::Clients;
+    use crate::fetch::{Clients, Gathered};
     use crate::model::Timestamp;
 
     #[test]

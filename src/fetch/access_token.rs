@@ -20,7 +20,7 @@ use super::evidence::{self, Seen};
 use super::redact::Redactor;
 use super::token_answer::{self, Told};
 use super::{fault, redirect, retry};
-use crate::config::{LiveSecret, OAuth2, Secret};
+use crate::config::{LiveSecret, OAuth2, Secret, host_of};
 use crate::model::{Detail, Outcome};
 
 /// So long before its end a token is renewed, or a tenth of its life if that is shorter.
@@ -34,6 +34,8 @@ const NOT_REPLACED: Duration = Duration::from_mins(1);
 /// The access tokens for one set of credentials.
 pub struct AccessTokens {
     settings: OAuth2,
+    /// That of its URL, as hosts are called where they are left alone.
+    host: Arc<str>,
     secret: LiveSecret,
     client: Client,
     user_agent: HeaderValue,
@@ -143,7 +145,14 @@ impl AccessTokens {
     /// Tokens that are asked for through `client`.
     pub fn new(settings: OAuth2, secret: LiveSecret, client: Client, user_agent: HeaderValue) -> Self {
         let (state, renewed) = (Mutex::default(), Condvar::new());
-        Self { settings, secret, client, user_agent, state, renewed }
+        let host = host_of(&settings.token_url);
+        Self { settings, host, secret, client, user_agent, state, renewed }
+    }
+
+    /// The host to be asked for a token, unless one is there that serves.
+    pub fn host_to_ask(&self) -> Option<Arc<str>> {
+        let serves = self.lock().token.as_ref().is_some_and(|token| !token.has_expired());
+        (!serves).then(|| Arc::clone(&self.host))
     }
 
     /// A token that has not expired. One that is about to is renewed first; while somebody else does that, it serves on.
@@ -239,7 +248,9 @@ impl AccessTokens {
             }
             Err(attempt) => {
                 let failure = Failure::new(self.told(attempt), allowed);
-                let attempt = failure.attempt.clone();
+                // Who asked hands the pause on, for all who ask that host.
+                let token_host = failure.pause.map(|_| Arc::clone(&self.host));
+                let attempt = Attempt { retry_after: failure.pause, token_host, ..failure.attempt.clone() };
                 state.failure = Some(failure);
                 Err(attempt)
             }

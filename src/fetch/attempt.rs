@@ -64,6 +64,8 @@ pub struct Attempt {
     pub detail: Option<Detail>,
     /// The pause that the server asked for.
     pub retry_after: Option<Duration>,
+    /// The host that asked for it, where that is the one for access tokens.
+    pub token_host: Option<Arc<str>>,
     /// How far it came, when it failed.
     pub phases: Option<Box<Phases>>,
     /// What was sent and what came back, when it failed.
@@ -84,6 +86,7 @@ impl Attempt {
             body: None,
             detail: Some(detail),
             retry_after: None,
+            token_host: None,
             phases: None,
             evidence: None,
             validators: None,

@@ -92,6 +92,14 @@ impl Credentials {
         Ok(true)
     }
 
+    /// The host that has to be asked for an access token, where they ask with one and there is none.
+    pub fn token_host(&self) -> Option<Arc<str>> {
+        match &self.0 {
+            Kind::OAuth2(tokens) => tokens.host_to_ask(),
+            Kind::Token { .. } | Kind::Basic { .. } => None,
+        }
+    }
+
     /// Whether the secret alone says who asks: not a password, which has a name beside it.
     pub fn say_who_asks(&self) -> bool {
         matches!(self.0, Kind::Token { .. })

@@ -172,6 +172,12 @@ impl Request {
         *self.token_that_worked.lock().unwrap_or_else(PoisonError::into_inner) == Some(token.issued())
     }
 
+    /// The host that has to be asked for an access token first, where one is needed and is not there.
+    #[must_use]
+    pub fn token_host(&self) -> Option<Arc<str>> {
+        self.common.credentials.as_ref().and_then(|credentials| credentials.token_host())
+    }
+
     /// How it asks.
     #[must_use]
     pub fn settings(&self) -> &RequestSettings {
