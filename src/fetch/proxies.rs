@@ -2,6 +2,7 @@
 
 use std::env;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
 use super::client::ClientError;
@@ -16,17 +17,15 @@ use crate::config::{Proxy, RequestSettings};
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
+/// Where the hosts are named that are asked directly.
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// What `url` is asked through where the settings say `proxy`. The environment's proxies are for the world outside: what
 /// listens on this machine is asked directly.
 pub fn way_to(url: &Url, proxy: &Proxy) -> Proxy {
     match proxy {
         // The library takes the star for all names, but for no address.
-        Proxy::Environment
-            if is_here(url) || set(&["NO_PROXY", "no_proxy"]).is_some_and(|(_, no)| no.trim() == "*") =>
-        {
-            Proxy::None
-        }
+        Proxy::Environment if is_here(url) || set(&NO_PROXY).is_some_and(|(_, no)| no.trim() == "*") => Proxy::None,
         proxy => proxy.clone(),
     }
 }
@@ -43,7 +42,7 @@ pub fn on_the_way_to(url: &Url, proxy: &Proxy) -> Result<Option<Url>, ClientErro
         Proxy::Environment => {
             let own = if is_tls(url) { &HTTPS } else { &HTTP };
             let named = [own, &ALL].into_iter().filter_map(|names| set(names)).find(|(_, text)| !text.is_empty());
-            let Some((name, text)) = named else { return Ok(None) };
+            let Some((name, text)) = named.filter(|_| !is_exempt(url)) else { return Ok(None) };
             let usable = parsed(&text).filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             let why =
                 "it is not the URL of an HTTP proxy, as http://host:port is; correct it, unset it, or set `proxy`";
@@ -74,6 +73,13 @@ pub fn secrets(proxy: &Proxy) -> Vec<String> {
     };
     let userinfo = all.iter().filter_map(|url| without_userinfo(url).1);
     userinfo.flat_map(|(user, password)| basic_secrets(&user, &password)).collect()
+}
+
+/// Whether the environment says that `url` is asked directly. By the library's own rules, so that both agree.
+fn is_exempt(url: &Url) -> bool {
+    let no_proxy = set(&NO_PROXY).map(|(_, no_proxy)| no_proxy).unwrap_or_default();
+    let any = Matcher::builder().all("http://proxy.invalid").no(no_proxy).build();
+    url.as_str().parse().is_ok_and(|uri| any.intercept(&uri).is_none())
 }
 
 /// The first of these variables that is set, and its value.

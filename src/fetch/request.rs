@@ -20,6 +20,7 @@ use super::conditional;
 use super::credentials::{basic, basic_secrets};
 use super::json::MAX_DEPTH;
 use super::pages::Target;
+use super::proxies;
 use super::redact::Redactor;
 use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Secret, Template, names_a_secret};
 use crate::model::{Detail, JobName, Layout, elements, members};
@@ -149,6 +150,7 @@ impl Request {
     /// When a secret cannot be read, or no HTTP client can be made.
     pub fn new(endpoint: &Endpoint, folder: &Path, clients: &mut Clients) -> Result<Self, CredentialsError> {
         let common = clients.common(endpoint, folder)?;
+        proxies::on_the_way_to(&endpoint.url, &endpoint.request.proxy)?;
         let (url, userinfo) = without_userinfo(&endpoint.url);
         let changing_url = endpoint.changing_url.clone();
         Ok(Self {
