@@ -270,8 +270,10 @@ impl Running {
         }
         let tries_left = slot.tries <= request.settings().retries && !self.stopping;
         if tries_left && retry::is_retried(attempt.outcome, attempt.http_status) {
-            let asked = attempt.retry_after.unwrap_or_default();
-            let at = now.monotonic + retry::pause(slot.tries).max(asked);
+            let (asked, pause) = (attempt.retry_after.unwrap_or_default(), retry::pause(slot.tries));
+            // All that a host told to wait would come back at the same moment, as long as there is time for another.
+            let spread = Some(now.monotonic + asked + pause).filter(|&at| patience.is_none() && at < self.closes);
+            let at = spread.unwrap_or(now.monotonic + pause.max(asked));
             if at < self.closes && patience.is_none_or(|patience| asked <= patience) {
                 slot.last = Some(attempt);
                 self.retries.push(Reverse((at, position)));

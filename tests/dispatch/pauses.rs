@@ -61,6 +61,30 @@ fn a_pause_that_fits_into_the_round_is_waited_for_by_all_slots_of_the_host() {
 }
 
 #[test]
+fn slots_that_a_host_told_to_wait_come_back_one_after_the_other_as_long_as_there_is_time() {
+    let urls: Vec<String> = (0..20).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let jobs = jobs(&[("retries = 1", &urls)]);
+    for (deadline, together) in [(SECOND * 10, false), (SECOND * 3 + SECOND / 1_000, true)] {
+        let mut hall = Hall::new(20);
+        let begun = hall.clock.now().monotonic;
+        for order in hall.start(&jobs[0], deadline) {
+            hall.ends(&order, busy(3));
+        }
+        let mut most = 0;
+        while hall.clock.now().monotonic < begun + SECOND * 3 + SECOND / 2 && most < 20 {
+            let (_, orders) = hall.next_tick();
+            assert!(orders.is_empty() || hall.clock.now().monotonic >= begun + SECOND * 3);
+            most = most.max(orders.len());
+            if hall.dispatch.is_idle() || hall.dispatch.in_flight() == 20 {
+                break;
+            }
+        }
+        assert_eq!(most > 10, together, "{most} at once");
+    }
+}
+
+#[test]
 fn a_pause_is_kept_over_a_restart_and_never_believed_for_more_than_an_hour() {
     let jobs = jobs(&[("", &["http://a/1"])]);
     let start = Timestamp::from_micros(1_767_225_600_000_000);
