@@ -1,6 +1,7 @@
 //! The configuration: text → [`file`] (what is written, each value with its line) → [`rules`] (ranges, combinations,
 //! defaults) → [`settings`]. Only [`Settings`] leaves this module.
 
+mod auth;
 mod auth_rules;
 mod field;
 mod file;
@@ -23,6 +24,7 @@ mod template;
 mod value;
 mod webhook;
 
+pub use auth::{Auth, TokenPlace};
 pub use field::Field;
 pub use file_stamp::FileStamp;
 pub use live_secret::LiveSecret;
@@ -32,8 +34,7 @@ pub use oauth2::OAuth2;
 pub use pages::{Next, Pages};
 pub use secret::{Secret, SecretError, SecretSource};
 pub use settings::{
-    Auth, Backup, Endpoint, ErrorIf, Identity, Job, Listen, Maintenance, Proxy, RequestSettings, Server, Settings,
-    host_of,
+    Backup, Endpoint, ErrorIf, Identity, Job, Listen, Maintenance, Proxy, RequestSettings, Server, Settings, host_of,
 };
 pub use shown_url::{names_a_secret, shown_url};
 pub use template::{Escape, Moments, Template};

@@ -30,6 +30,7 @@ pub struct RequestKeys {
     pub token: OrFalse<SecretSource>,
     pub token_header: Option<Located<HeaderName>>,
     pub token_scheme: Option<Located<HeaderValue>>,
+    pub token_query: OrFalse<String>,
     pub basic: OrFalse<(String, SecretSource)>,
     pub oauth2: OrFalse<OAuth2>,
     pub timeout: Option<Located<Duration>>,
@@ -59,6 +60,11 @@ pub struct ErrorIfKeys {
 }
 
 impl RequestKeys {
+    /// Whether it says where a token goes.
+    pub fn places_a_token(&self) -> bool {
+        self.token_header.is_some() || self.token_scheme.is_some() || self.token_query.is_some()
+    }
+
     /// Whether no key is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -88,6 +94,7 @@ pub fn read(section: &Section<'_, '_>) -> RequestKeys {
         token: section.take("token", or_false(secret_source)),
         token_header: section.take("token_header", value::header_name),
         token_scheme: section.take("token_scheme", value::header_value),
+        token_query: section.take("token_query", or_false(parameter_name)),
         basic: section.take("basic", or_false(basic)),
         oauth2: section.take_section_or_false("oauth2", oauth2::EXAMPLE, oauth2::read),
         timeout: section.take("timeout", value::duration),
@@ -187,6 +194,11 @@ fn pairs(section: &Section<'_, '_>) -> Pairs<String> {
         }
     }
     pairs
+}
+
+fn parameter_name(value: &DeValue<'_>) -> Result<String, String> {
+    let name = value::text(value)?;
+    if name.is_empty() { Err("the name of a parameter is needed, such as \"api_key\"".to_owned()) } else { Ok(name) }
 }
 
 fn parameter(value: &DeValue<'_>) -> Result<Field, String> {

@@ -22,6 +22,7 @@ const ELSEWHERE: [(&[&str], &str); 10] = [
             "token",
             "token_header",
             "token_scheme",
+            "token_query",
             "basic",
             "oauth2",
             "timeout",

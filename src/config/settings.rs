@@ -8,11 +8,11 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use url::{Position, Url};
 
+use super::auth::Auth;
 use super::field::Field;
 use super::file;
 use super::mistake::Mistakes;
 use super::notify::Notify;
-use super::oauth2::OAuth2;
 use super::pages::Pages;
 use super::rules::{Rules, http_url};
 use super::secret::SecretSource;
@@ -168,41 +168,6 @@ pub struct RequestSettings {
     pub max_per_host: Option<usize>,
     /// The least time between two requests to its host; the longest of all its endpoints counts.
     pub rate: Option<Duration>,
-}
-
-/// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Auth {
-    /// A token in a header, behind a scheme unless that is empty.
-    Token {
-        /// Where the token is found.
-        source: SecretSource,
-        /// `Authorization`, or the API's own.
-        header: HeaderName,
-        /// `Bearer` (RFC 6750), another, or nothing.
-        scheme: HeaderValue,
-    },
-    /// Basic authentication (RFC 7617).
-    Basic {
-        /// The user's name.
-        user: String,
-        /// Where the password is found.
-        password: SecretSource,
-    },
-    /// An access token, as `Authorization: Bearer`.
-    OAuth2(OAuth2),
-}
-
-impl Auth {
-    /// The secret that it needs.
-    #[must_use]
-    pub fn secret(&self) -> &SecretSource {
-        match self {
-            Self::Token { source, .. } => source,
-            Self::Basic { password, .. } => password,
-            Self::OAuth2(oauth2) => &oauth2.client_secret,
-        }
-    }
 }
 
 /// A rule for APIs that say 200 and mean failure.

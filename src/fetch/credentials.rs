@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use reqwest::Url;
 use reqwest::blocking::Client;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use super::access_token::{AccessToken, AccessTokens};
 use super::attempt::Attempt;
 use super::deadline::Deadline;
-use crate::config::{Auth, LiveSecret, Secret, SecretError};
+use super::parameter::set_parameter;
+use crate::config::{Auth, LiveSecret, Secret, SecretError, TokenPlace};
 
 /// Credentials, shared by the requests that ask with them.
 pub struct Credentials(Kind);
 
 enum Kind {
-    Token { secret: LiveSecret, header: HeaderName, scheme: HeaderValue },
+    Token { secret: LiveSecret, place: TokenPlace },
     Basic { user: String, password: LiveSecret },
     OAuth2(Box<AccessTokens>),
 }
@@ -25,8 +27,8 @@ enum Kind {
 impl Credentials {
     /// `token` as `Authorization: Bearer` (RFC 6750).
     pub fn bearer(token: &Secret) -> Self {
-        let secret = LiveSecret::fixed(token.clone());
-        Kind::Token { secret, header: AUTHORIZATION, scheme: HeaderValue::from_static("Bearer") }.into()
+        let place = TokenPlace::Header { name: AUTHORIZATION, scheme: HeaderValue::from_static("Bearer") };
+        Kind::Token { secret: LiveSecret::fixed(token.clone()), place }.into()
     }
 
     /// What `auth` says. Relative files are looked for in `folder`; an access token is asked for through `client`.
@@ -36,9 +38,7 @@ impl Credentials {
     pub fn of(auth: &Auth, client: Client, user_agent: &HeaderValue, folder: &Path) -> Result<Self, SecretError> {
         let secret = LiveSecret::of(auth.secret(), folder)?;
         Ok(match auth {
-            Auth::Token { header, scheme, .. } => {
-                Kind::Token { secret, header: header.clone(), scheme: scheme.clone() }
-            }
+            Auth::Token { place, .. } => Kind::Token { secret, place: place.clone() },
             Auth::Basic { user, .. } => Kind::Basic { user: user.clone(), password: secret },
             Auth::OAuth2(settings) => {
                 let tokens = AccessTokens::new(settings.clone(), secret, client, user_agent.clone());
@@ -48,24 +48,37 @@ impl Credentials {
         .into())
     }
 
-    /// Puts the token or the password into `headers` as it is now, and answers it: it may be another by the time that an
-    /// answer comes. An access token is [put there](Self::authorize) when it is needed.
-    pub fn put(&self, headers: &mut HeaderMap) -> Option<Arc<Secret>> {
-        let (sent, header, value) = match &self.0 {
-            Kind::Token { secret, header, scheme } => {
+    /// Puts the token or the password into `url` or `headers` as it is now, and answers it: it may be another by the time
+    /// that an answer comes. An access token is [put there](Self::authorize) when it is needed.
+    pub fn put(&self, url: &mut Url, headers: &mut HeaderMap) -> Option<Arc<Secret>> {
+        let sent = match &self.0 {
+            Kind::Token { secret, place } => {
                 let sent = secret.current();
-                let value = sent.header(scheme);
-                (sent, header, value)
+                match place {
+                    TokenPlace::Header { name, scheme } => {
+                        headers.insert(name, sent.header(scheme));
+                    }
+                    TokenPlace::Parameter(name) => set_parameter(url, name, sent.expose()),
+                }
+                sent
             }
             Kind::Basic { user, password } => {
                 let sent = password.current();
-                let value = basic(user, sent.expose());
-                (sent, &AUTHORIZATION, value)
+                headers.insert(AUTHORIZATION, basic(user, sent.expose()));
+                sent
             }
             Kind::OAuth2(_) => return None,
         };
-        headers.insert(header, value);
         Some(sent)
+    }
+
+    /// `url` as it may be told: with `***` in the place of the token that is [put](Self::put) into it.
+    pub fn without_token(&self, url: &Url) -> Url {
+        let mut plain = url.clone();
+        if let Kind::Token { place: TokenPlace::Parameter(name), .. } = &self.0 {
+            set_parameter(&mut plain, name, "***");
+        }
+        plain
     }
 
     /// Puts the access token into `headers`, if it is one that they ask with. It is asked for where it is not there yet; the

@@ -18,6 +18,7 @@ mod fault;
 mod guess;
 pub mod json;
 mod pages;
+mod parameter;
 mod proxies;
 mod redact;
 mod redirect;

@@ -10,7 +10,6 @@ use reqwest::blocking;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
-use url::form_urlencoded;
 
 use super::access_token::AccessToken;
 use super::attempt::Ask;
@@ -20,6 +19,7 @@ use super::conditional;
 use super::credentials::{basic, basic_secrets};
 use super::json::MAX_DEPTH;
 use super::pages::Target;
+use super::parameter::set_parameter;
 use super::proxies;
 use super::redact::Redactor;
 use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Secret, Template, names_a_secret};
@@ -52,10 +52,12 @@ pub struct Request {
 pub struct Call {
     pub(super) method: Method,
     pub(super) url: Url,
+    /// The same with `***` in the place of the token, where one is in it.
+    pub(super) plain_url: Url,
     pub(super) headers: Arc<HeaderMap>,
     /// Those of them that are neither credentials nor a condition.
     plain_headers: Arc<HeaderMap>,
-    /// The token or password that is in the others.
+    /// The token or password that is in the URL or in the others.
     secret: Option<Arc<Secret>>,
     /// Where the first page is, when this is for a later one.
     first_page: Option<Url>,
@@ -67,7 +69,8 @@ pub struct Call {
 impl Call {
     /// What is sent where an answer with this status leads (RFC 9110, section 15.4): the same without the condition,
     /// which is about another document. After 303 it is a GET; after 301 and 302 so is what was a POST, as curl and
-    /// browsers have it: without a body, and without the headers that describe one.
+    /// browsers have it: without a body, and without the headers that describe one. The URL is the one that the server
+    /// says: it has written the parameters, and a token that is one of them is not put there again.
     pub(super) fn redirected(&self, status: StatusCode) -> Self {
         let mut call = self.clone();
         call.ask_for_the_whole();
@@ -224,9 +227,11 @@ impl Request {
         let json = settings.json.as_ref().map(|json| filled(json, Escape::Json)).transpose()?;
         let (method, plain_headers) = (settings.method.clone(), Arc::clone(&headers));
         let credentials = self.common.credentials.as_ref();
-        let secret = credentials.and_then(|credentials| credentials.put(Arc::make_mut(&mut headers)));
+        let plain_url = credentials.map_or_else(|| url.clone(), |credentials| credentials.without_token(&url));
+        let secret = credentials.and_then(|credentials| credentials.put(&mut url, Arc::make_mut(&mut headers)));
         let is_conditional = false;
-        let mut call = Call { method, url, headers, plain_headers, secret, first_page, json, is_conditional };
+        let mut call =
+            Call { method, url, plain_url, headers, plain_headers, secret, first_page, json, is_conditional };
         let remembered = ask.remembered.as_ref().filter(|_| self.common.is_conditional);
         if let Some(remembered) = remembered.filter(|known| known.validators.request == self.fingerprint(&call)) {
             conditional::ask(&remembered.validators, call.headers_mut());
@@ -239,7 +244,7 @@ impl Request {
     pub(super) fn fingerprint(&self, call: &Call) -> u64 {
         let counts = self.common.credentials.as_ref().is_some_and(|credentials| credentials.say_who_asks());
         let token = call.secret.as_ref().filter(|_| counts).map(|token| token.expose());
-        conditional::fingerprint(call.url.as_str(), &call.plain_headers, &self.common.auth, token)
+        conditional::fingerprint(call.plain_url.as_str(), &call.plain_headers, &self.common.auth, token)
     }
 
     /// Sends `call` to `url` and waits for the head of the answer; all of it has to come within `timeout`.
@@ -329,19 +334,41 @@ pub fn without_userinfo(url: &Url) -> (Url, Option<(String, String)>) {
     (plain, userinfo)
 }
 
-/// Sets a parameter of `url`; the others stay as they are written.
-fn set_parameter(url: &mut Url, name: &str, value: &str) {
-    let is_it = |part: &&str| form_urlencoded::parse(part.as_bytes()).next().is_some_and(|(found, _)| found == name);
-    let others: Vec<&str> = url.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()).collect();
-    let others: Vec<&str> = others.into_iter().filter(|part| !is_it(part)).collect();
-    let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
-    let query = others.into_iter().chain([pair.as_str()]).collect::<Vec<_>>().join("&");
-    url.set_query(Some(&query));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+    use crate::config::{Auth, SecretSource, TokenPlace};
+
+    /// The fingerprint of a request with this token as a parameter.
+    fn fingerprint(token: &str) -> u64 {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("token"), token).expect("written");
+        let place = TokenPlace::Parameter("q".to_owned());
+        let auth = Some(Auth::Token { source: SecretSource::File("token".into()), place });
+        let settings = RequestSettings { auth, ..RequestSettings::default() };
+        let endpoint = Endpoint::unnamed("http://127.0.0.1:1/?q=0", Arc::new(settings)).expect("a URL");
+        let request = Request::new(&endpoint, folder.path(), &mut Clients::default()).expect("a request");
+        let ask = Ask::once(Duration::from_secs(1));
+        let call = request.call(&Moments { due: ask.due, now: ask.due, last_ok: None }, &ask).expect("a call");
+        assert!(call.url.as_str().ends_with(&format!("/?q={token}")), "{}", call.url);
+        request.fingerprint(&call)
+    }
+
+    #[test]
+    fn of_a_token_in_the_url_there_are_only_16_bits_in_the_fingerprint() {
+        // Two of which these bits are the same.
+        let mut known = HashMap::new();
+        let same = (0..).find_map(|number| {
+            let token = format!("s3cret-{number}");
+            let bits = conditional::fingerprint("", &HeaderMap::new(), "", Some(&token));
+            known.insert(bits, token.clone()).map(|other| (token, other))
+        });
+        let (one, other) = same.expect("soon there is one");
+        assert_eq!(fingerprint(&one), fingerprint(&other), "{one}, {other}");
+        assert_ne!(fingerprint(&one), fingerprint("another"));
+    }
 
     #[test]
     fn secrets_in_json_are_texts_and_longer_numbers_also_in_lists() {

@@ -76,11 +76,9 @@ impl Webhook {
 
     fn send(&self, method: Method, headers: &HeaderMap, body: Option<String>) -> Result<(), Undelivered> {
         let deadline = Deadline::after(self.common.settings.timeout);
-        let (url, userinfo) = without_userinfo(&self.url.current()?);
+        let (mut url, userinfo) = without_userinfo(&self.url.current()?);
         redirect::check_literal(&url, false)?;
-        let mut request = Request::new(method, url);
-        let all = request.headers_mut();
-        all.clone_from(headers);
+        let mut all = headers.clone();
         all.extend((*self.common.headers).clone());
         // Nobody reads the answer's body.
         all.insert(ACCEPT, HeaderValue::from_static("*/*"));
@@ -89,9 +87,11 @@ impl Webhook {
             all.insert(AUTHORIZATION, basic(&user, &password));
         }
         if let Some(credentials) = &self.common.credentials {
-            credentials.put(all);
-            credentials.authorize(all, deadline)?;
+            credentials.put(&mut url, &mut all);
+            credentials.authorize(&mut all, deadline)?;
         }
+        let mut request = Request::new(method, url);
+        *request.headers_mut() = all;
         *request.body_mut() = body.map(Into::into);
         *request.timeout_mut() = Some(deadline.left());
         // Rounds may be hours apart: by then a kept connection is dead.

@@ -10,5 +10,6 @@ mod requests;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
+mod token_parameter;
 mod unstored_rounds;
 mod worker;

@@ -12,7 +12,7 @@ use crate::support::canned::{self, always};
 use crate::support::sample_api;
 
 /// One attempt at the only endpoint of a config with these keys in the defaults, the job and the endpoint.
-fn fetch(defaults: &str, job: &str, endpoint: &str, url: &str) -> Attempt {
+pub fn fetch(defaults: &str, job: &str, endpoint: &str, url: &str) -> Attempt {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("secret"), "s3cret\n").expect("written");
     let text = format!(

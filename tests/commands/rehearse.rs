@@ -16,6 +16,7 @@ retries = 1
 name = "small"
 every = "5s"
 token = { env = "A_TOKEN_THAT_NOBODY_HAS" }
+token_query = "key"
 endpoints = ["https://api.example.com/{{ due | strftime('%F') }}?api_key=abcdef", { name = "second", url = "https://b.example.com/" }]
 [[job]]
 name = "wide"

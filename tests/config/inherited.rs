@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gatherd::config::{Auth, Identity, RequestSettings, Settings};
-use http::Method;
+use gatherd::config::{Auth, Identity, RequestSettings, Settings, TokenPlace};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::{JOB, mistakes, right};
 
@@ -85,6 +85,40 @@ fn turning_off_who_asks_and_saying_it_are_not_for_one_place() {
 }
 
 #[test]
+fn a_token_goes_where_the_nearest_key_says_and_without_one_it_is_a_bearer_token() {
+    let place =
+        |defaults: &str, job: &str, endpoint: &str| match asked(&format!("{TOKEN}\n{defaults}"), job, endpoint).auth {
+            Some(Auth::Token { place, .. }) => place,
+            other => panic!("{other:?}"),
+        };
+    let parameter = |name: &str| TokenPlace::Parameter(name.to_owned());
+    let header = |name: &'static str, scheme: &'static str| {
+        let (name, scheme) = (HeaderName::from_static(name), HeaderValue::from_static(scheme));
+        TokenPlace::Header { name, scheme }
+    };
+    let (query, own, scheme) = ("token_query = \"appid\"", "token_header = \"x-key\"", "token_scheme = \"Token\"");
+    for (defaults, job, endpoint, expected) in [
+        ("", "", "", header("authorization", "Bearer")),
+        (query, "", "", parameter("appid")),
+        (query, "token_query = \"key\"", "", parameter("key")),
+        (own, query, "", parameter("appid")),
+        (scheme, "", query, parameter("appid")),
+        (query, own, "", header("x-key", "")),
+        (query, "", scheme, header("authorization", "Token")),
+        (query, own, "token_query = \"key\"", parameter("key")),
+        (query, "token_query = false", "", header("authorization", "Bearer")),
+        (query, "", "token_query = false", header("authorization", "Bearer")),
+        (query, "token_query = false", "token_query = \"key\"", parameter("key")),
+        // Turned off, it is as if it were set nowhere.
+        (own, query, "token_query = false", header("x-key", "")),
+        (own, query, scheme, header("x-key", "Token")),
+        ("", "token_query = false", own, header("x-key", "")),
+    ] {
+        assert_eq!(place(defaults, job, endpoint), expected, "{defaults} | {job} | {endpoint}");
+    }
+}
+
+#[test]
 fn one_header_or_parameter_is_turned_off_and_the_others_stay() {
     let inherited = "headers = { X-A = \"1\", X-B = \"2\" }\nquery = { a = 1, b = 2 }";
     let left = asked(inherited, "", "headers = { x-a = false, X-C = \"3\" }, query = { a = false, c = 3 }");
@@ -151,6 +185,7 @@ fn true_is_told_what_would_be_right() {
         "error_if",
         "success",
         "token",
+        "token_query",
         "basic",
         "oauth2",
         "ca_file",
@@ -167,15 +202,16 @@ fn true_is_told_what_would_be_right() {
     config.toml:8: job "a": error_if: expected { pointer = "/error" }, perhaps with equals = …; `false` turns off an inherited one
     config.toml:9: job "a": success: expected a list of statuses from 200 to 599, such as [200, 404]; `false` turns off an inherited one
     config.toml:10: job "a": token: a secret is not written here but named: { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }; `false` turns off an inherited one
-    config.toml:11: job "a": basic: expected { user = "NAME", password = { env = "NAME" } }; `false` turns off an inherited one
-    config.toml:12: job "a": oauth2: expected { token_url = "https://…", client_id = "…", client_secret = { env = "NAME" } }; `false` turns off an inherited one
-    config.toml:13: job "a": ca_file: expected text in quotes, found true; `false` turns off an inherited one
-    config.toml:14: job "a": client_cert: expected text in quotes, found true; `false` turns off an inherited one
-    config.toml:15: job "a": client_key: expected text in quotes, found true; `false` turns off an inherited one
-    config.toml:16: job "a": rate: write a rate like "10/s", "60/m", "1000/h" or "5000/d", in quotes, instead of true; `false` turns off an inherited one
-    config.toml:17: job "a": max_per_host: expected a whole number that is not negative, found true; `false` turns off an inherited one
-    config.toml:18: job "a": json: expected a table, a list, or a text that is JSON, such as "true"; `false` turns off an inherited one
-    config.toml:19: job "a": headers.X-Name: expected text in quotes; `false` turns off an inherited one
+    config.toml:11: job "a": token_query: expected text in quotes, found true; `false` turns off an inherited one
+    config.toml:12: job "a": basic: expected { user = "NAME", password = { env = "NAME" } }; `false` turns off an inherited one
+    config.toml:13: job "a": oauth2: expected { token_url = "https://…", client_id = "…", client_secret = { env = "NAME" } }; `false` turns off an inherited one
+    config.toml:14: job "a": ca_file: expected text in quotes, found true; `false` turns off an inherited one
+    config.toml:15: job "a": client_cert: expected text in quotes, found true; `false` turns off an inherited one
+    config.toml:16: job "a": client_key: expected text in quotes, found true; `false` turns off an inherited one
+    config.toml:17: job "a": rate: write a rate like "10/s", "60/m", "1000/h" or "5000/d", in quotes, instead of true; `false` turns off an inherited one
+    config.toml:18: job "a": max_per_host: expected a whole number that is not negative, found true; `false` turns off an inherited one
+    config.toml:19: job "a": json: expected a table, a list, or a text that is JSON, such as "true"; `false` turns off an inherited one
+    config.toml:20: job "a": headers.X-Name: expected text in quotes; `false` turns off an inherited one
     "#);
 }
 

@@ -85,3 +85,42 @@ fn what_gatherd_sends_itself_is_neither_a_header_nor_a_parameter_and_no_header_s
     "#);
     right(&format!("{JOB}{}\n", oauth2("audience = \"b\"")));
 }
+
+#[test]
+fn a_token_goes_either_as_a_parameter_or_as_a_header() {
+    let with = |keys: &str| format!("{JOB}token = {{ env = \"A\" }}\n{keys}\n");
+    let endpoint = r#"{ url = "https://example.com/", token_query = "key", token_scheme = "Token" }"#;
+    let told = [
+        with("token_query = \"appid\"\ntoken_header = \"X-API-Key\""),
+        with("token_scheme = \"Token\"\ntoken_query = \"appid\""),
+        JOB.replace("\"https://example.com/\"", endpoint),
+        // What each job overrides.
+        format!("[defaults]\ntoken_query = \"appid\"\ntoken_header = \"X\"\n{}", with("token_query = false")),
+        with("token_query = \"\""),
+        with("token_query = 1"),
+        with("token_querry = \"appid\""),
+        format!("token_query = \"appid\"\n{JOB}"),
+        format!("{JOB}[[notify]]\nurl = \"https://hooks.example.com/\"\ntoken_query = \"appid\"\n"),
+    ];
+    insta::assert_snapshot!(told.iter().map(mistakes).collect::<String>(), @r#"
+    config.toml:6: job "a": token_query: `token_header` and `token_scheme` put the token into a header, this into the URL: keep one
+    config.toml:7: job "a": token_query: `token_header` and `token_scheme` put the token into a header, this into the URL: keep one
+    config.toml:4: job "a": endpoints[1].token_query: `token_header` and `token_scheme` put the token into a header, this into the URL: keep one
+    config.toml:2: defaults.token_query: `token_header` and `token_scheme` put the token into a header, this into the URL: keep one
+    config.toml:6: job "a": token_query: the name of a parameter is needed, such as "api_key"
+    config.toml:6: job "a": token_query: expected text in quotes, found the number 1
+    config.toml:6: job "a": token_querry: unknown key; did you mean `token_query`?
+    config.toml:1: token_query: unknown key; it belongs in [defaults], a [[job]] or an endpoint
+    config.toml:7: notify[1].token_query: unknown key; it belongs in [defaults], a [[job]] or an endpoint
+    "#);
+    for fine in [
+        with("token_query = \"appid\"\nquery = { appid = \"replaced\" }"),
+        with("token_query = false\ntoken_header = \"X-API-Key\""),
+        format!("[defaults]\ntoken_header = \"X\"\n{}", with("token_query = \"appid\"")),
+        format!("[defaults]\ntoken_query = \"appid\"\n{}", with("token_header = \"X\"")),
+        with("token_query = \"appid\"\nheaders = { Authorization = \"own\" }"),
+        with("token_query = \"appid\"").replace("https://", "https://me:password@"),
+    ] {
+        right(&fine);
+    }
+}

@@ -85,6 +85,7 @@ fn the_document_of_one_who_asked_is_not_carried_forward_for_another() {
         [
             config(&api, "/etag", &format!("headers = {{ X-API-Key = \"{who}\" }}")),
             config(&api, "/etag", "token = { file = \"token\" }"),
+            config(&api, "/etag", "token = { file = \"token\" }\ntoken_query = \"appid\""),
             config(&api, "/etag", "").replace("http://", &format!("http://{who}:password@")),
         ]
     };
@@ -100,6 +101,7 @@ fn the_document_of_one_who_asked_is_not_carried_forward_for_another() {
         assert_eq!(statuses[0], 200);
         let again = statuses.iter().skip(1).filter(|status| **status == 200).count();
         assert_eq!(again, 1, "{first}: {statuses:?}");
+        assert!(statuses.iter().filter(|status| **status == 304).count() >= 2, "{first}: {statuses:?}");
     }
 }
 

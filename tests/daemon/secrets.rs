@@ -7,11 +7,12 @@ use base64::prelude::BASE64_STANDARD;
 use gatherd::sample_api::{SAMPLE_CLIENT_ID, SampleApi};
 
 use crate::job;
+use crate::support::canned::{self, Canned};
 use crate::support::daemon::{Daemon, Home};
 use crate::support::{OFTEN, gatherd, run, sample_api, until, write};
 
 /// One of each kind. Each has signs that are encoded in URLs, JSON and HTML.
-const TOKEN: &str = "t0ken/with+odd&\"signs\"<1>";
+const TOKEN: &str = "t0ken/with+odd&\"signs\"=<1%>";
 const PASSWORD: &str = "p4ssword=with odd%signs";
 const CLIENT_SECRET: &str = "cl1ent-secret:odd?signs";
 const HEADER: &str = "h3ader-secret\\odd'signs";
@@ -23,7 +24,7 @@ const IN_COOKIE: &str = "c00kie-secret_odd";
 
 const ALL: [&str; 9] = [IN_COOKIE, TOKEN, PASSWORD, CLIENT_SECRET, HEADER, PARAMETER, IN_URL, IN_QUERY, IN_BODY];
 
-fn config(api: &SampleApi, folder: &Path) -> String {
+fn config(api: &SampleApi, mirror: &Canned, folder: &Path) -> String {
     let file = |name: &str, secret: &str| write(folder, name, secret);
     let (token, password) = (file("token", TOKEN), file("password", PASSWORD));
     let client_secret = file("client-secret", CLIENT_SECRET);
@@ -44,21 +45,62 @@ headers = {{ X-Api-Secret = {HEADER:?}, Cookie = "session={IN_COOKIE}" }}
 endpoints = [
   {{ name = "token", url = {:?}, token = {{ file = {token:?} }} }},
   {{ name = "own header", url = {:?}, token = {{ file = {token:?} }}, token_header = "X-API-Key" }},
+  {{ name = "parameter", url = {:?}, token = {{ file = {token:?} }}, token_query = "q" }},
+  {{ name = "mirrored", url = {:?}, token = {{ file = {token:?} }}, token_query = "q" }},
+  {{ name = "led away", url = {:?}, token = {{ file = {token:?} }}, token_query = "appid", redirects = 2 }},
+  {{ name = "named", url = {:?}, token = {{ file = {token:?} }}, token_query = "q" }},
   {{ name = "basic", url = {:?}, basic = {{ user = "me", password = {{ file = {password:?} }} }} }},
   {{ name = "oauth2", url = {:?}, oauth2 = {oauth2} }},
   {{ name = "userinfo", url = {userinfo:?} }},
   {{ name = "query and body", url = {:?}, query = {{ access_token = {IN_QUERY:?} }}, json = {{ from = "{{{{ due }}}}", login = {{ password = {IN_BODY:?} }} }} }},
   {{ name = "hangs", url = {:?}, token = {{ file = {token:?} }} }},
   {{ name = "refused", url = "http://127.0.0.1:1/?token={PARAMETER}", token = {{ file = {token:?} }} }},
+  {{ name = "parameter, hangs", url = {:?}, token = {{ file = {token:?} }}, token_query = "q" }},
+  {{ name = "parameter, refused", url = "http://127.0.0.1:1/", token = {{ file = {token:?} }}, token_query = "q" }},
 ]
 "#,
         echo(1),
         echo(2),
         echo(3),
+        mirror.url("/mirrored"),
+        mirror.url("/loop"),
+        mirror.url("/named"),
         echo(4),
         echo(5),
+        echo(6),
         api.url("/hang"),
+        api.url("/hang/parameter"),
     )
+}
+
+/// The names of the endpoints.
+const ENDPOINTS: [&str; 14] = [
+    "token",
+    "own header",
+    "parameter",
+    "mirrored",
+    "led away",
+    "named",
+    "basic",
+    "oauth2",
+    "userinfo",
+    "query and body",
+    "hangs",
+    "refused",
+    "parameter, hangs",
+    "parameter, refused",
+];
+
+/// A server that leads on to the URL that it was asked by, or answers with a document whose version it names so.
+fn mirror() -> Canned {
+    canned::canned(|request| {
+        let target = request.split(' ').nth(1).expect("a target");
+        let echo = format!("Location: {target}\r\nETag: \"{target}\"\r\nLink: <{target}>; rel=\"next\"\r\n");
+        if target.starts_with("/named") {
+            return canned::answer("200 OK", &echo, "{}");
+        }
+        canned::answer("302 Found", &echo, format!("<a href=\"{target}\">Found</a>"))
+    })
 }
 
 /// The forms of `secret` in which people would know it again, and whether large and small letters are one in them.
@@ -89,7 +131,8 @@ fn assert_clean(what: &str, bytes: &[u8]) {
 fn no_secret_is_in_anything_that_is_left_behind_while_servers_echo_them() {
     let api = sample_api();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let home = Home::new(&config(&api, folder.path()));
+    let mirror = mirror();
+    let home = Home::new(&config(&api, &mirror, folder.path()));
     let mut command = home.command();
     command.env("RUST_LOG", "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace");
     let daemon = Daemon::of(command);
@@ -114,7 +157,7 @@ fn no_secret_is_in_anything_that_is_left_behind_while_servers_echo_them() {
         vec!["sql", "SELECT * FROM sent", "--database", &database],
         vec!["check", "--config", &config],
     ];
-    for endpoint in ["token", "own header", "basic", "oauth2", "userinfo", "query and body", "hangs", "refused"] {
+    for endpoint in ENDPOINTS {
         questions.push(vec!["why", "job", endpoint, "--database", &database]);
         questions.push(vec!["why", "job", endpoint, "--json", "--database", &database]);
     }
@@ -125,6 +168,9 @@ fn no_secret_is_in_anything_that_is_left_behind_while_servers_echo_them() {
     }
     let why = run(gatherd(["why", "job", "token", "--database", &database]));
     assert!(why.stdout.contains("authorization: Bearer ***"), "what was sent is shown: {}", why.stdout);
+    let why = run(gatherd(["why", "job", "mirrored", "--database", &database]));
+    let (sent, led) = (mirror.url("/mirrored?q=***"), "location: /mirrored?q=***");
+    assert!(why.stdout.contains(&sent) && why.stdout.contains(led), "{}", why.stdout);
 }
 
 #[test]

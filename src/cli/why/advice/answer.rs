@@ -174,7 +174,7 @@ fn credentials(failure: &Failure<'_>) -> Vec<String> {
     lines([
         "Is the token current, and is it one for this API? `gatherd check` shows where it is read from.",
         "Does the API want it elsewhere than as Authorization: Bearer? `token_header = \"X-API-Key\"`, \
-         `token_scheme = \"Token\"`, or `basic` or `oauth2` in its place.",
+         `token_query = \"api_key\"`, `token_scheme = \"Token\"`, or `basic` or `oauth2` in its place.",
     ])
 }
 
@@ -198,7 +198,8 @@ pub fn redirect(failure: &Failure<'_>) -> Vec<String> {
     lines([
         &format!("Put the new URL into the config{target}."),
         "Or follow it, as long as it stays at the same scheme, host and port: `redirects = 1`.",
-        "If it leads to a login, the token is missing or not accepted: `token`, `token_header`, `token_scheme`.",
+        "If it leads to a login, the token is missing or not accepted: `token`, `token_header`, \
+         `token_scheme`, `token_query`.",
     ])
 }
 
