@@ -72,13 +72,12 @@ impl Credentials {
         Some(sent)
     }
 
-    /// `url` as it may be told: with `***` in the place of the token that is [put](Self::put) into it.
-    pub fn without_token(&self, url: &Url) -> Url {
+    /// `url` as it may be told where a token is [put](Self::put) into it: with `***` in its place.
+    pub fn without_token(&self, url: &Url) -> Option<Url> {
+        let Kind::Token { place: TokenPlace::Parameter(name), .. } = &self.0 else { return None };
         let mut plain = url.clone();
-        if let Kind::Token { place: TokenPlace::Parameter(name), .. } = &self.0 {
-            set_parameter(&mut plain, name, "***");
-        }
-        plain
+        set_parameter(&mut plain, name, "***");
+        Some(plain)
     }
 
     /// Puts the access token into `headers`, if it is one that they ask with. It is asked for where it is not there yet; the

@@ -65,7 +65,7 @@ fn kept(sent: &str, redactor: &Redactor, seen: Option<&Seen<'_>>) -> Arc<Evidenc
 
 fn sent(call: &Call, redactor: &Redactor) -> String {
     // Writing to a String cannot fail.
-    let mut sent = format!("{} {}\n", call.method, shown_url(&call.plain_url));
+    let mut sent = format!("{} {}\n", call.method, shown_url(call.plain_url()));
     for (name, value) in call.headers.iter() {
         let text = String::from_utf8_lossy(value.as_bytes());
         let value = if value.is_sensitive() || names_a_secret(name.as_str()) {

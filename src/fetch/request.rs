@@ -53,7 +53,7 @@ pub struct Call {
     pub(super) method: Method,
     pub(super) url: Url,
     /// The same with `***` in the place of the token, where one is in it.
-    pub(super) plain_url: Url,
+    plain_url: Option<Url>,
     pub(super) headers: Arc<HeaderMap>,
     /// Those of them that are neither credentials nor a condition.
     plain_headers: Arc<HeaderMap>,
@@ -94,6 +94,11 @@ impl Call {
             conditional::forget(self.headers_mut());
         }
         std::mem::take(&mut self.is_conditional)
+    }
+
+    /// The URL without a token.
+    pub(super) fn plain_url(&self) -> &Url {
+        self.plain_url.as_ref().unwrap_or(&self.url)
     }
 
     pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
@@ -227,7 +232,7 @@ impl Request {
         let json = settings.json.as_ref().map(|json| filled(json, Escape::Json)).transpose()?;
         let (method, plain_headers) = (settings.method.clone(), Arc::clone(&headers));
         let credentials = self.common.credentials.as_ref();
-        let plain_url = credentials.map_or_else(|| url.clone(), |credentials| credentials.without_token(&url));
+        let plain_url = credentials.and_then(|credentials| credentials.without_token(&url));
         let secret = credentials.and_then(|credentials| credentials.put(&mut url, Arc::make_mut(&mut headers)));
         let is_conditional = false;
         let mut call =
@@ -244,7 +249,7 @@ impl Request {
     pub(super) fn fingerprint(&self, call: &Call) -> u64 {
         let counts = self.common.credentials.as_ref().is_some_and(|credentials| credentials.say_who_asks());
         let token = call.secret.as_ref().filter(|_| counts).map(|token| token.expose());
-        conditional::fingerprint(call.plain_url.as_str(), &call.plain_headers, &self.common.auth, token)
+        conditional::fingerprint(call.plain_url().as_str(), &call.plain_headers, &self.common.auth, token)
     }
 
     /// Sends `call` to `url` and waits for the head of the answer; all of it has to come within `timeout`.
