@@ -25,6 +25,7 @@ mod redirect;
 mod request;
 mod resolver;
 pub mod retry;
+mod secrets;
 mod tls;
 mod token_answer;
 mod tree;

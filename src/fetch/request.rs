@@ -17,18 +17,13 @@ use super::client::{Clients, CredentialsError};
 use super::common::Common;
 use super::conditional;
 use super::credentials::{basic, basic_secrets};
-use super::json::MAX_DEPTH;
 use super::pages::Target;
 use super::parameter::set_parameter;
 use super::proxies;
 use super::redact::Redactor;
+use super::secrets::{header_secrets, json_secrets, secret_parameters};
 use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Secret, Template, names_a_secret};
-use crate::model::{Detail, JobName, Layout, elements, members};
-
-/// The shortest part of a header that is a secret by itself, in bytes: words of its syntax are shorter.
-const SHORTEST_PART: usize = 8;
-/// The shortest number that is a secret, in digits: shorter ones, as in `max_tokens`, stand in many texts by chance.
-const SHORTEST_NUMBER: usize = 6;
+use crate::model::{Detail, JobName, Layout};
 
 /// One endpoint's request, ready to be sent any number of times.
 pub struct Request {
@@ -291,42 +286,6 @@ impl Request {
     }
 }
 
-/// The values of parameters that are named like a secret.
-fn secret_parameters(url: &Url) -> impl Iterator<Item = String> {
-    url.query_pairs().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value.into_owned())
-}
-
-/// What of the value of a secret header is to be hidden: all of it, what stands behind a scheme, and each longer part,
-/// as of a list, of cookies, or of JSON.
-fn header_secrets(value: &str, secrets: &mut Vec<String>) {
-    let behind_scheme = value.split_once(' ').map_or(value, |(_, behind)| behind);
-    let parts = behind_scheme.split([',', ';', ' ']).flat_map(|part| [Some(part), part.split_once('=').map(|it| it.1)]);
-    let parts = parts.flatten().map(|part| part.trim_matches('"'));
-    secrets.extend(parts.filter(|part| part.len() >= SHORTEST_PART).map(str::to_owned));
-    json_secrets(value, true, secrets);
-    secrets.extend([behind_scheme.to_owned(), value.to_owned()]);
-}
-
-/// The texts and longer numbers of `json` in members that are named like a secret, at any depth; all of them, if `json`
-/// itself is `named` so.
-pub fn json_secrets(json: &str, named: bool, secrets: &mut Vec<String>) {
-    let mut left = vec![(json.trim_ascii(), named, 0)];
-    while let Some((text, named, depth)) = left.pop() {
-        match text.as_bytes().first() {
-            // What is deeper is no document of ours.
-            Some(b'{' | b'[') if depth == MAX_DEPTH => {}
-            Some(b'{') => {
-                let members = members(text).into_iter().flatten();
-                left.extend(members.map(|(name, value)| (value, named || names_a_secret(&name), depth + 1)));
-            }
-            Some(b'[') => left.extend(elements(text).into_iter().flatten().map(|element| (element, named, depth + 1))),
-            Some(b'"') if named => secrets.extend(serde_json::from_str::<String>(text)),
-            Some(b'0'..=b'9' | b'-') if named && text.len() >= SHORTEST_NUMBER => secrets.push(text.to_owned()),
-            _ => {}
-        }
-    }
-}
-
 /// `url` as it is sent, and its userinfo as HTTP Basic, as browsers and curl do.
 pub fn without_userinfo(url: &Url) -> (Url, Option<(String, String)>) {
     let mut plain = url.clone();
@@ -373,30 +332,5 @@ mod tests {
         let (one, other) = same.expect("soon there is one");
         assert_eq!(fingerprint(&one), fingerprint(&other), "{one}, {other}");
         assert_ne!(fingerprint(&one), fingerprint("another"));
-    }
-
-    #[test]
-    fn secrets_in_json_are_texts_and_longer_numbers_also_in_lists() {
-        let mut secrets = Vec::new();
-        let json = r#"{"api_keys": ["first\u002fkey", {"value": 12345678901234567890.10}, true, null], "pin": 123456,
-            "auth": {"password": 987654321, "max_tokens": 4096}, "list": [{"token": -1234567}], "name": "shown"}"#;
-        json_secrets(json, false, &mut secrets);
-        secrets.sort();
-        assert_eq!(secrets, ["-1234567", "12345678901234567890.10", "987654321", "first/key"]);
-    }
-
-    #[test]
-    fn secrets_in_a_header_are_all_of_it_and_its_longer_parts() {
-        let of = |value| {
-            let mut secrets = Vec::new();
-            header_secrets(value, &mut secrets);
-            secrets
-        };
-        let holds = |value, secret: &str| of(value).iter().any(|found| found == secret);
-        assert!(holds("Bearer s3cret", "s3cret") && holds("Bearer s3cret", "Bearer s3cret"));
-        assert!(!holds("Bearer s3cret", "Bearer"));
-        assert!(holds("lang=de; session=0123456789", "0123456789") && !holds("lang=de; session=0123456789", "de"));
-        assert!(holds("first-key, other-key", "other-key"));
-        assert!(holds(r#"{"keys": ["s3cret", 123456]}"#, "s3cret") && holds(r#"{"keys": [123456]}"#, "123456"));
     }
 }

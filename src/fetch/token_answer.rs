@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use super::body::{self, End};
 use super::coding::Coding;
 use super::fault;
-use super::request::json_secrets;
+use super::secrets::json_secrets;
 use super::tree::tree;
 use crate::config::names_a_secret;
 use crate::model::{Detail, Outcome};
