@@ -227,18 +227,22 @@ impl Dispatch {
     }
 
     /// Makes `count` of the slots ready that wait for `host`, each of the round with the fewest in flight, and by turns where
-    /// several have as many: answers may be faster than the host's rate.
+    /// several have as many: answers may be faster than the host's rate. Each round's stay in their order.
     fn release(&mut self, host: &str, count: usize) {
-        let mut left = count;
-        while left > 0 {
-            let mut waiting = self.rounds.iter_mut().filter(|running| running.held(host) > 0).collect::<Vec<_>>();
-            let is_alone = waiting.len() == 1;
-            let Some(running) = waiting.iter_mut().min_by_key(|running| (running.in_flight, running.turn)) else {
+        let mut waiting: Vec<(&mut Running, usize)> =
+            self.rounds.iter_mut().filter(|running| running.held(host) > 0).map(|running| (running, 0)).collect();
+        let all = waiting.iter().map(|(running, _)| running.held(host)).sum();
+        for _ in 0..count.min(all) {
+            let left = waiting.iter_mut().filter(|(running, share)| running.held(host) > *share);
+            let Some((running, share)) = left.min_by_key(|(running, _)| (running.in_flight, running.turn)) else {
                 break;
             };
-            left -= running.release(host, if is_alone { left } else { 1 });
+            *share += 1;
             self.turns += 1;
             running.turn = self.turns;
+        }
+        for (running, share) in waiting {
+            running.release(host, share);
         }
     }
 

@@ -153,15 +153,14 @@ impl Running {
         self.held.keys().cloned()
     }
 
-    /// The first `count` slots that wait for `host` are ready again, in their order; answers how many there were.
-    pub(super) fn release(&mut self, host: &str, count: usize) -> usize {
-        let Some(held) = self.held.get_mut(host) else { return 0 };
+    /// The first `count` slots that wait for `host` are ready again, in their order.
+    pub(super) fn release(&mut self, host: &str, count: usize) {
+        let Some(held) = self.held.get_mut(host) else { return };
         let released: Vec<u32> = held.drain(..count.min(held.len())).collect();
         if held.is_empty() {
             self.held.remove(host);
         }
         released.iter().rev().for_each(|&position| self.make_ready(position));
-        released.len()
     }
 
     /// Takes the slot that is ready first, of those that timed out lately or of the others.
@@ -186,7 +185,9 @@ impl Running {
             Permit::At(at) | Permit::AfterPause(at) => hosts.wake(&host, at),
             Permit::WhenOneEnds => {}
         }
-        self.held.entry(host).or_default().push_back(position);
+        // One that was let go and has to wait again keeps its place.
+        let held = self.held.entry(host).or_default();
+        held.insert(held.partition_point(|&other| other < position), position);
         Some(Next::Held)
     }
 

@@ -78,12 +78,12 @@ impl Rules<'_, '_> {
         let of_token = token_header(layers);
         let of_token = of_token.as_ref();
         for layer in layers {
-            for Located { value: (name, _), place } in &layer.headers {
+            for Located { value: (name, value), place } in &layer.headers {
                 if *name == USER_AGENT {
                     self.text.mistake(place, "write it as the key `user_agent`");
                 } else if is_ours(name) {
                     self.text.mistake(place, "this header is set by gatherd itself");
-                } else if layer.sets(name, of_token) {
+                } else if value.is_some() && layer.sets(name, of_token) {
                     self.text
                         .mistake(place, "`token`, `basic` or `oauth2` sets this header already: keep one of the two");
                 }

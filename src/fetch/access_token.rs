@@ -12,12 +12,14 @@ use oauth2::{
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{HeaderValue, USER_AGENT};
+use url::form_urlencoded;
 
 use super::attempt::Attempt;
 use super::credentials::basic_secrets;
 use super::deadline::Deadline;
 use super::evidence::{self, Seen};
 use super::redact::Redactor;
+use super::secrets::secret_parameters;
 use super::token_answer::{self, Told};
 use super::{fault, redirect, retry};
 use crate::config::{LiveSecret, OAuth2, Secret, host_of};
@@ -314,10 +316,20 @@ impl AccessTokens {
 
     /// `failed`, with what the token endpoint answered if it did.
     fn with_what_came(&self, failed: Attempt, told: &Told, secret: &str) -> Attempt {
-        let Some(headers) = &told.headers else { return failed };
-        let mut secrets = basic_secrets(&self.settings.client_id, secret);
+        if told.headers.is_none() {
+            return failed;
+        }
+        let OAuth2 { client_id, token_url, parameters, .. } = &self.settings;
+        // The library sends both as a form has them (RFC 6749, section 2.3.1).
+        let coded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let mut secrets = basic_secrets(client_id, secret);
+        secrets.extend(basic_secrets(&coded(client_id), &coded(secret)));
+        secrets.extend(secret_parameters(token_url));
+        let others = parameters.iter().filter(|(name, _)| !["audience", "resource", "scope"].contains(&name.as_str()));
+        secrets.extend(others.map(|(_, value)| value.clone()));
         told.secrets(&mut secrets);
-        let seen = Seen { status: told.status.as_u16(), headers, body: told.worth_keeping(), cut: told.cut };
+        let (headers, body) = told.worth_keeping();
+        let seen = Seen { status: told.status.as_u16(), headers: &headers, body: &body, cut: told.cut };
         let evidence = evidence::of_token_request(&self.settings.token_url, &Redactor::new(secrets), &seen);
         let http_status = Some(told.status.as_u16());
         Attempt { http_status, retry_after: told.pause, evidence: Some(evidence), ..failed }

@@ -168,7 +168,7 @@ fn answer(request: &Request, call: &mut Call, alone: bool, deadline: Deadline) -
     let followed = ask(call)?;
     let Some(token) = token else { return Ok(followed) };
     if followed.response.status() != StatusCode::UNAUTHORIZED {
-        request.remember_token(&token);
+        request.remember_token(&token, followed.response.status());
     } else if credentials
         .renew(&token, request.was_let_in_by(&token), call.headers_mut(), deadline)
         .map_err(Unanswered::NotAsked)?

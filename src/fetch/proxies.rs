@@ -39,11 +39,14 @@ pub fn on_the_way_to(url: &Url, proxy: &Proxy) -> Result<Option<Url>, ClientErro
     let (named, found) = match way_to(url, proxy) {
         Proxy::None => return Ok(None),
         Proxy::Through(url) => ("proxy", url),
+        // The library takes these variables for headers then, as a server that runs CGI scripts makes them.
+        Proxy::Environment if env::var_os("REQUEST_METHOD").is_some() => return Ok(None),
         Proxy::Environment => {
             let own = if is_tls(url) { &HTTPS } else { &HTTP };
             let named = [own, &ALL].into_iter().filter_map(|names| set(names)).find(|(_, text)| !text.is_empty());
             let Some((name, text)) = named.filter(|_| !is_exempt(url)) else { return Ok(None) };
-            let usable = parsed(&text).filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+            let usable = parsed(&text).filter(|url| is_http(url) && is_understood(&text));
             let why =
                 "it is not the URL of an HTTP proxy, as http://host:port is; correct it, unset it, or set `proxy`";
             (name, usable.ok_or_else(|| ClientError::Proxy { named: name, why: why.to_owned() })?)
@@ -80,6 +83,12 @@ fn is_exempt(url: &Url) -> bool {
     let no_proxy = set(&NO_PROXY).map(|(_, no_proxy)| no_proxy).unwrap_or_default();
     let any = Matcher::builder().all("http://proxy.invalid").no(no_proxy).build();
     url.as_str().parse().is_ok_and(|uri| any.intercept(&uri).is_none())
+}
+
+/// Whether the library can go through a proxy that is written so; it understands less than is allowed in a URL.
+fn is_understood(text: &str) -> bool {
+    let uri = "http://api.invalid/".parse().ok();
+    uri.is_some_and(|uri| Matcher::builder().all(text).build().intercept(&uri).is_some())
 }
 
 /// The first of these variables that is set, and its value.

@@ -167,9 +167,12 @@ impl Request {
         })
     }
 
-    /// Remembers that the API took `token`.
-    pub(super) fn remember_token(&self, token: &AccessToken) {
-        *self.token_that_worked.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.issued());
+    /// Remembers that the API took `token`, if an answer with this status says so: who is busy or broken may not have looked
+    /// at it.
+    pub(super) fn remember_token(&self, token: &AccessToken, status: StatusCode) {
+        if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
+            *self.token_that_worked.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.issued());
+        }
     }
 
     /// Whether `token` is the one that the API took last.

@@ -1,10 +1,11 @@
 //! What token endpoints answer: read within bounds, and brought into the form that RFC 6749, section 5.1, has.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use serde_json::Value;
 use url::form_urlencoded;
 
@@ -21,6 +22,10 @@ const LARGEST_ANSWER: u64 = 256 * 1024;
 /// The deepest answer of a token endpoint: the library walks down it on a worker's small stack.
 const DEEPEST_ANSWER: usize = 16;
 
+/// Words from this length on may be tokens, and those with digits from this.
+const LONGEST_WORD: usize = 40;
+const LONGEST_NUMBERED: usize = 16;
+
 /// What a token endpoint answered.
 #[derive(Default)]
 pub struct Told {
@@ -35,22 +40,59 @@ pub struct Told {
 }
 
 impl Told {
-    /// The body, where it is surely no token: of a refusal, a page, or an error.
-    pub fn worth_keeping(&self) -> &[u8] {
-        let is_page = self.body.trim_ascii_start().first() == Some(&b'<');
+    /// What of the answer may be kept. Of a success only a page for people or an error, which hold no token; of neither
+    /// what looks like one, however it is wrapped.
+    pub fn worth_keeping(&self) -> (HeaderMap, Vec<u8>) {
+        let text = self.text();
+        let head = text.trim_start().get(..14).unwrap_or_default().to_ascii_lowercase();
+        let is_page = || (head.starts_with("<html") || head.starts_with("<!doctype html")) && !text.contains("_token");
         let is_error = || {
-            let value = str::from_utf8(&self.body).ok().and_then(tree);
-            value.is_some_and(|value| value.get("error").is_some() && value.get("access_token").is_none())
+            let error = tree(&text).and_then(|value| value.get("error")?.as_str().map(str::to_owned));
+            error.is_some_and(|error| !error.is_empty())
         };
-        if !self.status.is_success() || is_page || is_error() { &self.body } else { b"" }
+        let is_kept = !self.status.is_success() || is_page() || is_error();
+        let body = if is_kept { without_tokens(&text) } else { String::new() };
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers.iter().flatten() {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            // Where a redirect leads, without what it hands over.
+            let text = if name == LOCATION { text.split(['?', '#']).next().unwrap_or_default().into() } else { text };
+            if let Ok(value) = HeaderValue::from_str(&without_tokens(&text)) {
+                headers.append(name, value);
+            }
+        }
+        (headers, body.into_bytes())
+    }
+
+    /// The body without a byte order mark.
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body))
     }
 
     /// What may be secret in the body, added to `secrets`.
     pub fn secrets(&self, secrets: &mut Vec<String>) {
-        json_secrets(&String::from_utf8_lossy(&self.body), false, secrets);
+        json_secrets(&self.text(), false, secrets);
         let pairs = form_urlencoded::parse(&self.body).filter(|(name, _)| names_a_secret(name));
         secrets.extend(pairs.map(|(_, value)| value.into_owned()));
     }
+}
+
+/// `text` with `***` in the place of each word that may be a token (token68, RFC 9110, section 11.2): a long one, or a shorter
+/// one with digits.
+fn without_tokens(text: &str) -> String {
+    let is_sign = |sign: char| sign.is_ascii_alphanumeric() || "-._~+/%".contains(sign);
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(is_sign) {
+        let end = rest[at..].find(|sign| !is_sign(sign)).map_or(rest.len(), |length| at + length);
+        let word = &rest[at..end];
+        let has_digits = word.bytes().any(|byte| byte.is_ascii_digit());
+        kept.push_str(&rest[..at]);
+        let may_be_token = word.len() >= LONGEST_WORD || has_digits && word.len() >= LONGEST_NUMBERED;
+        kept.push_str(if may_be_token { "***" } else { word });
+        rest = &rest[end..];
+    }
+    kept + rest
 }
 
 /// The body of a token endpoint's answer.

@@ -234,7 +234,7 @@ fn what_a_token_endpoint_answers_in_the_place_of_a_token_is_kept_and_no_token_is
     let api = sample_api();
     let error = r#"{"error":"bad_verification_code","error_description":"client s3cret-id: expired"}"#;
     for (status, body, kept, guess) in [
-        ("200 OK", "<title>Log in</title><input type=\"password\">", None, Some(Guess::LoginPage)),
+        ("200 OK", "<html><title>Log in</title><input type=\"password\">", None, Some(Guess::LoginPage)),
         ("200 OK", error, None, Some(Guess::ErrorDocument)),
         (
             "400 No",
@@ -247,9 +247,30 @@ fn what_a_token_endpoint_answers_in_the_place_of_a_token_is_kept_and_no_token_is
         ("200 OK", "access_token=t0ken-2&token_type=bearer", Some(""), None),
         ("200 OK", r#"{"access_token":"t0ken-3","token_type":"mac"}"#, Some(""), None),
         ("403 No", "access_token=t0ken-4&why=no", Some("access_token=***&why=no"), None),
+        ("200 OK", "<response><access_token>t0ken-5</access_token></response>", Some(""), None),
+        ("200 OK", r#"{"error":null,"data":"t0ken-6"}"#, Some(""), None),
+        ("200 OK", "<html><script>s = {access_token: \"t0ken\"}</script>", Some(""), None),
+        (
+            "400 No",
+            "\u{feff}{\"error\":\"x\",\"refresh_token\":\"t0ken-7\"}",
+            Some(r#"{"error":"x","refresh_token":"***"}"#),
+            Some(Guess::ErrorDocument),
+        ),
+        (
+            "400 No",
+            r#"{"details":"the t0ken-8-of-many-signs is revoked"}"#,
+            Some(r#"{"details":"the *** is revoked"}"#),
+            Some(Guess::ErrorDocument),
+        ),
+        ("400 No", "not bWU6cCU0MHNzJTJGdw==", Some("not ***=="), None),
+        ("400 No", "parameter p4rameter-secret is wrong", Some("parameter *** is wrong"), None),
+        ("302 Found", "", None, None),
     ] {
-        let server = always(canned::answer(status, "X-Id: 7\r\n", body));
-        let (keys, _folder) = oauth2(&server.url("/token"), "client-s3cret", "");
+        let headers =
+            "X-Id: 7\r\nLocation: http://a.example/in#access_token=t0ken\r\nX-Session: t0ken-9-of-many-signs\r\n";
+        let server = always(canned::answer(status, headers, body));
+        let parameters = ", parameters = { client_assertion = \"p4rameter-secret\" }";
+        let (keys, _folder) = oauth2(&server.url("/token"), "client-s3cret", parameters);
         let slot = slot(&keys, &api.url("/echo"));
         let evidence = slot.evidence.as_ref().expect("evidence");
         let answer = evidence.answer.as_ref().expect("an answer");

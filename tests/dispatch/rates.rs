@@ -5,7 +5,7 @@ use std::time::Duration;
 use gatherd::clock::Clock;
 use gatherd::model::{Detail, Outcome};
 
-use crate::hall::{Hall, SECOND, jobs, ok, outcomes};
+use crate::hall::{Hall, SECOND, busy, jobs, ok, outcomes};
 
 #[test]
 fn requests_to_a_host_with_a_rate_are_spaced_over_all_jobs() {
@@ -44,6 +44,31 @@ fn rounds_that_wait_for_the_same_rate_get_their_turns_in_turn_however_fast_the_a
         }
     }
     assert_eq!(asked, [1, 2, 1, 2, 1, 1]);
+}
+
+#[test]
+fn rounds_that_wait_for_the_same_host_keep_their_order_and_take_turns_when_its_pause_is_over() {
+    let urls: Vec<String> = (0..9).map(|number| format!("http://a/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let jobs = jobs(&[("max_per_host = 1\nretries = 1", &urls), ("", &urls)]);
+    let mut hall = Hall::new(16);
+    let first = hall.start(&jobs[0], SECOND * 50);
+    assert!(hall.start(&jobs[1], SECOND * 50).is_empty());
+    let mut orders = hall.ends(&first[0], busy(2));
+    let mut asked: [Vec<u32>; 2] = Default::default();
+    while asked.iter().map(Vec::len).sum::<usize>() < 18 {
+        for order in std::mem::take(&mut orders) {
+            asked[usize::from(order.round.0 == 2)].push(order.position);
+            orders.extend(hall.ends(&order, ok()));
+        }
+        if orders.is_empty() && hall.dispatch.next_tick().is_some() {
+            orders = hall.next_tick().1;
+        }
+    }
+    assert_eq!(asked[1], (0..9).collect::<Vec<_>>());
+    // The one that was refused comes back a little later than the pause is over.
+    asked[0].retain(|&position| position != 0);
+    assert_eq!(asked[0], (1..9).collect::<Vec<_>>());
 }
 
 #[test]

@@ -255,6 +255,8 @@ fn a_proxy_of_the_environment_that_cannot_be_used_is_refused_and_not_passed_by()
         ("ALL_PROXY", "garbage://proxy"),
         ("http_proxy", "http://bad host:1"),
         ("all_proxy", "socks5://127.0.0.1:1"),
+        ("http_proxy", "http://127.0.0.1:1 "),
+        ("http_proxy", "http://me:s3cret-ä@127.0.0.1:1"),
         ("HTTP_PROXY", "http://me:s3cret@169.254.169.254:80"),
     ] {
         let url = ["http://api.invalid/".to_owned()];
