@@ -328,9 +328,10 @@ impl AccessTokens {
         let others = parameters.iter().filter(|(name, _)| !["audience", "resource", "scope"].contains(&name.as_str()));
         secrets.extend(others.map(|(_, value)| value.clone()));
         told.secrets(&mut secrets);
-        let (headers, body) = told.worth_keeping();
+        let redactor = Redactor::new(secrets);
+        let (headers, body) = told.worth_keeping(&redactor);
         let seen = Seen { status: told.status.as_u16(), headers: &headers, body: &body, cut: told.cut };
-        let evidence = evidence::of_token_request(&self.settings.token_url, &Redactor::new(secrets), &seen);
+        let evidence = evidence::of_token_request(token_url, &redactor, &seen);
         let http_status = Some(told.status.as_u16());
         Attempt { http_status, retry_after: told.pause, evidence: Some(evidence), ..failed }
     }

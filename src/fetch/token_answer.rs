@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use super::body::{self, End};
 use super::coding::Coding;
 use super::fault;
+use super::redact::Redactor;
 use super::secrets::json_secrets;
 use super::tree::tree;
 use crate::config::names_a_secret;
@@ -23,8 +24,8 @@ const LARGEST_ANSWER: u64 = 256 * 1024;
 const DEEPEST_ANSWER: usize = 16;
 
 /// Words from this length on may be tokens, and those with digits from this.
-const LONGEST_WORD: usize = 40;
-const LONGEST_NUMBERED: usize = 16;
+const SHORTEST_TOKEN: usize = 40;
+const SHORTEST_NUMBERED_TOKEN: usize = 16;
 
 /// What a token endpoint answered.
 #[derive(Default)]
@@ -41,8 +42,8 @@ pub struct Told {
 
 impl Told {
     /// What of the answer may be kept. Of a success only a page for people or an error, which hold no token; of neither
-    /// what looks like one, however it is wrapped.
-    pub fn worth_keeping(&self) -> (HeaderMap, Vec<u8>) {
+    /// what looks like one, however it is wrapped. What `redactor` knows goes first, while it is whole.
+    pub fn worth_keeping(&self, redactor: &Redactor) -> (HeaderMap, Vec<u8>) {
         let text = self.text();
         let head = text.trim_start().get(..14).unwrap_or_default().to_ascii_lowercase();
         let is_page = || (head.starts_with("<html") || head.starts_with("<!doctype html")) && !text.contains("_token");
@@ -51,13 +52,14 @@ impl Told {
             error.is_some_and(|error| !error.is_empty())
         };
         let is_kept = !self.status.is_success() || is_page() || is_error();
-        let body = if is_kept { without_tokens(&text) } else { String::new() };
+        let hidden = |text: &str| without_tokens(&redactor.redact(text.as_bytes()));
+        let body = if is_kept { hidden(&text) } else { String::new() };
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers.iter().flatten() {
             let text = String::from_utf8_lossy(value.as_bytes());
             // Where a redirect leads, without what it hands over.
             let text = if name == LOCATION { text.split(['?', '#']).next().unwrap_or_default().into() } else { text };
-            if let Ok(value) = HeaderValue::from_str(&without_tokens(&text)) {
+            if let Ok(value) = HeaderValue::from_str(&hidden(&text)) {
                 headers.append(name, value);
             }
         }
@@ -88,7 +90,7 @@ fn without_tokens(text: &str) -> String {
         let word = &rest[at..end];
         let has_digits = word.bytes().any(|byte| byte.is_ascii_digit());
         kept.push_str(&rest[..at]);
-        let may_be_token = word.len() >= LONGEST_WORD || has_digits && word.len() >= LONGEST_NUMBERED;
+        let may_be_token = word.len() >= SHORTEST_TOKEN || has_digits && word.len() >= SHORTEST_NUMBERED_TOKEN;
         kept.push_str(if may_be_token { "***" } else { word });
         rest = &rest[end..];
     }

@@ -10,6 +10,7 @@ mod requests;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
+mod token_endpoints;
 mod token_parameter;
 mod unstored_rounds;
 mod worker;
