@@ -75,7 +75,12 @@ const METADATA: Metadata<'static> = Metadata::new("gatherd", Level::INFO, None);
 
 /// See the module. Clones share the recorder, and what is kept of how the daemon is.
 #[derive(Clone)]
-pub struct Meters(Arc<dyn Recorder + Send + Sync>, Arc<Kept>);
+pub struct Meters {
+    recorder: Arc<dyn Recorder + Send + Sync>,
+    /// Set with each slot, and so not looked up by its name each time.
+    busy: Gauge,
+    kept: Arc<Kept>,
+}
 
 /// What is kept here as well, for those who have no recorder.
 #[derive(Debug, Default)]
@@ -99,7 +104,7 @@ pub struct Vitals {
 impl Default for Meters {
     /// Meters that keep nothing.
     fn default() -> Self {
-        Self(Arc::new(NoopRecorder), Arc::default())
+        Self::of(Arc::new(NoopRecorder))
     }
 }
 
@@ -115,7 +120,12 @@ impl Meters {
         for (name, help) in HISTOGRAMS {
             recorder.describe_histogram(name.into(), None, help.into());
         }
-        Self(recorder, Arc::default())
+        Self::of(recorder)
+    }
+
+    fn of(recorder: Arc<dyn Recorder + Send + Sync>) -> Self {
+        let busy = recorder.register_gauge(&key(BUSY, &[]), &METADATA);
+        Self { recorder, busy, kept: Arc::default() }
     }
 
     /// What is known from the start: the version, and the jobs, whose counters begin at 0 so that their first increase
@@ -125,7 +135,7 @@ impl Meters {
         self.gauge(START, &[]).set(unix(now));
         self.gauge(WORKERS, &[]).set(number(workers));
         self.gauge(QUEUE, &[]).set(0.0);
-        self.gauge(BUSY, &[]).set(0.0);
+        self.busy.set(0.0);
         for name in [DROPPED, FAILURES, PANICS] {
             self.counter(name, &[]).absolute(0);
         }
@@ -206,13 +216,13 @@ impl Meters {
 
     /// So many entries wait for the database.
     pub fn queue(&self, waiting: usize) {
-        self.1.waiting.store(waiting, Ordering::Relaxed);
+        self.kept.waiting.store(waiting, Ordering::Relaxed);
         self.gauge(QUEUE, &[]).set(number(waiting));
     }
 
     /// So many entries were dropped.
     pub fn dropped(&self, entries: usize) {
-        self.1.dropped.fetch_add(entries, Ordering::Relaxed);
+        self.kept.dropped.fetch_add(entries, Ordering::Relaxed);
         self.counter(DROPPED, &[]).increment(entries as u64);
     }
 
@@ -223,7 +233,7 @@ impl Meters {
 
     /// So many attempts are in flight.
     pub fn busy(&self, workers: usize) {
-        self.gauge(BUSY, &[]).set(number(workers));
+        self.busy.set(number(workers));
     }
 
     /// So many worker threads are there.
@@ -233,14 +243,14 @@ impl Meters {
 
     /// A worker panicked.
     pub fn panicked(&self) {
-        self.1.panics.fetch_add(1, Ordering::Relaxed);
+        self.kept.panics.fetch_add(1, Ordering::Relaxed);
         self.counter(PANICS, &[]).increment(1);
     }
 
     /// How the daemon itself is at this moment.
     #[must_use]
     pub fn vitals(&self) -> Vitals {
-        let Kept { waiting, dropped, panics } = &*self.1;
+        let Kept { waiting, dropped, panics } = &*self.kept;
         let now = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         Vitals { waiting: now(waiting), dropped: now(dropped), panics: now(panics) }
     }
@@ -281,15 +291,15 @@ impl Meters {
     }
 
     fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
-        self.0.register_counter(&key(name, labels), &METADATA)
+        self.recorder.register_counter(&key(name, labels), &METADATA)
     }
 
     fn gauge(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
-        self.0.register_gauge(&key(name, labels), &METADATA)
+        self.recorder.register_gauge(&key(name, labels), &METADATA)
     }
 
     fn histogram(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Histogram {
-        self.0.register_histogram(&key(name, labels), &METADATA)
+        self.recorder.register_histogram(&key(name, labels), &METADATA)
     }
 }
 

@@ -7,6 +7,7 @@ mod serve;
 mod start;
 mod tell;
 mod watchdog;
+mod woken;
 
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -29,6 +30,7 @@ use self::start::{Actors, Opened, Told};
 use self::tell::Teller;
 pub use self::tell::test_notify;
 use self::watchdog::Watchdog;
+use self::woken::when_woken;
 pub use crate::actors::OutOfThreads;
 pub use crate::actors::messages::Fatal;
 use crate::actors::messages::{Drain, Keep, Maintain, Settle, StopFiring};
@@ -88,7 +90,7 @@ pub fn run(
     let told = told.start(&meters)?;
     let opened = Opened::new(writer, &plan, clock.now())?;
     let (known, incidents) = (opened.jobs()?, opened.incidents()?);
-    system.block_on(async {
+    system.block_on(when_woken(async {
         let mut signals = Signals::new(hangup)?;
         let (fatal, fatally) = mpsc::unbounded_channel();
         let (observer, stored) = mpsc::unbounded_channel();
@@ -122,7 +124,7 @@ pub fn run(
             tracing::info!("stopped");
         }
         Ok(ended)
-    })
+    }))
 }
 
 /// The daemon while it runs.

@@ -9,6 +9,7 @@ use actix::{Actor, System};
 use anyhow::Context as _;
 use tokio::sync::mpsc;
 
+use super::woken::when_woken;
 use crate::actors::dispatch::Dispatch;
 use crate::actors::messages::{Drain, StartRound};
 use crate::actors::{Collector, Fetcher, Pool};
@@ -126,7 +127,7 @@ pub fn fetch_rounds(
     let (count, slots) = (starts.len(), starts.iter().map(|start| start.job.requests.len()).sum());
     let workers = workers.min(slots).max(1);
     let system = System::new();
-    let closed = system.block_on(async {
+    let closed = system.block_on(when_woken(async {
         let (collected, mut closed) = mpsc::unbounded_channel();
         let (fatal, mut fatally) = mpsc::unbounded_channel();
         let mut dispatch = Dispatch::new(workers, []);
@@ -158,7 +159,7 @@ pub fn fetch_rounds(
         }
         rounds.sort_by_key(|round| round.begin.id);
         Ok(rounds)
-    });
+    }));
     if afterwards == Afterwards::LeaveToExit {
         std::mem::forget((system, clients));
     }
