@@ -63,7 +63,14 @@ impl Rules<'_, '_> {
         let auth = auth_of(layers.get(at)?, layers)?;
         let header = match &auth {
             // What the URL or `query` sets under the same name is replaced.
-            Auth::Token { place: TokenPlace::Parameter(_), .. } => return Some(auth),
+            Auth::Token { place: TokenPlace::Parameter(name), .. } => {
+                let pages = in_force(layers, |keys| &keys.pages).and_then(|pages| pages.next.parameter());
+                if let Some(key) = nearest(layers, |keys| &keys.token_query).filter(|_| pages == Some(name.as_str())) {
+                    self.text
+                        .mistake(&key.place, "`pages` puts the next page into this parameter: one of them is wrong");
+                }
+                return Some(auth);
+            }
             Auth::Token { place: TokenPlace::Header { name, .. }, .. } => name,
             Auth::Basic { .. } | Auth::OAuth2(_) => &AUTHORIZATION,
         };

@@ -1,14 +1,18 @@
 //! A secret that is read again when its file changes.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::{FileStamp, Secret, SecretError, SecretSource};
 
 /// A file that changed so shortly before it was read may change once more without a trace in its times.
 const GRAIN: Duration = Duration::from_secs(1);
+
+/// So many former secrets are known, to be hidden in what is still told of them.
+const FORMER: usize = 4;
 
 /// A secret and where it came from.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct LiveSecret {
 #[derive(Debug)]
 struct State {
     secret: Arc<Secret>,
+    /// Those before it, the last one first.
+    former: VecDeque<Arc<Secret>>,
     /// How the file looked when it was read; `None` when that says too little.
     stamp: Option<FileStamp>,
     /// What was wrong with it the last time, to be said once.
@@ -30,7 +36,7 @@ impl LiveSecret {
     /// A secret that never changes.
     #[must_use]
     pub fn fixed(secret: Secret) -> Self {
-        Self { source: None, state: Mutex::new(State { secret: Arc::new(secret), stamp: None, complaint: None }) }
+        Self { source: None, state: Mutex::new(State::new(secret, None)) }
     }
 
     /// The secret of `source`; relative files are looked for in `folder`.
@@ -40,14 +46,13 @@ impl LiveSecret {
     pub fn of(source: &SecretSource, folder: &std::path::Path) -> Result<Self, SecretError> {
         let stamp = source.path(folder).and_then(|path| stamp(&path));
         let secret = source.read(folder)?;
-        let state = State { secret: Arc::new(secret), stamp, complaint: None };
-        Ok(Self { source: Some((source.clone(), folder.to_owned())), state: Mutex::new(state) })
+        Ok(Self { source: Some((source.clone(), folder.to_owned())), state: Mutex::new(State::new(secret, stamp)) })
     }
 
     /// The secret as it is now. A file that changed is read again; one that holds no secret any more is complained of
     /// once, and the last good secret stays.
     pub fn current(&self) -> Arc<Secret> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if let Some((source, folder)) = &self.source
             && let Some(path) = source.path(folder)
         {
@@ -58,9 +63,22 @@ impl LiveSecret {
         }
         Arc::clone(&state.secret)
     }
+
+    /// The last few that it was before.
+    pub fn former(&self) -> Vec<Arc<Secret>> {
+        self.lock().former.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
+    fn new(secret: Secret, stamp: Option<FileStamp>) -> Self {
+        Self { secret: Arc::new(secret), former: VecDeque::new(), stamp, complaint: None }
+    }
+
     fn read_again(&mut self, source: &SecretSource, path: &std::path::Path, folder: &std::path::Path) {
         // Before the content: a write in between is then seen the next time.
         let stamp = stamp(path);
@@ -68,7 +86,8 @@ impl State {
             Ok(secret) => {
                 if secret.expose() != self.secret.expose() {
                     tracing::info!(source = %source, "the secret changed and was read again");
-                    self.secret = Arc::new(secret);
+                    self.former.push_front(std::mem::replace(&mut self.secret, Arc::new(secret)));
+                    self.former.truncate(FORMER);
                 } else if self.complaint.is_some() {
                     tracing::info!(source = %source, "the secret can be read again");
                 }
@@ -118,6 +137,8 @@ mod tests {
         assert_eq!(live.current().expose(), "third");
         fs::write(&file, "fourth").expect("written");
         assert_eq!(live.current().expose(), "fourth");
+        let former = live.former();
+        assert_eq!(former.iter().map(|secret| secret.expose()).collect::<Vec<_>>(), ["third", "other", "first"]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use settings::{
     Backup, Endpoint, ErrorIf, Identity, Job, Listen, Maintenance, Proxy, RequestSettings, Server, Settings, host_of,
 };
-pub use shown_url::{names_a_secret, shown_url};
+pub use shown_url::{names_a_secret, shown_url, shown_urls};
 pub use template::{Escape, Moments, Template};
 pub use value::parse_duration;
 pub use webhook::{SecretUrl, Webhook};

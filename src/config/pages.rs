@@ -45,6 +45,17 @@ pub enum Next {
     },
 }
 
+impl Next {
+    /// The parameter that says which page is asked for, where there is one.
+    #[must_use]
+    pub fn parameter(&self) -> Option<&str> {
+        match self {
+            Self::Link | Self::Url(_) => None,
+            Self::Cursor { parameter, .. } | Self::Counter { parameter, .. } => Some(parameter),
+        }
+    }
+}
+
 /// What would be right.
 pub const EXAMPLE: &str = "{ link = true }, or another way to the next page";
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use url::{Url, form_urlencoded};
 
 /// Words that make a parameter's name the name of a secret, alone or as part of a compound.
-const SECRET_WORDS: [&str; 22] = [
+const SECRET_WORDS: [&str; 31] = [
     "cookie",
     "cookies",
     "key",
@@ -28,6 +28,15 @@ const SECRET_WORDS: [&str; 22] = [
     "jwt",
     "sid",
     "appid",
+    "authentication",
+    "oauth",
+    "bearer",
+    "hmac",
+    "otp",
+    "psk",
+    "csrf",
+    "xsrf",
+    "userpass",
 ];
 
 /// No name of a secret is shorter, in bytes.
@@ -62,6 +71,32 @@ fn masked(parameter: &str) -> Option<String> {
     let (name, value) = parameter.split_once('=')?;
     let (decoded, _) = form_urlencoded::parse(name.as_bytes()).next()?;
     (!value.is_empty() && names_a_secret(&decoded)).then(|| format!("{name}=***"))
+}
+
+/// What may stand before a parameter in a URL, also where that is written in HTML or JSON.
+const BEFORE_PARAMETERS: [&str; 5] = ["?", "&", "#", "&amp;", "\\u0026"];
+
+/// `text`, with the values of parameters that are named like a secret masked in all URLs that stand in it.
+#[must_use]
+pub fn shown_urls(text: &str) -> Cow<'_, str> {
+    let is_sign = |sign: char| sign.is_ascii_alphanumeric() || "-_.%~[]".contains(sign);
+    let ends = |sign: char| sign.is_whitespace() || sign.is_control() || "&#;,\"'<>\\`|".contains(sign);
+    let (mut shown, mut from) = (String::new(), 0);
+    for (at, _) in text.match_indices('=') {
+        let before = &text[from.min(at)..at];
+        let name = &before[before.trim_end_matches(is_sign).len()..];
+        // What ends an escape could begin a name.
+        let name = name.strip_prefix("u0026").unwrap_or(name);
+        let before = &before[..before.len() - name.len()];
+        let value = text[at + 1..].find(ends).map_or(&text[at + 1..], |length| &text[at + 1..][..length]);
+        let is_parameter = BEFORE_PARAMETERS.iter().any(|mark| before.ends_with(mark));
+        if is_parameter && masked(&text[at - name.len()..at + 1 + value.len()]).is_some() {
+            shown.push_str(&text[from..=at]);
+            shown.push_str("***");
+            from = at + 1 + value.len();
+        }
+    }
+    if from == 0 { text.into() } else { (shown + &text[from..]).into() }
 }
 
 /// Whether a parameter or header of this name carries a secret, going by its words: `api_key`, `accessToken`,
@@ -99,6 +134,25 @@ mod tests {
     }
 
     #[test]
+    fn secret_parameters_are_masked_in_all_urls_of_a_text() {
+        for (text, shown) in [
+            ("/k?a=1&X-Amz-Signature=dead%20beef&b=2#x", "/k?a=1&X-Amz-Signature=***&b=2#x"),
+            (
+                "<https://a.example/?api_key=1&page=2>; rel=\"next\"",
+                "<https://a.example/?api_key=***&page=2>; rel=\"next\"",
+            ),
+            ("0; url=/in#access_token=1", "0; url=/in#access_token=***"),
+            ("<a href=\"/?a=1&amp;token=x\">token=y</a>", "<a href=\"/?a=1&amp;token=***\">token=y</a>"),
+            (r#"{"url": "/?a=1\u0026token=x", "token": "y"}"#, r#"{"url": "/?a=1\u0026token=***", "token": "y"}"#),
+            ("?token=&key=1=2&é=?sig=3", "?token=&key=***&é=?sig=***"),
+            ("a=b ?keyword=x", "a=b ?keyword=x"),
+            ("?token=***", "?token=***"),
+        ] {
+            assert_eq!(shown_urls(text), shown, "{text}");
+        }
+    }
+
+    #[test]
     fn a_name_is_a_secret_by_its_words() {
         assert!(SECRET_WORDS.iter().chain(&SECRET_ENDINGS).all(|word| word.len() >= SHORTEST_SECRET));
         for name in [
@@ -120,6 +174,8 @@ mod tests {
             "session_id",
             "sessionId",
             "PHPSESSID",
+            "X-OAuth",
+            "Authentication",
         ] {
             assert!(names_a_secret(name), "{name}");
         }

@@ -2,13 +2,13 @@
 //! credentials, renewed before it expires and when an API refuses it, by one request at a time.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::iter;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use oauth2::basic::{BasicClient, BasicErrorResponseType, BasicTokenType};
-use oauth2::{
-    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse, TokenUrl,
-};
+use oauth2::basic::{BasicClient, BasicTokenType};
+use oauth2::{AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, Scope, TokenResponse, TokenUrl};
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{HeaderValue, USER_AGENT};
@@ -20,7 +20,7 @@ use super::deadline::Deadline;
 use super::evidence::{self, Seen};
 use super::redact::Redactor;
 use super::secrets::secret_parameters;
-use super::token_answer::{self, Told};
+use super::token_answer::{self, NoAnswer, Told, failed};
 use super::{fault, redirect, retry};
 use crate::config::{LiveSecret, OAuth2, Secret, host_of};
 use crate::model::{Detail, Outcome};
@@ -33,6 +33,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// otherwise cost one in each round.
 const NOT_REPLACED: Duration = Duration::from_mins(1);
 
+/// So many former tokens are known, to be hidden in what is still told of them.
+const FORMER: usize = 4;
+
 /// The access tokens for one set of credentials.
 pub struct AccessTokens {
     settings: OAuth2,
@@ -41,6 +44,8 @@ pub struct AccessTokens {
     secret: LiveSecret,
     client: Client,
     user_agent: HeaderValue,
+    /// What a proxy on the way to the token endpoint is told.
+    proxy_secrets: Vec<String>,
     state: Mutex<State>,
     /// A renewal ended.
     renewed: Condvar,
@@ -49,6 +54,8 @@ pub struct AccessTokens {
 #[derive(Default)]
 struct State {
     token: Option<Arc<AccessToken>>,
+    /// Those before it, the last one first.
+    former: VecDeque<Arc<AccessToken>>,
     renewing: bool,
     renewals: u64,
     failure: Option<Failure>,
@@ -144,11 +151,17 @@ impl Drop for Renewal<'_> {
 }
 
 impl AccessTokens {
-    /// Tokens that are asked for through `client`.
-    pub fn new(settings: OAuth2, secret: LiveSecret, client: Client, user_agent: HeaderValue) -> Self {
+    /// Tokens that are asked for through `client`, whose proxy is told `proxy_secrets`.
+    pub fn new(
+        settings: OAuth2,
+        secret: LiveSecret,
+        client: Client,
+        user_agent: HeaderValue,
+        proxy_secrets: Vec<String>,
+    ) -> Self {
         let (state, renewed) = (Mutex::default(), Condvar::new());
         let host = host_of(&settings.token_url);
-        Self { settings, host, secret, client, user_agent, state, renewed }
+        Self { settings, host, secret, client, user_agent, proxy_secrets, state, renewed }
     }
 
     /// The host to be asked for a token, unless one is there that serves.
@@ -226,10 +239,13 @@ impl AccessTokens {
         self.token_but(Some(refused.issued), deadline).map(Some)
     }
 
-    /// The client's secret and the present token.
+    /// The client's secret and the token, as they are and as they were before.
     pub fn secrets(&self) -> Vec<String> {
-        let token = self.lock().token.as_ref().map(|token| token.value.expose().to_owned());
-        [self.secret.current().expose().to_owned()].into_iter().chain(token).collect()
+        let client = iter::once(self.secret.current()).chain(self.secret.former());
+        let client = client.map(|secret| secret.expose().to_owned());
+        let state = self.lock();
+        let tokens = state.token.iter().chain(&state.former).map(|token| token.value.expose().to_owned());
+        client.chain(tokens).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -245,7 +261,11 @@ impl AccessTokens {
         match token {
             Ok(token) => {
                 let token = Arc::new(AccessToken { is_replacement, ..token });
-                (state.token, state.failure) = (Some(Arc::clone(&token)), None);
+                if let Some(former) = state.token.replace(Arc::clone(&token)) {
+                    state.former.push_front(former);
+                    state.former.truncate(FORMER);
+                }
+                state.failure = None;
                 Ok(token)
             }
             Err(attempt) => {
@@ -285,10 +305,10 @@ impl AccessTokens {
             request = request.add_extra_param(name, value);
         }
         let told = RefCell::new(Told::default());
-        let send = |request: HttpRequest| self.send(request, deadline, &mut told.borrow_mut()).map_err(Refused);
+        let send = |request: HttpRequest| self.send(request, deadline, &mut told.borrow_mut()).map_err(NoAnswer);
         let answer = request.request(&send).map_err(|error| {
             let told = told.borrow();
-            self.with_what_came(failure(error, told.status), &told, secret.expose())
+            self.with_what_came(token_answer::failure(error, told.status), &told, secret.expose())
         })?;
         let unfit = |why| self.with_what_came(failed(Outcome::NotJson, why), &told.borrow(), secret.expose());
         match answer.token_type() {
@@ -324,7 +344,7 @@ impl AccessTokens {
         let coded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let mut secrets = basic_secrets(client_id, secret);
         secrets.extend(basic_secrets(&coded(client_id), &coded(secret)));
-        secrets.extend(secret_parameters(token_url));
+        secrets.extend(secret_parameters(token_url).chain(self.proxy_secrets.iter().cloned()));
         let others = parameters.iter().filter(|(name, _)| !["audience", "resource", "scope"].contains(&name.as_str()));
         secrets.extend(others.map(|(_, value)| value.clone()));
         told.secrets(&mut secrets);
@@ -357,30 +377,4 @@ impl AccessTokens {
         *answer.status_mut() = if status.is_success() { StatusCode::OK } else { status };
         Ok(answer)
     }
-}
-
-/// An answer that did not come.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer")]
-struct Refused(Attempt);
-
-/// What the server says in words of its own is not repeated: it may hold what it was sent.
-fn failure(error: RequestTokenError<Refused, oauth2::basic::BasicErrorResponse>, status: StatusCode) -> Attempt {
-    let word = match error {
-        RequestTokenError::Request(Refused(attempt)) => return attempt,
-        RequestTokenError::ServerResponse(answer) => match answer.error() {
-            BasicErrorResponseType::Extension(_) => None,
-            known => Some(known.to_string()),
-        },
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => None,
-    };
-    if status.is_success() {
-        return failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)");
-    }
-    let detail = fault::named(status) + &word.map(|word| format!(", {word}")).unwrap_or_default();
-    Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
-}
-
-fn failed(outcome: Outcome, detail: &str) -> Attempt {
-    Attempt::failed(outcome, Detail::new(detail))
 }

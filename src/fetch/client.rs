@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use super::common::{Common, is_here, is_tls};
 use super::connection::Connections;
 use super::credentials::Credentials;
+use super::proxies;
 use super::resolver::Resolver;
 use super::tls::Trust;
 use crate::config::{Auth, Endpoint, Identity, Proxy, RequestSettings, Secret, SecretError};
@@ -179,7 +180,9 @@ impl Clients {
         if let Some(credentials) = self.credentials.get(&key) {
             return Ok(Arc::clone(credentials));
         }
-        let credentials = Arc::new(Credentials::of(auth, self.get(way, folder)?, user_agent, folder)?);
+        let proxy_secrets = proxies::secrets(&way.proxy);
+        let client = self.get(way, folder)?;
+        let credentials = Arc::new(Credentials::of(auth, client, user_agent, proxy_secrets, folder)?);
         self.credentials.insert(key, Arc::clone(&credentials));
         Ok(credentials)
     }

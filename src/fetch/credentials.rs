@@ -1,5 +1,6 @@
 //! Who asks: what is put into a request so that an API knows us, and kept out of everything else.
 
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,17 +32,24 @@ impl Credentials {
         Kind::Token { secret: LiveSecret::fixed(token.clone()), place }.into()
     }
 
-    /// What `auth` says. Relative files are looked for in `folder`; an access token is asked for through `client`.
+    /// What `auth` says. Relative files are looked for in `folder`; an access token is asked for through `client`, whose proxy
+    /// is told `proxy_secrets`.
     ///
     /// # Errors
     /// When the secret cannot be read.
-    pub fn of(auth: &Auth, client: Client, user_agent: &HeaderValue, folder: &Path) -> Result<Self, SecretError> {
+    pub fn of(
+        auth: &Auth,
+        client: Client,
+        user_agent: &HeaderValue,
+        proxy_secrets: Vec<String>,
+        folder: &Path,
+    ) -> Result<Self, SecretError> {
         let secret = LiveSecret::of(auth.secret(), folder)?;
         Ok(match auth {
             Auth::Token { place, .. } => Kind::Token { secret, place: place.clone() },
             Auth::Basic { user, .. } => Kind::Basic { user: user.clone(), password: secret },
             Auth::OAuth2(settings) => {
-                let tokens = AccessTokens::new(settings.clone(), secret, client, user_agent.clone());
+                let tokens = AccessTokens::new(settings.clone(), secret, client, user_agent.clone(), proxy_secrets);
                 Kind::OAuth2(Box::new(tokens))
             }
         }
@@ -117,17 +125,19 @@ impl Credentials {
         matches!(self.0, Kind::Token { .. })
     }
 
-    /// The secrets as they are now, and as they were when `sent` was [put](Self::put) into a request.
+    /// The secrets as they are now, as they were before, and as they were when `sent` was [put](Self::put) into a request.
     pub fn secrets(&self, sent: Option<&Secret>) -> Vec<String> {
         let forms = |secret: &Secret| match &self.0 {
             Kind::Basic { user, .. } => basic_secrets(user, secret.expose()),
             Kind::Token { .. } | Kind::OAuth2(_) => vec![secret.expose().to_owned()],
         };
-        let present = match &self.0 {
-            Kind::Token { secret, .. } | Kind::Basic { password: secret, .. } => forms(&secret.current()),
+        let known = match &self.0 {
+            Kind::Token { secret, .. } | Kind::Basic { password: secret, .. } => {
+                iter::once(secret.current()).chain(secret.former()).flat_map(|secret| forms(&secret)).collect()
+            }
             Kind::OAuth2(tokens) => tokens.secrets(),
         };
-        present.into_iter().chain(sent.into_iter().flat_map(forms)).collect()
+        known.into_iter().chain(sent.into_iter().flat_map(forms)).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a failed attempt leaves to look at: the request and the beginning of the answer, both without secrets.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::{self, Read};
@@ -17,7 +18,8 @@ use super::deadline::Deadline;
 use super::guess::guess;
 use super::redact::Redactor;
 use super::request::Call;
-use crate::config::{names_a_secret, shown_url};
+use super::secrets::scheme;
+use crate::config::{names_a_secret, shown_url, shown_urls};
 use crate::model::{Answer, Evidence};
 
 /// So much of a body is kept.
@@ -70,7 +72,7 @@ fn sent(call: &Call, redactor: &Redactor) -> String {
         let text = String::from_utf8_lossy(value.as_bytes());
         let value = if value.is_sensitive() || names_a_secret(name.as_str()) {
             // The scheme is worth seeing, where the header has one.
-            let scheme = text.split_once(' ').filter(|_| *name == AUTHORIZATION).map(|(scheme, _)| scheme);
+            let scheme = scheme(&text).filter(|_| *name == AUTHORIZATION).map(|(scheme, _)| scheme);
             scheme.map_or_else(|| "***".to_owned(), |scheme| format!("{scheme} ***"))
         } else {
             text.into_owned()
@@ -92,6 +94,8 @@ fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     let begins = |bytes: &[u8]| bytes[..bytes.len().min(KEPT_HEADERS + BEHIND)].to_vec();
     for (name, value) in seen.headers {
         let value = redactor.redact_header(name.as_str(), &begins(value.as_bytes()));
+        // What a server signs for others is as good as a token.
+        let value = shown_urls(&value);
         let name = redactor.redact_beginning(name.as_str().as_bytes(), KEPT_HEADERS + BEHIND);
         let _ = writeln!(headers, "{name}: {value}");
         if headers.len() > KEPT_HEADERS {
@@ -104,6 +108,9 @@ fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     let goes_on = seen.cut || looked_at.len() < seen.body.len();
     // What is hidden makes the text shorter, so that its end may come into what is kept.
     let mut body = if goes_on { redactor.redact_cut(looked_at) } else { redactor.redact(looked_at) };
+    if let Cow::Owned(shown) = shown_urls(&body) {
+        body = shown;
+    }
     let cut = goes_on || body.len() > KEPT;
     body.truncate(body.floor_char_boundary(KEPT));
     headers.truncate(headers.trim_end().len());

@@ -43,6 +43,9 @@ pub fn on_the_way_to(url: &Url, proxy: &Proxy) -> Result<Option<Url>, ClientErro
         Proxy::Environment if env::var_os("REQUEST_METHOD").is_some() => return Ok(None),
         Proxy::Environment => {
             let own = if is_tls(url) { &HTTPS } else { &HTTP };
+            if let Some(hidden) = [own, &ALL, &NO_PROXY].into_iter().find_map(hidden) {
+                return Err(hidden);
+            }
             let named = [own, &ALL].into_iter().filter_map(|names| set(names)).find(|(_, text)| !text.is_empty());
             let Some((name, text)) = named.filter(|_| !is_exempt(url)) else { return Ok(None) };
             let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
@@ -89,6 +92,15 @@ fn is_exempt(url: &Url) -> bool {
 fn is_understood(text: &str) -> bool {
     let uri = "http://api.invalid/".parse().ok();
     uri.is_some_and(|uri| Matcher::builder().all(text).build().intercept(&uri).is_some())
+}
+
+/// The mistake of a variable that would count if the one before it were not set, and empty: curl takes it, the library does
+/// not, and nobody can tell what was meant.
+fn hidden([first, second]: &[&'static str; 2]) -> Option<ClientError> {
+    let is_hidden =
+        env::var(first).is_ok_and(|text| text.is_empty()) && env::var(second).is_ok_and(|it| !it.is_empty());
+    let why = || format!("{first} is set too, and empty: unset one of them");
+    is_hidden.then(|| ClientError::Proxy { named: second, why: why() })
 }
 
 /// The first of these variables that is set, and its value.

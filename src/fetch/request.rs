@@ -21,7 +21,7 @@ use super::pages::Target;
 use super::parameter::set_parameter;
 use super::proxies;
 use super::redact::Redactor;
-use super::secrets::{header_secrets, json_secrets, secret_parameters};
+use super::secrets::{SHORTEST_PART, header_secrets, json_secrets, secret_parameters};
 use crate::config::{Endpoint, Escape, Field, Job, Moments, RequestSettings, Secret, Template, names_a_secret};
 use crate::model::{Detail, JobName, Layout};
 
@@ -274,6 +274,9 @@ impl Request {
     pub(super) fn redactor(&self, call: &Call) -> Redactor {
         let mut secrets = self.common.secrets(call.secret.as_deref());
         secrets.extend(self.userinfo.iter().flat_map(|(user, password)| basic_secrets(user, password)));
+        // Of a URL the name may be the key, with anything for a password.
+        let names = self.userinfo.iter().map(|(user, _)| user).filter(|user| user.len() >= SHORTEST_PART);
+        secrets.extend(names.cloned());
         // What a later page shows of the first need not be in its own URL.
         let urls = [Some(&self.url), call.first_page.as_ref(), Some(&call.url)];
         secrets.extend(urls.into_iter().flatten().flat_map(secret_parameters));

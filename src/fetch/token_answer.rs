@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use oauth2::RequestTokenError;
+use oauth2::basic::{BasicErrorResponse, BasicErrorResponseType};
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use serde_json::Value;
 use url::form_urlencoded;
 
+use super::attempt::Attempt;
 use super::body::{self, End};
 use super::coding::Coding;
 use super::fault;
@@ -162,4 +165,31 @@ fn depth(bytes: &[u8]) -> usize {
         }
     }
     deepest
+}
+
+/// An answer that did not come.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
+pub struct NoAnswer(pub Attempt);
+
+/// Why there is no token. What the server says in words of its own is not repeated: it may hold what it was sent.
+pub fn failure(error: RequestTokenError<NoAnswer, BasicErrorResponse>, status: StatusCode) -> Attempt {
+    let word = match error {
+        RequestTokenError::Request(NoAnswer(attempt)) => return attempt,
+        RequestTokenError::ServerResponse(answer) => match answer.error() {
+            BasicErrorResponseType::Extension(_) => None,
+            known => Some(known.to_string()),
+        },
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => None,
+    };
+    if status.is_success() {
+        return failed(Outcome::NotJson, "the answer holds none (RFC 6749, section 5.1)");
+    }
+    let detail = fault::named(status) + &word.map(|word| format!(", {word}")).unwrap_or_default();
+    Attempt { http_status: Some(status.as_u16()), ..failed(Outcome::HttpStatus, &detail) }
+}
+
+/// An attempt to get a token that failed.
+pub fn failed(outcome: Outcome, detail: &str) -> Attempt {
+    Attempt::failed(outcome, Detail::new(detail))
 }

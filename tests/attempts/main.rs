@@ -7,6 +7,7 @@ mod http2;
 mod oauth;
 mod pages;
 mod requests;
+mod secrets_in_evidence;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -226,6 +226,15 @@ fn a_parameter_that_is_turned_off_is_inherited_or_it_is_a_word_without_quotes() 
 }
 
 #[test]
+fn a_token_is_not_put_where_pages_put_theirs() {
+    let pages = "pages = { counter = \"page\", items = \"\" }";
+    let token = |name: &str| format!("token = {{ env = \"T\" }}\ntoken_query = {name:?}");
+    let told = mistakes(with(pages, &token("page"), ""));
+    insta::assert_snapshot!(told, @r#"config.toml:8: job "a": token_query: `pages` puts the next page into this parameter: one of them is wrong"#);
+    right(&with(pages, &token("key"), ""));
+}
+
+#[test]
 fn a_webhook_leaves_the_authorities_of_the_defaults_alone_where_it_says_so() {
     let notify = "[[notify]]\nurl = \"https://hooks.example.com/\"\nca_file = false\nheaders = { X-A = false }\n";
     let text = format!("[defaults]\nca_file = \"ca.pem\"\n{JOB}{notify}");

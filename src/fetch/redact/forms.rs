@@ -139,6 +139,34 @@ pub fn is_hex_cut_off(text: &[u8], at: usize) -> bool {
     digits && rest.len() < LONGEST_ESCAPE
 }
 
+/// Where the text goes on behind the bytes of `sign` as decimal numbers, should they be at `at`; `inside` is whether others
+/// stand before the first.
+pub fn decimal_end(sign: char, text: &[u8], at: usize, inside: bool) -> Option<usize> {
+    let is_digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+    if !inside && at > 0 && is_digit(at - 1) {
+        return None;
+    }
+    let mut end = at;
+    for (index, byte) in sign.encode_utf8(&mut [0; 4]).bytes().enumerate() {
+        if inside || index > 0 {
+            let number = behind_separators(text, end);
+            // Digits that touch are one number.
+            (number > end).then_some(())?;
+            end = number;
+        }
+        let digits = byte.to_string();
+        text.get(end..)?.starts_with(digits.as_bytes()).then_some(())?;
+        end += digits.len();
+    }
+    (!is_digit(end)).then_some(end)
+}
+
+/// Whether the text ends at `at`, or within what stands for one sign.
+pub fn is_decimal_cut_off(text: &[u8], at: usize) -> bool {
+    let rest = text.get(at..).unwrap_or_default();
+    rest.len() < LONGEST_ESCAPE && rest.iter().all(|byte| byte.is_ascii_digit() || b", ;\\nrt\n\r\t".contains(byte))
+}
+
 fn behind_separators(text: &[u8], at: usize) -> usize {
     let mut rest = text.get(at..).unwrap_or_default();
     for _ in 0..MOST_BETWEEN {
@@ -172,6 +200,10 @@ fn plain(text: &[u8], at: usize) -> Option<Sign> {
 
 /// What follows a percent sign.
 fn percent(rest: &[u8]) -> Option<(char, usize)> {
+    if rest.starts_with(b"u") {
+        // As by JavaScript's `escape`, and by IIS.
+        return unicode(rest);
+    }
     let one = |rest: &[u8]| Some((byte(rest)?, 2));
     let mark = |rest: &[u8]| {
         let mut digits = rest.strip_prefix(b"%")?;
@@ -217,6 +249,7 @@ const fn utf8_length(first: u8) -> Option<usize> {
 fn backslash(rest: &[u8]) -> Option<(char, usize)> {
     match *rest.first()? {
         b'u' => unicode(rest),
+        b'U' => Some((char::from_u32(number(rest.get(1..9)?, 16)?)?, 9)),
         b'x' => Some((byte(&rest[1..])?.into(), 3)),
         b'n' => Some(('\n', 1)),
         b'r' => Some(('\r', 1)),
@@ -260,9 +293,15 @@ fn entity(rest: &[u8]) -> Option<(char, usize)> {
         [b'#', ..] => (1, 10),
         _ => return None,
     };
-    let length = rest[digits_at..].iter().take(MOST_DIGITS + 1).position(|&byte| byte == b';')?;
+    let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
+    let length = rest[digits_at..].iter().take_while(is_digit).take(MOST_DIGITS + 1).count();
+    if length > MOST_DIGITS {
+        return None;
+    }
     let sign = char::from_u32(number(&rest[digits_at..digits_at + length], radix)?)?;
-    Some((sign, digits_at + length + 1))
+    // Browsers do without the end.
+    let end = digits_at + length;
+    Some((sign, end + usize::from(rest.get(end) == Some(&b';'))))
 }
 
 /// The byte that two hexadecimal digits make.

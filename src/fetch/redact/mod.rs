@@ -25,11 +25,12 @@ const SHORTEST: usize = 4;
 
 /// Hides secrets of at least 4 bytes; shorter ones would blank whatever they happen to stand in. Each is found
 ///
-/// - as it is, in small or capital letters (ASCII);
+/// - as it is, in small or capital letters, on one line or over several, and without blanks around it;
+/// - in pieces of 8 bytes that look random, if it has 16 or more: servers show the beginning of a token, or most of it;
 /// - with any of its signs percent-encoded (RFC 3986), escaped as in JSON (RFC 8259), HTML, or byte by byte as in C and
 ///   Python, also one within another;
 /// - inside of longer base64 text (RFC 4648, both alphabets), also of several lines (RFC 2045), also of base64;
-/// - in hexadecimal digits, small or capital, with or without something between its bytes;
+/// - in hexadecimal digits, small or capital, with or without something between its bytes, and as a list of decimal bytes;
 /// - in UTF-16 of either byte order.
 ///
 /// It holds the secrets in the clear: it should live no longer than what needs it.
@@ -45,9 +46,11 @@ impl Redactor {
         let mut needles = Vec::new();
         let mut known = BTreeSet::new();
         for secret in secrets {
-            let secret = secret.as_ref();
-            if secret.len() >= SHORTEST && known.insert(secret.to_owned()) {
-                needles.extend(Needle::all_of(secret));
+            // Servers leave out the blanks around it.
+            for secret in [secret.as_ref(), secret.as_ref().trim()] {
+                if secret.len() >= SHORTEST && known.insert(secret.to_owned()) {
+                    needles.extend(Needle::all_of(secret));
+                }
             }
         }
         let beginning_with = |byte| (0..needles.len()).filter(|&index| needles[index].begins(byte)).collect();

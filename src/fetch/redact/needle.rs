@@ -7,11 +7,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::SHORTEST;
-use super::forms::{Readings, Sign, before_line_breaks, hex_end, is_escape, is_hex_cut_off, utf16_end};
+use super::forms::{
+    Readings, Sign, before_line_breaks, decimal_end, hex_end, is_decimal_cut_off, is_escape, is_hex_cut_off, utf16_end,
+};
 
 /// The shortest base64 of base64 that is looked for: of a short secret so little may be left between the signs that
 /// depend on what stands beside it that any base64 has it by chance.
 const SHORTEST_TWICE: usize = 6;
+
+/// Secrets from this length on are hidden in pieces as well, in bytes: servers show most of one, as `sk_live_51Hq…`.
+const SHORTEST_IN_PIECES: usize = 16;
+/// The length of such a piece, and how far it is from one to the next.
+const PIECE: usize = 8;
+const STEP: usize = 4;
 
 /// What is looked for.
 pub struct Needle {
@@ -32,6 +40,8 @@ enum Coat {
     },
     /// Two hexadecimal digits for each byte.
     Hex,
+    /// A decimal number for each byte, as a list of them has it.
+    Decimal,
     Utf16 {
         little_endian: bool,
     },
@@ -67,12 +77,28 @@ fn twice_in_base64(secret: &str) -> impl Iterator<Item = Needle> {
     twice.filter(|coded| coded.len() >= SHORTEST_TWICE).map(move |coded| Needle::new(&coded, coat))
 }
 
+/// The pieces of `secret` that do not stand in any text: they have digits, or small letters beside capital ones.
+fn pieces(secret: &str) -> impl Iterator<Item = Needle> {
+    let last = if secret.len() < SHORTEST_IN_PIECES { 0 } else { secret.len() - PIECE + 1 };
+    let piece = |at| secret.get(at..at + PIECE).filter(|piece| is_random(piece));
+    (0..last).step_by(STEP).filter_map(piece).map(|piece| Needle::new(piece, Coat::Text))
+}
+
+fn is_random(piece: &str) -> bool {
+    let behind_the_first = piece.chars().skip(1);
+    let is_mixed = behind_the_first.clone().any(char::is_uppercase) && piece.chars().any(char::is_lowercase);
+    is_mixed || behind_the_first.clone().any(|sign| sign.is_ascii_digit())
+}
+
 impl Needle {
     /// What to look for to find `secret` in every coat.
     pub fn all_of(secret: &str) -> impl Iterator<Item = Self> {
         let in_utf16 = |little_endian| Self::new(secret, Coat::Utf16 { little_endian });
-        [Self::new(secret, Coat::Text), Self::new(secret, Coat::Hex), in_utf16(true), in_utf16(false)]
+        [Coat::Text, Coat::Hex, Coat::Decimal]
             .into_iter()
+            .map(|coat| Self::new(secret, coat))
+            .chain([in_utf16(true), in_utf16(false)])
+            .chain(pieces(secret))
             .chain((0..3).map(|shift| once_in_base64(secret, shift)))
             .chain(twice_in_base64(secret))
             .chain(is_latin1(secret).then(|| Self::new(secret, Coat::Latin1)))
@@ -86,16 +112,18 @@ impl Needle {
                 if little_endian { low } else { high }
             }
             Coat::Latin1 => latin1(first).unwrap_or_default(),
-            Coat::Hex => char::from_digit(u32::from(first.encode_utf8(&mut [0; 4]).as_bytes()[0] >> 4), 16)
+            Coat::Hex => char::from_digit(u32::from(first_byte(first) >> 4), 16)
                 .and_then(|digit| u8::try_from(digit).ok())
                 .unwrap_or_default(),
-            _ => first.encode_utf8(&mut [0; 4]).as_bytes()[0],
+            Coat::Decimal => first_byte(first).to_string().as_bytes()[0],
+            _ => first_byte(first),
         };
         let other = match (coat, byte) {
             (Coat::Base64 { .. }, b'+') => b'-',
             (Coat::Base64 { .. }, b'/') => b'_',
             (Coat::Base64 { .. }, _) => byte,
             (_, b' ') => b'+',
+            (Coat::Text, 0x80..) => first_byte(other_case(first)),
             _ if byte.is_ascii_lowercase() => byte.to_ascii_uppercase(),
             _ => byte.to_ascii_lowercase(),
         };
@@ -104,7 +132,8 @@ impl Needle {
 
     /// Whether it may begin with this byte.
     pub fn begins(&self, byte: u8) -> bool {
-        self.first.contains(&byte) || (is_escape(byte) && !matches!(self.coat, Coat::Utf16 { .. } | Coat::Hex))
+        self.first.contains(&byte)
+            || (is_escape(byte) && !matches!(self.coat, Coat::Utf16 { .. } | Coat::Hex | Coat::Decimal))
     }
 
     /// Where it is, if it begins at `start`. In a text that was `cut`, its beginning counts at the text's end.
@@ -145,11 +174,17 @@ impl Needle {
         match self.coat {
             Coat::Utf16 { little_endian } => utf16_end(sign, little_endian, text.bytes, at).into_iter().for_each(add),
             Coat::Hex => hex_end(sign, text.bytes, at, inside).into_iter().for_each(add),
+            Coat::Decimal => decimal_end(sign, text.bytes, at, inside).into_iter().for_each(add),
             Coat::Latin1 if text.bytes.get(at).copied() == latin1(sign) => add(at + 1),
             Coat::Latin1 => {}
             Coat::Text => {
-                let same = text.at(at).iter().filter(|read| read.sign.eq_ignore_ascii_case(&sign));
-                same.for_each(|read| add(read.end));
+                let same = |read: &&Sign| is_same(read.sign, sign);
+                text.at(at).iter().filter(same).for_each(|read| add(read.end));
+                // Pages and mails wrap their lines.
+                let next_line = if inside { text.behind_line_breaks(at) } else { at };
+                if next_line > at {
+                    text.at(next_line).iter().filter(same).for_each(|read| add(read.end));
+                }
             }
             Coat::Base64 { .. } => {
                 let at = if inside { text.behind_line_breaks(at) } else { at };
@@ -172,6 +207,7 @@ impl Needle {
         match self.coat {
             Coat::Utf16 { .. } => text.bytes.len() - at < 2,
             Coat::Hex => is_hex_cut_off(text.bytes, at),
+            Coat::Decimal => is_decimal_cut_off(text.bytes, at),
             Coat::Base64 { .. } => text.is_cut_off(text.behind_line_breaks(at)),
             Coat::Text => text.is_cut_off(at),
             Coat::Latin1 => at == text.bytes.len(),
@@ -198,6 +234,22 @@ impl Needle {
         }
         range
     }
+}
+
+/// The first byte of `sign` in UTF-8.
+fn first_byte(sign: char) -> u8 {
+    sign.encode_utf8(&mut [0; 4]).as_bytes()[0]
+}
+
+/// The capital letter of a small one, and the other way round.
+fn other_case(sign: char) -> char {
+    let capital = sign.to_uppercase().next().filter(|capital| *capital != sign);
+    capital.or_else(|| sign.to_lowercase().next()).unwrap_or(sign)
+}
+
+/// Whether these are one letter, small or capital.
+fn is_same(read: char, sign: char) -> bool {
+    read.eq_ignore_ascii_case(&sign) || (!sign.is_ascii() && read == other_case(sign))
 }
 
 /// The byte of `sign` in ISO 8859-1.

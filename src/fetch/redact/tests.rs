@@ -149,6 +149,48 @@ fn a_secret_is_found_in_base64_of_base64() {
 }
 
 #[test]
+fn most_of_a_longer_secret_is_hidden_where_a_server_shortens_it() {
+    let secret = "sk_live_51HqLyjWDarjtT1zXw7cQ9aXk3mN0bVtYwE2R8uIoP";
+    let show = |from: usize, to: usize| &secret[from..to];
+    for (text, most) in [
+        (format!("token {}... is wrong", show(0, 49)), 1),
+        (format!("input_value='{}...{}'", show(0, 24), show(27, 50)), 6),
+        (format!("*{}", show(1, 50)), 3),
+        (format!("…{}", show(20, 50)), 3),
+    ] {
+        let shown = redacted(secret, &text);
+        let left = secret.as_bytes().windows(4).filter(|part| shown.as_bytes().windows(4).any(|it| it == *part));
+        assert!(left.count() <= most && shown.contains("***"), "{text}: {shown}");
+    }
+    let words = "my-analytics-password-of-2026";
+    assert_eq!(redacted(words, "analytics: a password"), "analytics: a password", "words stand in any text");
+}
+
+#[test]
+fn a_secret_is_found_over_several_lines_without_blanks_and_in_other_notations_of_its_bytes() {
+    let secret = "s3cret-key ";
+    for text in [
+        "s3cr\net-k\n\tey",
+        "s3cr\r\n et-key",
+        "s3cret-key",
+        "s3cr\\net-key",
+        "[115, 51, 99, 114, 101, 116, 45, 107, 101, 121]",
+        "115\n51\n99\n114\n101\n116\n45\n107\n101\n121",
+        "&#115&#51&#99&#114&#101&#116&#45&#107&#101&#121",
+        "%u0073%u0033%u0063ret-key",
+        "\\U00000073\\U00000033cret-key",
+    ] {
+        let shown = redacted(secret, text).replace(['[', ']'], "");
+        assert_eq!(shown, "***", "{text}");
+    }
+    assert_eq!(redacted("abcd", "1970, 98, 99, 1000"), "1970, 98, 99, 1000");
+    assert_eq!(redacted("Pässwörd-ñ", "PÄSSWÖRD-Ñ"), "***");
+    assert_eq!(redacted("ährenfeld", "ÄHRENFELD"), "***");
+    let bytes = "115, 51, 99, 114, 101";
+    assert_eq!(cut("s3cret-key", bytes), "***");
+}
+
+#[test]
 fn short_secrets_are_not_found_in_what_looks_like_a_code_by_chance() {
     let redactor = Redactor::new(["abcd", "1234", "pass"]);
     let mut random = fastrand::Rng::with_seed(7);
