@@ -122,10 +122,10 @@ pub fn fetch_rounds(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Vec<ClosedRound>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut clients = Clients::with_token(token);
+    let workers = workers.min(rounds.iter().map(|round| round.endpoints.len()).sum()).max(1);
+    let mut clients = Clients::with_token(token).for_workers(workers);
     let starts = starts(rounds, &mut clients, clock.as_ref())?;
-    let (count, slots) = (starts.len(), starts.iter().map(|start| start.job.requests.len()).sum());
-    let workers = workers.min(slots).max(1);
+    let count = starts.len();
     let system = System::new();
     let closed = system.block_on(when_woken(async {
         let (collected, mut closed) = mpsc::unbounded_channel();

@@ -47,7 +47,7 @@ impl Plan {
     /// # Errors
     /// When a secret or certificate cannot be read, or no HTTP client can be made.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
-        let mut clients = Clients::default();
+        let mut clients = Clients::default().for_workers(settings.workers);
         let folder = settings.folder();
         let prepare = |job: &Job| Ok(Arc::new(PreparedJob::new(job, folder, &mut clients)?));
         let jobs = settings.jobs.iter().map(prepare).collect::<anyhow::Result<_>>()?;

@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use super::exit::CONFIG;
 use super::output::{moment, plain_text};
-use super::plan::following;
+use super::plan::{beyond_rates, following};
 use crate::config::{Endpoint, Job, Notify, RequestSettings, SecretError, SecretSource, SecretUrl, Settings, Webhook};
 use crate::fetch::{wrong_files, wrong_proxy};
 use crate::model::{JobName, Timestamp};
@@ -48,7 +48,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "  MISSING  the folder {}; gatherd run would refuse", folder.display())?;
     }
     writeln!(out, "workers   {}", settings.workers)?;
-    settings.jobs.iter().try_for_each(|job| describe(job, now, args.utc, &mut out))?;
+    for job in &settings.jobs {
+        describe(job, now, args.utc, &mut out)?;
+        for problem in beyond_rates(&settings, job, now) {
+            writeln!(out, "  TOO SLOW  {}", plain_text(problem))?;
+        }
+    }
     told(&settings, &mut out)?;
     found_secrets(secrets, &mut out)?;
     found_files(&settings, &wrong, &mut out)?;

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use chrono::{SecondsFormat, Utc};
 
 use super::check::secrets;
-use super::output::{moment, plain_text};
+use super::output::{moment, plain_text, span};
 use super::query::FormArgs;
 use super::sheet::{Cell, Form, Sheet};
 use crate::config::{Job, Settings};
@@ -51,6 +51,8 @@ struct JobPlan<'a> {
     round_bytes_a_year: Option<u64>,
     /// What rollups take, which stay for ever: at most one for each endpoint and hour.
     rollup_bytes_a_year: u64,
+    /// Where a round is too short for a `rate`.
+    beyond_rates: Vec<String>,
 }
 
 /// What is asked of a host.
@@ -69,7 +71,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         Err(StoreError::Absent { .. } | StoreError::Older { .. }) => None,
         opened => Some(opened?),
     };
-    let jobs = settings.jobs.iter().map(|job| JobPlan::new(job, now, reader.as_ref()));
+    let jobs = settings.jobs.iter().map(|job| JobPlan::new(&settings, job, now, reader.as_ref()));
     let jobs = jobs.collect::<anyhow::Result<Vec<_>>>()?;
     let hosts = hosts(&jobs);
     let missing: Vec<String> = secrets(&settings)
@@ -85,7 +87,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl<'a> JobPlan<'a> {
-    fn new(job: &'a Job, now: Timestamp, reader: Option<&Reader>) -> anyhow::Result<Self> {
+    fn new(settings: &Settings, job: &'a Job, now: Timestamp, reader: Option<&Reader>) -> anyhow::Result<Self> {
         let change =
             job.cadence.next_clock_change(now, now.plus(YEAR)).map(|change| (change, around(job, now, change)));
         let dues_a_year = job.cadence.dues_between(now, now.plus(YEAR)).map_or(0, |dues| dues.count);
@@ -98,7 +100,8 @@ impl<'a> JobPlan<'a> {
             each_round.saturating_mul(dues_a_year)
         });
         let dues = following(job, now).take(DUES).collect();
-        Ok(Self { job, dues, change, dues_a_year, round_bytes_a_year, rollup_bytes_a_year })
+        let beyond_rates = beyond_rates(settings, job, now);
+        Ok(Self { job, dues, change, dues_a_year, round_bytes_a_year, rollup_bytes_a_year, beyond_rates })
     }
 
     /// What rounds and rollups take.
@@ -133,6 +136,27 @@ fn around(job: &Job, now: Timestamp, change: Timestamp) -> Vec<Timestamp> {
     };
     let after = following(job, change.minus(Duration::from_micros(1))).take(DUES);
     before[before.len().saturating_sub(DUES)..].iter().copied().chain(after).collect()
+}
+
+/// Which hosts of `job` its rounds are too short for, by the strictest `rate` of all jobs for each, and by how much. Further
+/// pages and retries are not counted.
+pub fn beyond_rates(settings: &Settings, job: &Job, now: Timestamp) -> Vec<String> {
+    let Some(due) = following(job, now).next() else { return Vec::new() };
+    let round = job.entry().longest_round(due);
+    let mut counts = BTreeMap::<&str, u32>::new();
+    for endpoint in &job.endpoints {
+        *counts.entry(&endpoint.host).or_default() += 1;
+    }
+    let too_slow = |(host, count): (&str, u32)| {
+        let all = settings.jobs.iter().flat_map(|job| &job.endpoints).filter(|endpoint| &*endpoint.host == host);
+        let needed = all.filter_map(|endpoint| endpoint.request.rate).max()?.saturating_mul(count - 1);
+        let [needed_text, round_text] = [needed, round].map(span);
+        let advice = "the rest ends as timeout (queue); a longer `deadline`, fewer endpoints or a higher `rate` helps";
+        (needed > round).then(|| {
+            format!("{count} requests to {host} take {needed_text} by its `rate`, a round has {round_text}: {advice}")
+        })
+    };
+    counts.into_iter().filter_map(too_slow).collect()
 }
 
 fn hosts(jobs: &[JobPlan<'_>]) -> BTreeMap<String, HostPlan> {
@@ -184,7 +208,11 @@ fn text(jobs: &[JobPlan<'_>], hosts: &BTreeMap<String, HostPlan>, missing: &[Str
         let hours = ByteSize(plan.rollup_bytes_a_year);
         let kept = plan.bytes_kept();
         let kept = kept.map(|bytes| format!("; {} stay, by its `retain`, and {hours} more each year", ByteSize(bytes)));
-        writeln!(out, "  size          {size}{}\n", kept.unwrap_or_default())?;
+        writeln!(out, "  size          {size}{}", kept.unwrap_or_default())?;
+        for problem in &plan.beyond_rates {
+            writeln!(out, "  TOO SLOW      {problem}")?;
+        }
+        writeln!(out)?;
     }
     writeln!(out, "requests a day, without retries and further pages")?;
     for (host, plan) in hosts {

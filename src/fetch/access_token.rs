@@ -349,8 +349,8 @@ impl AccessTokens {
         secrets.extend(others.map(|(_, value)| value.clone()));
         told.secrets(&mut secrets);
         let redactor = Redactor::new(secrets);
-        let (headers, body) = told.worth_keeping(&redactor);
-        let seen = Seen { status: told.status.as_u16(), headers: &headers, body: &body, cut: told.cut };
+        let (headers, body, cut) = told.worth_keeping(&redactor);
+        let seen = Seen { status: told.status.as_u16(), headers: &headers, body: &body, cut };
         let evidence = evidence::of_token_request(token_url, &redactor, &seen);
         let http_status = Some(told.status.as_u16());
         Attempt { http_status, retry_after: told.pause, evidence: Some(evidence), ..failed }

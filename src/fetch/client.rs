@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::blocking::Client;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use rustc_hash::FxHashMap;
+use rustls::ClientConfig;
 
+use super::asking::{Connections, LANE};
 use super::common::{Common, is_here, is_tls};
-use super::connection::Connections;
 use super::credentials::Credentials;
 use super::proxies;
 use super::resolver::Resolver;
@@ -31,6 +32,7 @@ const LARGEST_HTTP2_HEAD: u32 = 512 * 1024;
 #[derive(Default)]
 pub struct Clients {
     by_way: HashMap<Way, Client>,
+    http1: HashMap<Way, Arc<Http1>>,
     /// By what they are and what their token endpoint is connected to with, for however long and by whatever name.
     credentials: HashMap<(Auth, Way), Arc<Credentials>>,
     /// What endpoints without credentials of their own ask with.
@@ -40,6 +42,8 @@ pub struct Clients {
     trust: Trust,
     resolver: Resolver,
     connections: Connections,
+    /// The most requests in flight.
+    workers: usize,
 }
 
 /// A way to connect.
@@ -57,6 +61,24 @@ pub struct Way {
     pub public_only: bool,
     /// Whether each request has a connection of its own.
     pub alone: bool,
+    /// Tells apart those that are alike but for their connections.
+    pub lane: usize,
+}
+
+/// All that a client is made of.
+struct Blueprint {
+    tls: ClientConfig,
+    resolver: Resolver,
+    connections: Connections,
+    proxy: Proxy,
+    connect_timeout: Duration,
+    alone: bool,
+}
+
+/// A client that speaks HTTP/1.1 with servers that could do more. It is made when it is needed, which is hardly ever.
+pub struct Http1 {
+    blueprint: Blueprint,
+    client: OnceLock<Option<Client>>,
 }
 
 /// A client cannot be made.
@@ -140,6 +162,17 @@ impl Clients {
         Self { token: token.map(|token| Arc::new(Credentials::bearer(token))), ..Self::default() }
     }
 
+    /// The same, of which so many workers make use at the same time.
+    #[must_use]
+    pub fn for_workers(self, workers: usize) -> Self {
+        Self { workers, ..self }
+    }
+
+    /// How many clients it takes for requests to a server by HTTP/2 not to wait for one another.
+    pub(super) fn lanes(&self) -> usize {
+        self.workers.div_ceil(LANE).max(1)
+    }
+
     /// The credentials of endpoints that have none of their own.
     pub(super) fn token(&self) -> Option<Arc<Credentials>> {
         self.token.clone()
@@ -162,7 +195,7 @@ impl Clients {
         if let Some(client) = self.by_way.get(way) {
             return Ok(client.clone());
         }
-        let client = self.build(way, folder)?;
+        let client = self.blueprint(way, folder)?.build()?;
         self.by_way.insert(way.clone(), client.clone());
         Ok(client)
     }
@@ -197,15 +230,46 @@ impl Clients {
         &self.connections
     }
 
-    fn build(&mut self, way: &Way, folder: &Path) -> Result<Client, ClientError> {
-        let resolver = if way.public_only { self.resolver.public_only() } else { self.resolver.clone() };
+    /// The client that speaks HTTP/1.1 and connects in this way.
+    pub(super) fn http1(&mut self, way: &Way, folder: &Path) -> Result<Arc<Http1>, ClientError> {
+        if let Some(http1) = self.http1.get(way) {
+            return Ok(Arc::clone(http1));
+        }
+        let mut blueprint = self.blueprint(way, folder)?;
+        blueprint.tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let http1 = Arc::new(Http1 { blueprint, client: OnceLock::new() });
+        self.http1.insert(way.clone(), Arc::clone(&http1));
+        Ok(http1)
+    }
+
+    fn blueprint(&mut self, way: &Way, folder: &Path) -> Result<Blueprint, ClientError> {
         let files = |identity: &Identity| (folder.join(&identity.certificate), folder.join(&identity.key));
         let (ca_file, identity) =
             (way.ca_file.as_ref().map(|file| folder.join(file)), way.identity.as_ref().map(files));
         let identity = identity.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
+        Ok(Blueprint {
+            tls: self.trust.config(ca_file.as_deref(), identity)?,
+            resolver: if way.public_only { self.resolver.public_only() } else { self.resolver.clone() },
+            connections: self.connections.clone(),
+            proxy: way.proxy.clone(),
+            connect_timeout: way.connect_timeout,
+            alone: way.alone,
+        })
+    }
+}
+
+impl Http1 {
+    /// The client, unless the system gives no thread for it. Not to be called in async code: it blocks.
+    pub fn client(&self) -> Option<&Client> {
+        self.client.get_or_init(|| self.blueprint.build().ok()).as_ref()
+    }
+}
+
+impl Blueprint {
+    fn build(&self) -> Result<Client, ClientError> {
         let builder = Client::builder()
-            .tls_backend_preconfigured(self.trust.config(ca_file.as_deref(), identity)?)
-            .connect_timeout(way.connect_timeout)
+            .tls_backend_preconfigured(self.tls.clone())
+            .connect_timeout(self.connect_timeout)
             // The total is set for each request: only that one covers the body.
             .timeout(None)
             // Followed by our own rule, if at all.
@@ -214,7 +278,7 @@ impl Clients {
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
-            .dns_resolver(Arc::new(resolver))
+            .dns_resolver(Arc::new(self.resolver.clone()))
             // A server that went away without a word would otherwise be asked through its connection for ever.
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
@@ -223,8 +287,8 @@ impl Clients {
             // Who reads an answer unfolds its headers (RFC 9112, section 5.2).
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .connector_layer(self.connections.clone());
-        let builder = if way.alone { builder.pool_max_idle_per_host(0) } else { builder };
-        let builder = match &way.proxy {
+        let builder = if self.alone { builder.pool_max_idle_per_host(0) } else { builder };
+        let builder = match &self.proxy {
             Proxy::Environment => builder,
             Proxy::None => builder.no_proxy(),
             Proxy::Through(url) => builder.proxy(reqwest::Proxy::all(url.clone()).map_err(ClientError::new)?),

@@ -8,21 +8,35 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderVa
 use reqwest::{Method, StatusCode, Url};
 use url::Host;
 
-use super::client::{Clients, CredentialsError, Way};
+use super::asking::Connections;
+use super::client::{Clients, CredentialsError, Http1, Way};
 use super::coding::ACCEPTED;
-use super::connection::Connections;
 use super::credentials::Credentials;
 use super::proxies;
 use super::resolver::is_localhost;
 use crate::config::{Auth, Field, RequestSettings, Secret, names_a_secret};
 
+/// What a request goes over.
+#[derive(Clone, Copy, Debug)]
+pub enum Over {
+    /// Connections that are kept, those with this number, or the last that there are.
+    Lane(usize),
+    /// A connection of its own.
+    Alone,
+    /// One of its own, to a public address only: where the redirects of public servers lead.
+    PublicOnly,
+    /// Connections by HTTP/1.1.
+    Http1,
+}
+
 /// See the module.
 pub struct Common {
-    client: Client,
-    /// Has a connection of its own for each request.
+    /// One for each lane.
+    clients: Vec<Client>,
     alone: Client,
-    /// Follows the redirects of public servers: to public addresses only.
-    public_client: Option<Client>,
+    public_only: Option<Client>,
+    /// Where TLS can say which version is spoken.
+    http1: Option<Arc<Http1>>,
     pub connections: Connections,
     pub credentials: Option<Arc<Credentials>>,
     /// What the settings say of credentials, without secrets.
@@ -50,6 +64,7 @@ impl Common {
             connect_timeout: settings.connect_timeout,
             public_only: false,
             alone: false,
+            lane: 0,
             ca_file: settings.ca_file.clone(),
             identity: settings.identity.clone(),
             proxy: proxies::way_to(url, &settings.proxy),
@@ -64,7 +79,11 @@ impl Common {
                 clients.expect_tls(&way, folder)?;
             }
         }
-        let client = clients.get(&way, folder)?;
+        // Without TLS it is HTTP/1.1, which has a connection for each request.
+        let lanes = if is_tls(url) { clients.lanes() } else { 1 };
+        let lanes =
+            (0..lanes).map(|lane| clients.get(&Way { lane, ..way.clone() }, folder)).collect::<Result<_, _>>()?;
+        let http1 = is_tls(url).then(|| clients.http1(&way, folder)).transpose()?;
         let way = Way { alone: true, ..way };
         let alone = clients.get(&way, folder)?;
         let credentials = match &settings.auth {
@@ -76,14 +95,15 @@ impl Common {
         };
         let proxy_secrets = proxies::secrets(&way.proxy);
         let public_only = Way { public_only: true, ..way };
-        let public_client = if settings.redirects > 0 { Some(clients.get(&public_only, folder)?) } else { None };
+        let public_only = if settings.redirects > 0 { Some(clients.get(&public_only, folder)?) } else { None };
         let plain = settings.method == Method::GET && settings.json.is_none() && settings.pages.is_none();
         let query = settings.query.iter().map(|(_, value)| value);
         let fields = query.chain(settings.headers.iter().map(|(_, value)| value)).chain(&settings.json);
         Ok(Self {
-            client,
+            clients: lanes,
             alone,
-            public_client,
+            public_only,
+            http1,
             connections: clients.connections().clone(),
             credentials,
             auth: format!("{:?}", settings.auth.as_ref()),
@@ -95,11 +115,16 @@ impl Common {
         })
     }
 
-    /// The client, or the one that connects to public addresses only; `alone` is whether the request needs a connection
-    /// of its own, which the latter always gives it.
-    pub fn client(&self, public_only: bool, alone: bool) -> &Client {
-        let client = if alone { &self.alone } else { &self.client };
-        self.public_client.as_ref().filter(|_| public_only).unwrap_or(client)
+    /// The client that a request goes over.
+    pub fn client(&self, over: Over) -> &Client {
+        let found = match over {
+            Over::Lane(lane) => self.clients.get(lane).or_else(|| self.clients.last()),
+            Over::Alone => None,
+            Over::PublicOnly => self.public_only.as_ref(),
+            // Short of threads, it fails as it did.
+            Over::Http1 => self.http1.as_ref().and_then(|http1| http1.client()),
+        };
+        found.unwrap_or(&self.alone)
     }
 
     /// Whether an answer with this status carries data.

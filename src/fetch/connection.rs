@@ -2,29 +2,19 @@
 //! a request failed; people ask where it got stuck.
 //!
 //! All of it happens in one task of the library's runtime, so a task-local value carries the observation from the
-//! connector through the resolver and the TLS library. Which request a connection is made for the library does not say:
-//! it begins to make one as soon as it is asked, so it is taken for that of the request to its server that was made last
-//! and has none yet. Of requests to one server in the same millisecond, one may be given what is another's.
+//! connector through the resolver and the TLS library. Whom a connection is made for is
+//! found out in [`asking`](super::asking).
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use reqwest::Url;
-use rustc_hash::FxHashMap;
 use tower::{Layer, Service, ServiceExt as _};
-use url::Position;
 
+use super::asking::Connections;
 use crate::model::{Outcome, Phase, Phases};
-
-/// So long a connection that may be dead is not used. The library closes one that nobody used for 90 s.
-const AVOIDED: Duration = Duration::from_mins(2);
-
-/// The most servers that are remembered.
-const MOST_SERVERS: usize = 4096;
 
 tokio::task_local! {
     static CONNECTING: Arc<Mutex<Trace>>;
@@ -44,135 +34,13 @@ struct Trace {
     ended: Option<Instant>,
 }
 
-/// Who asks each server, and the connections that were made for them.
-#[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<Mutex<FxHashMap<String, Arc<Mutex<Server>>>>>);
-
-/// What is known of a server.
-#[derive(Debug, Default)]
-struct Server {
-    /// Requests that it is asked now for which no connection was made: their numbers, in order. A `Vec`, because most often
-    /// there is one or none, which takes no memory from the heap each time.
-    asking: Vec<u64>,
-    /// The others, each with its connection.
-    connecting: BTreeMap<u64, Made>,
-    /// Requests that it was asked ever, which numbers them.
-    asked: u64,
-    /// When an answer came last.
-    answered: Option<Instant>,
-    /// Until then, what it is asked goes over connections of their own.
-    avoided: Option<Instant>,
-}
-
-/// A request to a server, from its beginning until it is dropped.
-#[derive(Debug)]
-pub struct Asking {
-    server: Arc<Mutex<Server>>,
-    began: Instant,
-    number: u64,
-    /// Whether nobody else asked when it began.
-    alone: bool,
-    /// Whether the connections to the server are better not used for now.
-    pub is_to_be_alone: bool,
-}
-
-impl Asking {
-    /// Whether the request went through a connection that was there before, or may have: of requests to one server at
-    /// the same time, nobody knows who made the connection and who got it.
-    pub fn may_have_shared(&self) -> bool {
-        let server = lock(&self.server);
-        !self.alone || server.asked != self.number || server.made_for(self.number).is_none()
-    }
-
-    /// The connection that was made for the request; `None` when there is none: one that stood already was used.
-    pub fn made(&self) -> Option<Made> {
-        lock(&self.server).made_for(self.number)
-    }
-
-    /// An answer came. Answers what [`Self::made`] does.
-    pub fn answered(&self) -> Option<Made> {
-        let mut server = lock(&self.server);
-        server.answered = Some(Instant::now());
-        server.made_for(self.number)
-    }
-
-    /// No answer came in time. If none came to anybody else meanwhile either, the connection may be dead without a word:
-    /// it is left alone for longer than one without use is kept.
-    pub fn unanswered(&self) {
-        let mut server = lock(&self.server);
-        if server.answered.is_none_or(|answered| answered < self.began) {
-            server.avoided = Some(Instant::now() + AVOIDED);
-        }
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        let mut server = lock(&self.server);
-        match server.asking.binary_search(&self.number) {
-            Ok(index) => drop(server.asking.remove(index)),
-            Err(_) => drop(server.connecting.remove(&self.number)),
-        }
-    }
-}
-
-impl Connections {
-    /// A request to the server of `url` begins.
-    pub fn ask(&self, url: &Url) -> Asking {
-        let server = self.server(name(url));
-        let began = Instant::now();
-        let (number, alone, avoided) = lock(&server).ask();
-        let is_to_be_alone = avoided.is_some_and(|until| until > began);
-        Asking { server, began, number, alone, is_to_be_alone }
-    }
-
-    fn server(&self, name: &str) -> Arc<Mutex<Server>> {
-        let mut servers = lock(&self.0);
-        if let Some(server) = servers.get(name) {
-            return Arc::clone(server);
-        }
-        if servers.len() >= MOST_SERVERS {
-            // Those that nobody asks now.
-            servers.retain(|_, server| Arc::strong_count(server) > 1);
-        }
-        Arc::clone(servers.entry(name.to_owned()).or_default())
-    }
-
-    /// A connection begins to be made, to the server of this name if that is known.
-    fn begin(&self, name: Option<&str>) -> Arc<Mutex<Trace>> {
-        let now = Instant::now();
-        let trace = Trace { began: now, lookup: None, found: None, handshake: None, ended: None };
-        let trace = Arc::new(Mutex::new(trace));
-        let server = name.and_then(|name| lock(&self.0).get(name).cloned());
-        if let Some(server) = server {
-            lock(&server).connect(Made(Arc::clone(&trace)));
-        }
-        trace
-    }
-}
-
-impl Server {
-    /// One more asks. Answers its number, whether nobody else asks, and until when connections are to be left alone.
-    fn ask(&mut self) -> (u64, bool, Option<Instant>) {
-        let alone = self.asking.is_empty() && self.connecting.is_empty();
-        self.asked += 1;
-        self.asking.push(self.asked);
-        (self.asked, alone, self.avoided)
-    }
-
-    /// Takes `made` for the connection of the request that was made last and has none.
-    fn connect(&mut self, made: Made) {
-        if let Some(number) = self.asking.pop() {
-            self.connecting.insert(number, made);
-        }
-    }
-
-    fn made_for(&self, number: u64) -> Option<Made> {
-        self.connecting.get(&number).cloned()
-    }
-}
-
 impl Made {
+    /// One that begins to be made.
+    fn begin() -> Self {
+        let trace = Trace { began: Instant::now(), lookup: None, found: None, handshake: None, ended: None };
+        Self(Arc::new(Mutex::new(trace)))
+    }
+
     /// How far it had come `at` this moment, with the times of its phases. Where the answer came over another one that
     /// became free meanwhile, the library goes on to make it.
     pub fn connecting(&self, at: Instant) -> Connecting {
@@ -252,12 +120,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The server of a URL without userinfo: scheme and host, and the port where it is not the scheme's own.
-fn name(url: &Url) -> &str {
-    &url[..Position::AfterPort]
-}
-
-/// The same of the URL, of which at least `/` is the path, that stands somewhere in `text`.
+/// The server, as [`asking`](super::asking) names it, of the URL that stands somewhere in `text` with at least `/` as its path.
 fn name_in(text: &str) -> Option<&str> {
     let text = &text[text.find("http")?..];
     let host = text.find("://")? + 3;
@@ -304,7 +167,7 @@ where
         // The library hides the target's type, but not its Debug form, which has the URL in it. Should that change,
         // times are missing, nothing else.
         let (connections, connector) = &*self.0;
-        let trace = connections.begin(name_in(&format!("{target:?}")));
+        let Made(trace) = connections.begin(name_in(&format!("{target:?}")), Made::begin());
         let connect = connector.clone().oneshot(target);
         Box::pin(CONNECTING.scope(Arc::clone(&trace), async move {
             let connected = connect.await;
@@ -316,6 +179,11 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use reqwest::Url;
+
+    use super::super::asking::name;
     use super::*;
 
     #[test]
@@ -339,7 +207,7 @@ mod tests {
         let url = Url::parse("http://a.example/").expect("a URL");
         let connections = Connections::default();
         let asking = connections.ask(&url);
-        let trace = connections.begin(Some(name(&url)));
+        let Made(trace) = connections.begin(Some(name(&url)), Made::begin());
         let made = asking.answered().expect("the connection that was made");
         let (began, answered) = (lock(&trace).began, Instant::now());
         lock(&trace).ended = Some(answered + Duration::from_secs(1));

@@ -30,10 +30,17 @@ pub fn of_request(error: reqwest::Error, connecting: Option<&Connecting>) -> Att
 }
 
 /// Whether an HTTP/2 server has said that it did not process the request (RFC 9113, section 8.7): it refused the stream,
-/// or closed the connection in order before it came to it. The library fails only the streams behind the last that the
-/// server names so; those before are cut off with the connection, as any other.
+/// closed the connection in order before it came to it, or wants HTTP/1.1. The library fails only the streams behind the last
+/// that the server names so; those before are cut off with the connection, as any other.
 pub fn was_not_processed(error: &reqwest::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|error| is_refused_stream(error) || is_orderly_close(error))
+    let refused = find::<h2::Error>(error).is_some_and(|error| is_refused_stream(error) || is_orderly_close(error));
+    refused || wants_http1(error)
+}
+
+/// Whether an HTTP/2 server wants the request over HTTP/1.1 (RFC 9113, section 7), as for the sake of a client certificate.
+pub fn wants_http1(error: &reqwest::Error) -> bool {
+    let wants = |error: &h2::Error| error.is_remote() && error.reason() == Some(Reason::HTTP_1_1_REQUIRED);
+    find::<h2::Error>(error).is_some_and(wants)
 }
 
 fn is_refused_stream(error: &h2::Error) -> bool {
@@ -48,6 +55,11 @@ fn is_cut_off(error: &h2::Error) -> bool {
 
 fn is_orderly_close(error: &h2::Error) -> bool {
     error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
+}
+
+/// The server closed the connection for a fault of its own.
+fn is_breakdown(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::INTERNAL_ERROR)
 }
 
 fn classified(error: &reqwest::Error, connecting: Option<&Connecting>) -> (Outcome, Detail) {
@@ -113,6 +125,9 @@ pub fn of_body(error: &io::Error, alone: bool) -> (Outcome, Detail) {
     if error.kind() == ErrorKind::TimedOut || find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_timeout) {
         return (Outcome::Timeout, Detail::new("reading the body"));
     }
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return (Outcome::Tls, Detail::new(of_tls(tls)));
+    }
     let http2 = find::<h2::Error>(error);
     if http2.is_some_and(|http2| http2.is_go_away() && !alone) {
         // Whose fault it was is not known to those who share a connection.
@@ -156,7 +171,7 @@ fn of_exchange(error: &(dyn Error + 'static)) -> Outcome {
             _ => {}
         }
     }
-    if find::<h2::Error>(error).is_some_and(|error| is_cut_off(error) || is_orderly_close(error)) {
+    if find::<h2::Error>(error).is_some_and(|it| is_cut_off(it) || is_orderly_close(it) || is_breakdown(it)) {
         return Outcome::Reset;
     }
     match find::<hyper::Error>(error) {

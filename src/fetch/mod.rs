@@ -3,6 +3,7 @@
 
 mod access_token;
 mod address;
+mod asking;
 mod attempt;
 mod body;
 mod client;

@@ -124,14 +124,19 @@ fn next(pages: &Pages, gathered: &Gathered, page: &Document, headers: &HeaderMap
             text.map(|next| same_origin(url, &next)).transpose()?
         }
         Next::Cursor { pointer, parameter } => {
-            let cursor = found(pointer).map(|text| scalar(text, pointer)).transpose()?;
+            // Where a next page cannot be the first, 0 is the end (X's API, before version 2).
+            let cursor = found(pointer).filter(|text| *text != "0");
+            let cursor = cursor.map(|text| scalar(text, pointer)).transpose()?;
             cursor.map(|cursor| Target::Parameter(parameter.clone(), cursor))
         }
         Next::Counter { parameter, first, step } => {
             let mut is_empty = true;
             // The config asks for it with a counter.
-            if let Some(items) = &pages.items {
-                each_item(page, items, |_| is_empty = false)?;
+            if let Some(items) = &pages.items
+                && !each_item(page, items, |_| is_empty = false)?
+                && gathered.parts.is_empty()
+            {
+                return Err(no_items(items));
             }
             if is_empty {
                 return Ok(End::Empty);
@@ -236,17 +241,21 @@ fn split_outside_quotes(text: &str, sign: char) -> (&str, Option<&str>) {
     (text, None)
 }
 
-/// Shows the text of each item of a page; null stands for none.
-fn each_item<'t>(page: &'t Document, at: &Pointer, see: impl FnMut(&'t str)) -> Result<(), Refusal> {
-    let found = at.find(page.text());
-    if found == Some("null") {
-        return Ok(());
+/// Shows the text of each item of a page, and answers whether there is a list; null stands for one without items. APIs whose
+/// answers are made by Protocol Buffers leave empty lists out.
+fn each_item<'t>(page: &'t Document, at: &Pointer, see: impl FnMut(&'t str)) -> Result<bool, Refusal> {
+    match at.find(page.text()) {
+        Some("null") => Ok(true),
+        Some(found) => elements(found).map(|items| items.for_each(see)).map(|()| true).ok_or_else(|| no_items(at)),
+        None => Ok(false),
     }
-    let missing = || (Outcome::NotJson, Detail::new(format!("pages: no list of items at {at:?}")));
-    found.and_then(elements).map(|items| items.for_each(see)).ok_or_else(missing)
 }
 
-/// The array of the pages, or of the items in them.
+fn no_items(at: &Pointer) -> Refusal {
+    (Outcome::NotJson, Detail::new(format!("pages: no list of items at {at:?}")))
+}
+
+/// The array of the pages, or of the items in them, of which one at least has to have a list.
 fn join(pages: &Pages, parts: &[Document]) -> Result<Document, Refusal> {
     let most: usize = parts.iter().map(|part| part.text().len() + 1).sum();
     let mut all = String::with_capacity(most + 2);
@@ -254,11 +263,15 @@ fn join(pages: &Pages, parts: &[Document]) -> Result<Document, Refusal> {
         all.push(if all.is_empty() { '[' } else { ',' });
         all.push_str(text);
     };
+    let mut lists = 0;
     for part in parts {
         match &pages.items {
-            Some(at) => each_item(part, at, &mut add)?,
+            Some(at) => lists += usize::from(each_item(part, at, &mut add)?),
             None => add(part.text()),
         }
+    }
+    if let Some(at) = pages.items.as_ref().filter(|_| lists == 0 && !parts.is_empty()) {
+        return Err(no_items(at));
     }
     if all.is_empty() {
         all.push('[');

@@ -11,8 +11,10 @@ use reqwest::{StatusCode, Url};
 use url::Host;
 
 use super::address::{BlockedAddress, is_public};
+use super::asking::Asking;
 use super::attempt::Attempt;
-use super::connection::{Asking, Made, phases_of_unanswered};
+use super::common::Over;
+use super::connection::{Made, phases_of_unanswered};
 use super::deadline::Deadline;
 use super::fault;
 use super::request::{Call, Request, without_userinfo};
@@ -88,9 +90,18 @@ fn send(
     loop {
         let asking = connections.ask(url);
         alone |= asking.is_to_be_alone;
-        match request.send(call, url, deadline.left(), public_only, alone) {
+        let over = match (public_only, alone) {
+            (true, _) => Over::PublicOnly,
+            (false, _) if asking.wants_http1 => Over::Http1,
+            (false, true) => Over::Alone,
+            (false, false) => Over::Lane(asking.lane),
+        };
+        match request.send(call, url, deadline.left(), over) {
             Ok(response) => return Ok((response, asking.answered())),
             Err(error) => {
+                if fault::wants_http1(&error) {
+                    asking.want_http1();
+                }
                 let (failed, may_be_repeated) = unanswered(error, call, &asking, alone, deadline);
                 if !may_be_repeated || sent_again == MOST_AGAIN || deadline.left().is_zero() {
                     return Err(failed);

@@ -14,7 +14,7 @@ use reqwest::{Method, StatusCode, Url};
 use super::access_token::AccessToken;
 use super::attempt::Ask;
 use super::client::{Clients, CredentialsError};
-use super::common::Common;
+use super::common::{Common, Over};
 use super::conditional;
 use super::credentials::{basic, basic_secrets};
 use super::pages::Target;
@@ -251,23 +251,21 @@ impl Request {
     }
 
     /// Sends `call` to `url` and waits for the head of the answer; all of it has to come within `timeout`.
-    /// `public_only` is whether only public addresses may be connected to, `alone` whether the connection is to be one of
-    /// its own.
     pub(super) fn send(
         &self,
         call: &Call,
         url: &Url,
         timeout: Duration,
-        public_only: bool,
-        alone: bool,
+        over: Over,
     ) -> reqwest::Result<blocking::Response> {
         let mut request = blocking::Request::new(call.method.clone(), url.clone());
-        if let Some(json) = &call.json {
-            *request.body_mut() = Some(json.clone().into());
-        }
+        // Methods that expect one and have none say so: a length of 0 (RFC 9110, section 8.6), which some servers insist on.
+        let is_expected = [Method::POST, Method::PUT, Method::PATCH].contains(&call.method);
+        let body = call.json.clone().or_else(|| is_expected.then(String::new));
+        *request.body_mut() = body.map(Into::into);
         request.headers_mut().clone_from(call.headers.as_ref());
         *request.timeout_mut() = Some(timeout);
-        self.common.client(public_only, alone).execute(request)
+        self.common.client(over).execute(request)
     }
 
     /// Hides what is secret in `call`, as it was sent, and in what it was made of.

@@ -42,9 +42,18 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let asked = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        httpdate::parse_http_date(value).ok()?.duration_since(now).ok()?
+        date(value)?.duration_since(now).ok()?
     };
     Some(asked.min(LONGEST_RETRY_AFTER)).filter(|asked| !asked.is_zero())
+}
+
+/// A date of HTTP, or one of mail (RFC 5322) with whatever day of the week: servers write `+0000`, `UTC`, and wrong days.
+fn date(value: &str) -> Option<SystemTime> {
+    let of_mail = || {
+        let day = value.split_once(", ").map_or(value, |(_, day)| day).to_ascii_uppercase().replace("UTC", "GMT");
+        chrono::DateTime::parse_from_rfc2822(&day).ok().map(SystemTime::from)
+    };
+    httpdate::parse_http_date(value).ok().or_else(of_mail)
 }
 
 /// The pause that an answer asks for, by the first of its `Retry-After` lines that can be understood.
@@ -89,6 +98,11 @@ mod tests {
         assert_eq!(after("30"), Some(30));
         assert_eq!(after("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
         assert_eq!(after("99999999999999999999999"), Some(3600));
+        for as_in_mail in
+            ["Mon, 06 Nov 1994 08:50:37 GMT", "Sun, 6 Nov 1994 09:50:37 +0100", "sun, 06 nov 1994 08:50:37 utc"]
+        {
+            assert_eq!(after(as_in_mail), Some(60), "{as_in_mail}");
+        }
         for ignored in ["0", "-1", "", "soon", "1.5", "Sun, 06 Nov 1994 08:48:37 GMT"] {
             assert_eq!(after(ignored), None, "{ignored}");
         }

@@ -45,8 +45,9 @@ pub struct Told {
 
 impl Told {
     /// What of the answer may be kept. Of a success only a page for people or an error, which hold no token; of neither
-    /// what looks like one, however it is wrapped. What `redactor` knows goes first, while it is whole.
-    pub fn worth_keeping(&self, redactor: &Redactor) -> (HeaderMap, Vec<u8>) {
+    /// what looks like one, however it is wrapped. What `redactor` knows goes first, while it is whole. Also answers whether
+    /// more of the body came.
+    pub fn worth_keeping(&self, redactor: &Redactor) -> (HeaderMap, Vec<u8>, bool) {
         let text = self.text();
         let head = text.trim_start().get(..14).unwrap_or_default().to_ascii_lowercase();
         let is_page = || (head.starts_with("<html") || head.starts_with("<!doctype html")) && !text.contains("_token");
@@ -66,7 +67,7 @@ impl Told {
                 headers.append(name, value);
             }
         }
-        (headers, body.into_bytes())
+        (headers, body.into_bytes(), self.cut || !is_kept && !text.is_empty())
     }
 
     /// The body without a byte order mark.

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::attempt::Attempt;
 use super::client::{Clients, CredentialsError};
-use super::common::Common;
+use super::common::{Common, Over};
 use super::credentials::basic;
 use super::deadline::Deadline;
 use super::request::without_userinfo;
@@ -96,7 +96,7 @@ impl Webhook {
         *request.timeout_mut() = Some(deadline.left());
         // Rounds may be hours apart: by then a kept connection is dead.
         let response =
-            self.common.client(false, true).execute(request).map_err(|error| fault::of_request(error, None))?;
+            self.common.client(Over::Alone).execute(request).map_err(|error| fault::of_request(error, None))?;
         let status = response.status();
         if status.is_success() {
             return Ok(());

@@ -36,6 +36,9 @@ const CUT_WITHOUT_AN_ERROR: [u8; 36] = [
 /// GOAWAY with an error, before any request was processed, and with a token in what it says of it.
 const TELLS: &[u8] = b"\0\0\x1c\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0bbad token s3cret-and-more";
 
+/// GOAWAY for a fault of the server's own, before any request was processed.
+const BREAKS_DOWN: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+
 /// What every request is answered with, also one for an access token.
 const ANSWER: &str = r#"{"access_token":"t","token_type":"bearer"}"#;
 
@@ -65,17 +68,10 @@ impl Server {
     }
 
     fn with(connections: usize, frames: &'static [u8], requests: usize) -> Self {
-        let certificate = include_bytes!("../../src/sample_api/certificates/good.pem");
-        let certificates =
-            CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>().expect("certificates");
-        let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../src/sample_api/certificates/server-key.pem"));
-        let config = ServerConfig::builder().with_no_client_auth();
-        let mut config = config.with_single_cert(certificates, key.expect("a key")).expect("TLS");
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = acceptor(&["h2"]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         let counts = Counts::default();
         let counted = Arc::clone(&counts);
         std::thread::spawn(move || {
@@ -96,6 +92,18 @@ impl Server {
     fn count(&self, path: &str) -> usize {
         self.counts.lock().expect("the counts").get(path).copied().unwrap_or_default()
     }
+}
+
+/// Speaks TLS, and one of these protocols, as a server with the sample certificate.
+pub fn acceptor(protocols: &[&str]) -> TlsAcceptor {
+    let certificate = include_bytes!("../../src/sample_api/certificates/good.pem");
+    let certificates =
+        CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../src/sample_api/certificates/server-key.pem"));
+    let config = ServerConfig::builder().with_no_client_auth();
+    let mut config = config.with_single_cert(certificates, key.expect("a key")).expect("TLS");
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn accept(
@@ -260,6 +268,14 @@ fn a_server_that_never_processes_anything_is_a_reset_which_may_pass() {
     }
     let broken = slot(&refusing.keys(""), &refusing.url("/broken"));
     assert_eq!((broken.outcome, refusing.count("/broken")), (Outcome::Reset, 1), "{broken:?}");
+}
+
+#[test]
+fn a_server_that_breaks_down_is_a_reset_which_may_pass() {
+    let server = Server::leaving(1, &BREAKS_DOWN);
+    let keys = server.keys("method = \"POST\"").replace("retries = 0", "retries = 1");
+    let slot = slot(&keys, &server.url("/some"));
+    assert_eq!((slot.outcome, slot.attempts), (Outcome::Ok, 2), "{slot:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod addresses;
 mod evidence;
 mod hostile_documents;
 mod http2;
+mod http2_connections;
 mod oauth;
 mod pages;
 mod requests;

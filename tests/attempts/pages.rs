@@ -1,8 +1,11 @@
 //! Answers in pages: one document of all, each page asked for by itself.
 
+use std::io::Write;
+
 use gatherd::model::Outcome;
 use serde_json::Value;
 
+use crate::support::canned::{answer, connections, head};
 use crate::support::once::{detail, slot, text};
 use crate::support::{canned, sample_api};
 
@@ -101,6 +104,25 @@ fn a_page_without_the_list_that_is_wanted_is_a_failure_and_not_an_empty_list() {
     let api = sample_api();
     let slot = slot("pages = { counter = \"page\", items = \"/rows\" }", &api.url("/pages-counter"));
     assert_eq!((slot.outcome, detail(&slot)), (Outcome::NotJson, "pages: no list of items at \"/rows\""));
+}
+
+#[test]
+fn a_list_that_is_left_out_is_an_empty_one_if_another_page_has_it_and_the_cursor_0_is_the_end() {
+    let answers = |bodies: &'static [&str]| {
+        connections(move |number, mut stream| {
+            head(&mut stream);
+            let _ = stream.write_all(&answer("200 OK", "", bodies[number.min(bodies.len() - 1)]));
+        })
+    };
+    let keys = "retries = 0\npages = { cursor = \"/next\", parameter = \"c\", items = \"/items\" }";
+    for (bodies, document) in [
+        (&[r#"{"items":[1],"next":"a"}"#, r#"{"kind":"x"}"#][..], "[1]"),
+        (&[r#"{"next":"a"}"#, r#"{"items":[1],"next":7}"#, r#"{"items":[2],"next":0}"#], "[1,2]"),
+    ] {
+        assert_eq!(text(&slot(keys, &answers(bodies))), document);
+    }
+    let nowhere = slot(keys, &answers(&[r#"{"next":"a"}"#, r#"{"kind":"x"}"#]));
+    assert_eq!((nowhere.outcome, detail(&nowhere)), (Outcome::NotJson, "pages: no list of items at \"/items\""));
 }
 
 #[test]

@@ -99,6 +99,8 @@ fn a_json_body_makes_a_post_and_query_parameters_join_the_urls_own() {
     assert!(head.contains("content-type: application/json\r\n") && head.contains("content-length: 36\r\n"), "{head}");
     let put = echoed("", "method = \"PUT\"\njson = '[1]'", "");
     assert_eq!((&put["method"], &put["headers"]["content-length"]), (&json!("PUT"), &json!("3")));
+    let post = echoed("", "method = \"POST\"", "");
+    assert_eq!((&post["method"], &post["headers"]["content-length"]), (&json!("POST"), &json!("0")));
 }
 
 #[test]

@@ -238,6 +238,16 @@ fn check_says_what_uses_a_secret_that_is_missing_and_that_there_is_no_folder_for
 }
 
 #[test]
+fn a_rate_that_rounds_are_too_short_for_is_told_by_check_and_plan() {
+    let job = |rate: &str| {
+        format!("[[job]]\nname = \"a\"\nevery = \"1h\"\nrate = {rate:?}\nendpoints = {:?}\n", ["http://a.example/"; 10])
+    };
+    let told = "TOO SLOW  10 requests to a.example:80 take 25m 55s by its `rate`, a round has 10m: the rest ends as";
+    assert!(right(&job("500/d")).contains(told), "{}", right(&job("500/d")));
+    assert!(!right(&job("60/m")).contains("TOO SLOW"));
+}
+
+#[test]
 fn what_a_terminal_would_obey_in_a_name_is_shown_escaped() {
     let shown =
         right(&JOB.replace("\"https://example.com/\"", r#"{ name = "a\u202Eb\u200B", url = "https://example.com/" }"#));

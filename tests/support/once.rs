@@ -14,12 +14,17 @@ pub fn round(keys: &str, urls: &[String]) -> Vec<Slot> {
 
 /// The slots of one round of a job with these keys, its endpoints included.
 pub fn round_of(keys: &str) -> Vec<Slot> {
+    round_by(64, keys)
+}
+
+/// The same with so many workers.
+pub fn round_by(workers: usize, keys: &str) -> Vec<Slot> {
     let text = format!("[[job]]\nname = \"job\"\nevery = \"1m\"\n{keys}\n");
     let settings = Settings::parse(Path::new("config.toml"), &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let job = &settings.jobs[0];
     let deadline = Duration::from_secs(30);
     let round = Unstored { job: job.name.clone(), endpoints: job.endpoints.clone(), deadline };
-    let closed = fetch_rounds(vec![round], None, 64, Afterwards::CleanUp, |_| {}, std::future::pending());
+    let closed = fetch_rounds(vec![round], None, workers, Afterwards::CleanUp, |_| {}, std::future::pending());
     closed.expect("a round").remove(0).slots
 }
 

@@ -135,12 +135,17 @@ fn exchange(page: &mut Page, slot: &StoredSlot, utc: bool) {
 
 fn came_back(page: &mut Page, answer: &model::Answer) {
     page.line(&format!("  status {}", answer.status));
-    page.first(MOST_HEADERS, answer.headers.lines().map(|line| cut(&plain_text(line), WIDTH - 2).into_owned()));
+    let header = |line: &'_ str| match plain_text(line) {
+        // It says what is wanted.
+        line if line.starts_with("www-authenticate:") => broken(&line, WIDTH - 2),
+        line => vec![cut(&line, WIDTH - 2).into_owned()],
+    };
+    page.first(MOST_HEADERS, answer.headers.lines().flat_map(header));
     page.line("");
     let body = answer.body.lines().map(plain_text).filter(|line| !line.trim().is_empty());
     let lines: Vec<String> = body.flat_map(|line| broken(line.trim_end(), WIDTH - 2)).collect();
     if answer.body.is_empty() && answer.cut {
-        page.line("  (nothing of its body was read)");
+        page.line("  (nothing of its body is kept)");
         return;
     }
     if lines.is_empty() {
