@@ -69,8 +69,12 @@ pub fn shown_url(url: &Url) -> String {
 /// A parameter without its value, where that is a secret.
 fn masked(parameter: &str) -> Option<String> {
     let (name, value) = parameter.split_once('=')?;
-    let (decoded, _) = form_urlencoded::parse(name.as_bytes()).next()?;
-    (!value.is_empty() && names_a_secret(&decoded)).then(|| format!("{name}=***"))
+    (!value.is_empty() && is_secret(name)).then(|| format!("{name}=***"))
+}
+
+/// Whether this is the name of a secret, as a URL has it.
+fn is_secret(name: &str) -> bool {
+    form_urlencoded::parse(name.as_bytes()).next().is_some_and(|(decoded, _)| names_a_secret(&decoded))
 }
 
 /// What may stand before a parameter in a URL, also where that is written in HTML or JSON.
@@ -88,12 +92,16 @@ pub fn shown_urls(text: &str) -> Cow<'_, str> {
         // What ends an escape could begin a name.
         let name = name.strip_prefix("u0026").unwrap_or(name);
         let before = &before[..before.len() - name.len()];
-        let value = text[at + 1..].find(ends).map_or(&text[at + 1..], |length| &text[at + 1..][..length]);
         let is_parameter = BEFORE_PARAMETERS.iter().any(|mark| before.ends_with(mark));
-        if is_parameter && masked(&text[at - name.len()..at + 1 + value.len()]).is_some() {
+        if !is_parameter || !is_secret(name) {
+            continue;
+        }
+        let behind = &text[at + 1..];
+        let length = behind.find(ends).unwrap_or(behind.len());
+        if length > 0 {
             shown.push_str(&text[from..=at]);
             shown.push_str("***");
-            from = at + 1 + value.len();
+            from = at + 1 + length;
         }
     }
     if from == 0 { text.into() } else { (shown + &text[from..]).into() }

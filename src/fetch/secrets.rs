@@ -63,7 +63,10 @@ pub fn header_secrets(value: &str, secrets: &mut Vec<String>) {
         && let Ok(pair) = BASE64_STANDARD.decode(credentials.trim())
         && let Ok(pair) = String::from_utf8(pair)
     {
-        secrets.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
+        // Some APIs take a key as the user's name, and no password.
+        let secret =
+            |(user, password): (&str, &str)| if password.is_empty() { user.to_owned() } else { password.to_owned() };
+        secrets.extend(pair.split_once(':').map(secret));
         secrets.push(pair);
     }
     json_secrets(value, true, secrets);
@@ -120,6 +123,7 @@ mod tests {
         assert!(holds("first-key, other-key", "other-key") && holds("first-key other-key", "first-key"));
         assert!(holds("apikey=first-word, app=1", "first-word") && holds("Made-Up s3cret", "s3cret"));
         assert!(holds("Basic bWU6czNjcmV0", "s3cret") && holds("Basic bWU6czNjcmV0", "me:s3cret"));
+        assert!(holds("Basic czNjcmV0LWtleTo=", "s3cret-key"));
         assert!(holds("session=a%2Fb%3D-c%3D%3D", "a/b=-c=="));
         assert!(holds(r#"{"keys": ["s3cret", 123456]}"#, "s3cret") && holds(r#"{"keys": [123456]}"#, "123456"));
     }

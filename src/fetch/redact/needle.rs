@@ -17,9 +17,11 @@ const SHORTEST_TWICE: usize = 6;
 
 /// Secrets from this length on are hidden in pieces as well, in bytes: servers show most of one, as `sk_live_51Hq…`.
 const SHORTEST_IN_PIECES: usize = 16;
-/// The length of such a piece, and how far it is from one to the next.
+/// The length of such a piece, how far it is from one to the next at least, and how many there are at most: each is looked for
+/// at each place of a text.
 const PIECE: usize = 8;
 const STEP: usize = 4;
+const MOST_PIECES: usize = 64;
 
 /// What is looked for.
 pub struct Needle {
@@ -81,7 +83,10 @@ fn twice_in_base64(secret: &str) -> impl Iterator<Item = Needle> {
 fn pieces(secret: &str) -> impl Iterator<Item = Needle> {
     let last = if secret.len() < SHORTEST_IN_PIECES { 0 } else { secret.len() - PIECE + 1 };
     let piece = |at| secret.get(at..at + PIECE).filter(|piece| is_random(piece));
-    (0..last).step_by(STEP).filter_map(piece).map(|piece| Needle::new(piece, Coat::Text))
+    (0..last)
+        .step_by(STEP.max(last.div_ceil(MOST_PIECES)))
+        .filter_map(piece)
+        .map(|piece| Needle::new(piece, Coat::Text))
 }
 
 fn is_random(piece: &str) -> bool {
