@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use super::exit::CONFIG;
 use super::output::{moment, plain_text};
-use super::plan::{beyond_rates, following};
+use super::plan::{beyond_rates, following, strictest_rates};
 use crate::config::{Endpoint, Job, Notify, RequestSettings, SecretError, SecretSource, SecretUrl, Settings, Webhook};
 use crate::fetch::{wrong_files, wrong_proxy};
 use crate::model::{JobName, Timestamp};
@@ -48,9 +48,10 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "  MISSING  the folder {}; gatherd run would refuse", folder.display())?;
     }
     writeln!(out, "workers   {}", settings.workers)?;
+    let rates = strictest_rates(&settings);
     for job in &settings.jobs {
         describe(job, now, args.utc, &mut out)?;
-        for problem in beyond_rates(&settings, job, now) {
+        for problem in beyond_rates(&rates, job, now) {
             writeln!(out, "  TOO SLOW  {}", plain_text(problem))?;
         }
     }

@@ -1,6 +1,6 @@
 //! `gatherd plan`: what the config will ask of hosts and of the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,7 +71,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         Err(StoreError::Absent { .. } | StoreError::Older { .. }) => None,
         opened => Some(opened?),
     };
-    let jobs = settings.jobs.iter().map(|job| JobPlan::new(&settings, job, now, reader.as_ref()));
+    let rates = strictest_rates(&settings);
+    let jobs = settings.jobs.iter().map(|job| JobPlan::new(&rates, job, now, reader.as_ref()));
     let jobs = jobs.collect::<anyhow::Result<Vec<_>>>()?;
     let hosts = hosts(&jobs);
     let missing: Vec<String> = secrets(&settings)
@@ -87,7 +88,12 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl<'a> JobPlan<'a> {
-    fn new(settings: &Settings, job: &'a Job, now: Timestamp, reader: Option<&Reader>) -> anyhow::Result<Self> {
+    fn new(
+        rates: &HashMap<&str, Duration>,
+        job: &'a Job,
+        now: Timestamp,
+        reader: Option<&Reader>,
+    ) -> anyhow::Result<Self> {
         let change =
             job.cadence.next_clock_change(now, now.plus(YEAR)).map(|change| (change, around(job, now, change)));
         let dues_a_year = job.cadence.dues_between(now, now.plus(YEAR)).map_or(0, |dues| dues.count);
@@ -100,7 +106,7 @@ impl<'a> JobPlan<'a> {
             each_round.saturating_mul(dues_a_year)
         });
         let dues = following(job, now).take(DUES).collect();
-        let beyond_rates = beyond_rates(settings, job, now);
+        let beyond_rates = beyond_rates(rates, job, now);
         Ok(Self { job, dues, change, dues_a_year, round_bytes_a_year, rollup_bytes_a_year, beyond_rates })
     }
 
@@ -138,9 +144,21 @@ fn around(job: &Job, now: Timestamp, change: Timestamp) -> Vec<Timestamp> {
     before[before.len().saturating_sub(DUES)..].iter().copied().chain(after).collect()
 }
 
-/// Which hosts of `job` its rounds are too short for, by the strictest `rate` of all jobs for each, and by how much. Further
+/// The strictest `rate` of all jobs for each host, as the time between two requests.
+pub fn strictest_rates(settings: &Settings) -> HashMap<&str, Duration> {
+    let mut rates = HashMap::<&str, Duration>::new();
+    for endpoint in settings.jobs.iter().flat_map(|job| &job.endpoints) {
+        if let Some(rate) = endpoint.request.rate {
+            let strictest = rates.entry(&endpoint.host).or_default();
+            *strictest = rate.max(*strictest);
+        }
+    }
+    rates
+}
+
+/// Which hosts of `job` its rounds are too short for, by these rates, and by how much. Further
 /// pages and retries are not counted.
-pub fn beyond_rates(settings: &Settings, job: &Job, now: Timestamp) -> Vec<String> {
+pub fn beyond_rates(rates: &HashMap<&str, Duration>, job: &Job, now: Timestamp) -> Vec<String> {
     let Some(due) = following(job, now).next() else { return Vec::new() };
     let round = job.entry().longest_round(due);
     let mut counts = BTreeMap::<&str, u32>::new();
@@ -148,8 +166,7 @@ pub fn beyond_rates(settings: &Settings, job: &Job, now: Timestamp) -> Vec<Strin
         *counts.entry(&endpoint.host).or_default() += 1;
     }
     let too_slow = |(host, count): (&str, u32)| {
-        let all = settings.jobs.iter().flat_map(|job| &job.endpoints).filter(|endpoint| &*endpoint.host == host);
-        let needed = all.filter_map(|endpoint| endpoint.request.rate).max()?.saturating_mul(count - 1);
+        let needed = rates.get(host)?.saturating_mul(count - 1);
         let [needed_text, round_text] = [needed, round].map(span);
         let advice = "the rest ends as timeout (queue); a longer `deadline`, fewer endpoints or a higher `rate` helps";
         (needed > round).then(|| {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use url::{Url, form_urlencoded};
 
 /// Words that make a parameter's name the name of a secret, alone or as part of a compound.
-const SECRET_WORDS: [&str; 31] = [
+const SECRET_WORDS: [&str; 30] = [
     "cookie",
     "cookies",
     "key",
@@ -29,7 +29,6 @@ const SECRET_WORDS: [&str; 31] = [
     "sid",
     "appid",
     "authentication",
-    "oauth",
     "bearer",
     "hmac",
     "otp",
@@ -77,34 +76,49 @@ fn is_secret(name: &str) -> bool {
     form_urlencoded::parse(name.as_bytes()).next().is_some_and(|(decoded, _)| names_a_secret(&decoded))
 }
 
-/// What may stand before a parameter in a URL, also where that is written in HTML or JSON.
-const BEFORE_PARAMETERS: [&str; 5] = ["?", "&", "#", "&amp;", "\\u0026"];
+/// What may stand before a parameter in a URL, also where that is written in HTML, in JSON or in another URL.
+const BEFORE_PARAMETERS: [&str; 13] =
+    ["?", "&", "#", "&amp;", "&#38;", "&#x26;", "\\u0026", "\\u003f", "%3F", "%3f", "%26", "%23", "&#x3f;"];
+/// What may stand between a parameter and its value.
+const BEFORE_VALUES: [&str; 5] = ["=", "\\u003d", "\\u003D", "%3D", "%3d"];
 
 /// `text`, with the values of parameters that are named like a secret masked in all URLs that stand in it.
 #[must_use]
 pub fn shown_urls(text: &str) -> Cow<'_, str> {
-    let is_sign = |sign: char| sign.is_ascii_alphanumeric() || "-_.%~[]".contains(sign);
-    let ends = |sign: char| sign.is_whitespace() || sign.is_control() || "&#;,\"'<>\\`|".contains(sign);
+    let is_sign = |sign: char| sign.is_ascii_alphanumeric() || "-_.~[]".contains(sign);
     let (mut shown, mut from) = (String::new(), 0);
-    for (at, _) in text.match_indices('=') {
-        let before = &text[from.min(at)..at];
+    for (at, _) in text.match_indices(['=', '\\', '%']) {
+        let Some(mark) = BEFORE_VALUES.iter().find(|mark| at >= from && text[at..].starts_with(**mark)) else {
+            continue;
+        };
+        let before = &text[from..at];
         let name = &before[before.trim_end_matches(is_sign).len()..];
-        // What ends an escape could begin a name.
-        let name = name.strip_prefix("u0026").unwrap_or(name);
-        let before = &before[..before.len() - name.len()];
-        let is_parameter = BEFORE_PARAMETERS.iter().any(|mark| before.ends_with(mark));
-        if !is_parameter || !is_secret(name) {
+        let is_parameter = |mark: &&str| {
+            // What ends an escape could begin a name.
+            let escape = mark.trim_start_matches(['\\', '%']);
+            let of_escape = if escape.len() < mark.len() { escape } else { "" };
+            let name = name.strip_prefix(of_escape);
+            name.is_some_and(|name| before[..before.len() - name.len()].ends_with(*mark) && is_secret(name))
+        };
+        if !BEFORE_PARAMETERS.iter().any(is_parameter) {
             continue;
         }
-        let behind = &text[at + 1..];
-        let length = behind.find(ends).unwrap_or(behind.len());
+        let value = at + mark.len();
+        let length = value_length(&text[value..]);
         if length > 0 {
-            shown.push_str(&text[from..=at]);
+            shown.push_str(&text[from..value]);
             shown.push_str("***");
-            from = at + 1 + length;
+            from = value + length;
         }
     }
     if from == 0 { text.into() } else { (shown + &text[from..]).into() }
+}
+
+/// How far a parameter's value goes in what begins with it. A slash may be escaped, as PHP does it in JSON.
+fn value_length(text: &str) -> usize {
+    let ends = |sign: char| sign.is_whitespace() || sign.is_control() || "&#;\"'<>`|".contains(sign);
+    let is_end = |(at, sign): &(usize, char)| ends(*sign) || (*sign == '\\' && !text[at + 1..].starts_with('/'));
+    text.char_indices().find(is_end).map_or(text.len(), |(at, _)| at)
 }
 
 /// Whether a parameter or header of this name carries a secret, going by its words: `api_key`, `accessToken`,
@@ -154,6 +168,11 @@ mod tests {
             (r#"{"url": "/?a=1\u0026token=x", "token": "y"}"#, r#"{"url": "/?a=1\u0026token=***", "token": "y"}"#),
             ("?token=&key=1=2&é=?sig=3", "?token=&key=***&é=?sig=***"),
             ("a=b ?keyword=x", "a=b ?keyword=x"),
+            (r#"{"u":"https:\/\/x\/?token=a\/b","n":1}"#, r#"{"u":"https:\/\/x\/?token=***","n":1}"#),
+            (r"?a=1\u0026token\u003dx\u0026b=2", r"?a=1\u0026token\u003d***\u0026b=2"),
+            ("/login?next=%2Fcb%3Faccess_token%3Dx", "/login?next=%2Fcb%3Faccess_token%3D***"),
+            ("?sig=a,b&#38;token=c&#x26;key=d", "?sig=***&#38;token=***&#x26;key=***"),
+            ("?26token=x&%key=y&u0026key=z", "?26token=***&%key=y&u0026key=***"),
             ("?token=***", "?token=***"),
         ] {
             assert_eq!(shown_urls(text), shown, "{text}");
@@ -182,7 +201,6 @@ mod tests {
             "session_id",
             "sessionId",
             "PHPSESSID",
-            "X-OAuth",
             "Authentication",
         ] {
             assert!(names_a_secret(name), "{name}");

@@ -63,10 +63,22 @@ pub struct Asking {
     alone: bool,
     /// Whether the connections to the server are better not used for now.
     pub is_to_be_alone: bool,
-    /// Over whose connections it goes, unless over one of its own.
-    pub lane: usize,
     /// Whether the server has said that it wants HTTP/1.1.
     pub wants_http1: bool,
+}
+
+/// A request's place in a lane, until its answer is read.
+#[derive(Debug)]
+pub struct Place {
+    server: Arc<Mutex<Server>>,
+    /// Over whose connections it goes, unless over one of its own.
+    pub lane: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.server).lanes[self.lane] -= 1;
+    }
 }
 
 impl Asking {
@@ -96,7 +108,9 @@ impl Asking {
     /// it is left alone for longer than one without use is kept.
     pub fn unanswered(&self) {
         let mut server = lock(&self.server);
-        if server.answered.is_none_or(|answered| answered < self.began) {
+        // Those that began before it was avoided tell of the same silence.
+        let is_known = server.avoided.is_some_and(|until| until > self.began);
+        if !is_known && server.answered.is_none_or(|answered| answered < self.began) {
             server.avoided = Some(Instant::now() + AVOIDED * 2_u32.pow(server.doublings));
             server.doublings = MOST_DOUBLINGS.min(server.doublings + 1);
         }
@@ -111,7 +125,6 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         let mut server = lock(&self.server);
-        server.lanes[self.lane] -= 1;
         match server.asking.binary_search(&self.number) {
             Ok(index) => drop(server.asking.remove(index)),
             Err(_) => drop(server.connecting.remove(&self.number)),
@@ -120,8 +133,8 @@ impl Drop for Asking {
 }
 
 impl Connections {
-    /// A request to the server of `url` begins.
-    pub fn ask(&self, url: &Url) -> Asking {
+    /// A request to the server of `url` begins, and takes its place until that is dropped.
+    pub fn ask(&self, url: &Url) -> (Asking, Place) {
         let server = self.server(name(url));
         let began = Instant::now();
         let mut asked = lock(&server);
@@ -129,7 +142,8 @@ impl Connections {
         let (lane, wants_http1) = (asked.take_lane(), asked.wants_http1);
         let is_to_be_alone = asked.avoided.is_some_and(|until| until > began);
         drop(asked);
-        Asking { server, began, number, alone, is_to_be_alone, lane, wants_http1 }
+        let place = Place { server: Arc::clone(&server), lane };
+        (Asking { server, began, number, alone, is_to_be_alone, wants_http1 }, place)
     }
 
     fn server(&self, name: &str) -> Arc<Mutex<Server>> {
@@ -203,14 +217,15 @@ mod tests {
         let url = Url::parse("http://a.example/").expect("a URL");
         let connections = Connections::default();
         let avoided_for = || {
-            let asking = connections.ask(&url);
-            asking.unanswered();
+            let together = [(); 6].map(|()| connections.ask(&url).0);
+            together.iter().for_each(Asking::unanswered);
+            let asking = &together[0];
             let until = lock(&asking.server).avoided.expect("avoided");
+            lock(&asking.server).avoided = Some(asking.began);
             until.duration_since(asking.began).as_secs() / 60
         };
         assert_eq!([(); 7].map(|()| avoided_for()), [2, 4, 8, 16, 32, 64, 64]);
-        lock(&connections.server(name(&url))).avoided = None;
-        connections.ask(&url).answered();
+        connections.ask(&url).0.answered();
         assert_eq!(avoided_for(), 2);
     }
 
@@ -218,10 +233,10 @@ mod tests {
     fn a_lane_holds_a_hundred_requests_and_the_first_with_room_is_taken() {
         let url = Url::parse("https://a.example/").expect("a URL");
         let connections = Connections::default();
-        let mut asking: Vec<Asking> = (0..=2 * LANE).map(|_| connections.ask(&url)).collect();
-        let lanes: Vec<usize> = asking.iter().map(|asking| asking.lane).collect();
+        let mut places: Vec<Place> = (0..=2 * LANE).map(|_| connections.ask(&url).1).collect();
+        let lanes: Vec<usize> = places.iter().map(|place| place.lane).collect();
         assert_eq!((lanes[LANE - 1], lanes[LANE], lanes[2 * LANE]), (0, 1, 2));
-        asking.remove(0);
-        assert_eq!(connections.ask(&url).lane, 0);
+        places.remove(0);
+        assert_eq!(connections.ask(&url).1.lane, 0);
     }
 }

@@ -213,7 +213,7 @@ enum Found {
 }
 
 fn read(request: &Request, call: &Call, followed: Followed, ask: &Ask, deadline: Deadline) -> Attempt {
-    let Followed { mut response, refused, made } = followed;
+    let Followed { mut response, refused, made, place: _place } = followed;
     let (status, answered) = (response.status(), Instant::now());
     let mut reading = Reading { request, ask, call, bytes: Vec::new(), begun: false, cut: false };
     let result = match refused {

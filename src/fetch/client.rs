@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::blocking::Client;
@@ -66,6 +66,7 @@ pub struct Way {
 }
 
 /// All that a client is made of.
+#[derive(Clone)]
 struct Blueprint {
     tls: ClientConfig,
     resolver: Resolver,
@@ -78,7 +79,8 @@ struct Blueprint {
 /// A client that speaks HTTP/1.1 with servers that could do more. It is made when it is needed, which is hardly ever.
 pub struct Http1 {
     blueprint: Blueprint,
-    client: OnceLock<Option<Client>>,
+    /// The one that keeps connections, and the one that does not.
+    clients: Mutex<[Option<Client>; 2]>,
 }
 
 /// A client cannot be made.
@@ -237,7 +239,7 @@ impl Clients {
         }
         let mut blueprint = self.blueprint(way, folder)?;
         blueprint.tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let http1 = Arc::new(Http1 { blueprint, client: OnceLock::new() });
+        let http1 = Arc::new(Http1 { blueprint, clients: Mutex::default() });
         self.http1.insert(way.clone(), Arc::clone(&http1));
         Ok(http1)
     }
@@ -259,9 +261,15 @@ impl Clients {
 }
 
 impl Http1 {
-    /// The client, unless the system gives no thread for it. Not to be called in async code: it blocks.
-    pub fn client(&self) -> Option<&Client> {
-        self.client.get_or_init(|| self.blueprint.build().ok()).as_ref()
+    /// The client that keeps connections, or gives each request one of its own, unless the system gives no thread for it. Not
+    /// to be called in async code: it blocks.
+    pub fn client(&self, alone: bool) -> Option<Client> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = &mut clients[usize::from(alone)];
+        if client.is_none() {
+            *client = Blueprint { alone, ..self.blueprint.clone() }.build().ok();
+        }
+        client.clone()
     }
 }
 

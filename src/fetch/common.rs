@@ -25,8 +25,11 @@ pub enum Over {
     Alone,
     /// One of its own, to a public address only: where the redirects of public servers lead.
     PublicOnly,
-    /// Connections by HTTP/1.1.
-    Http1,
+    /// Connections by HTTP/1.1, or one of its own.
+    Http1 {
+        /// Whether that is so.
+        alone: bool,
+    },
 }
 
 /// See the module.
@@ -116,15 +119,15 @@ impl Common {
     }
 
     /// The client that a request goes over.
-    pub fn client(&self, over: Over) -> &Client {
+    pub fn client(&self, over: Over) -> Client {
         let found = match over {
-            Over::Lane(lane) => self.clients.get(lane).or_else(|| self.clients.last()),
+            Over::Lane(lane) => self.clients.get(lane).or_else(|| self.clients.last()).cloned(),
             Over::Alone => None,
-            Over::PublicOnly => self.public_only.as_ref(),
+            Over::PublicOnly => self.public_only.clone(),
             // Short of threads, it fails as it did.
-            Over::Http1 => self.http1.as_ref().and_then(|http1| http1.client()),
+            Over::Http1 { alone } => self.http1.as_ref().and_then(|http1| http1.client(alone)),
         };
-        found.unwrap_or(&self.alone)
+        found.unwrap_or_else(|| self.alone.clone())
     }
 
     /// Whether an answer with this status carries data.

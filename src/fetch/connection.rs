@@ -206,7 +206,7 @@ mod tests {
     fn a_connection_that_stood_only_after_the_answer_is_told_as_it_was_then() {
         let url = Url::parse("http://a.example/").expect("a URL");
         let connections = Connections::default();
-        let asking = connections.ask(&url);
+        let (asking, _) = connections.ask(&url);
         let Made(trace) = connections.begin(Some(name(&url)), Made::begin());
         let made = asking.answered().expect("the connection that was made");
         let (began, answered) = (lock(&trace).began, Instant::now());

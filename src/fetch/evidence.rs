@@ -90,15 +90,18 @@ fn sent(call: &Call, redactor: &Redactor) -> String {
 
 fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     let mut headers = String::new();
-    // Longer ones are not looked through: that takes many times their size.
-    let begins = |bytes: &[u8]| bytes[..bytes.len().min(KEPT_HEADERS + BEHIND)].to_vec();
+    // More is not looked through, however little of it is shown: that takes many times its size.
+    let mut left = KEPT_HEADERS + BEHIND;
     for (name, value) in seen.headers {
-        let value = redactor.redact_header(name.as_str(), &begins(value.as_bytes()));
+        let looked_at = &value.as_bytes()[..value.len().min(left)];
+        left -= looked_at.len();
+        let value = redactor.redact_header(name.as_str(), looked_at);
         // What a server signs for others is as good as a token.
         let value = shown_urls(&value);
-        let name = redactor.redact_beginning(name.as_str().as_bytes(), KEPT_HEADERS + BEHIND);
+        let name = redactor.redact_beginning(name.as_str().as_bytes(), left);
+        left = left.saturating_sub(name.len());
         let _ = writeln!(headers, "{name}: {value}");
-        if headers.len() > KEPT_HEADERS {
+        if headers.len() > KEPT_HEADERS || left == 0 {
             headers.truncate(headers.floor_char_boundary(KEPT_HEADERS));
             headers.push('…');
             break;

@@ -1,11 +1,14 @@
 //! An answer in pages: which page comes next, and what all of them make together.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 
 use super::json;
 use crate::config::{Next, Pages};
-use crate::model::{Detail, Document, Outcome, Pointer, Timestamp, elements};
+use crate::model::{Detail, Document, Outcome, Pointer, Timestamp, elements, members};
 
 /// The pages of one slot so far, and which one is to be asked for now.
 #[derive(Clone, Debug)]
@@ -117,6 +120,13 @@ enum End {
 
 fn next(pages: &Pages, gathered: &Gathered, page: &Document, headers: &HeaderMap, url: &Url) -> Result<End, Refusal> {
     let found = |at: &Pointer| at.find(page.text()).map(str::trim).filter(|text| !is_nothing(text));
+    if let Some(items) = &pages.items
+        && !gathered.parts.is_empty()
+        && items.find(page.text()).is_none()
+        && !is_like(page, &gathered.parts)
+    {
+        return Err(no_items(items));
+    }
     let target = match &pages.next {
         Next::Link => linked(headers).map(|next| same_origin(url, &next)).transpose()?,
         Next::Url(at) => {
@@ -249,6 +259,16 @@ fn each_item<'t>(page: &'t Document, at: &Pointer, see: impl FnMut(&'t str)) -> 
         Some(found) => elements(found).map(|items| items.for_each(see)).map(|()| true).ok_or_else(|| no_items(at)),
         None => Ok(false),
     }
+}
+
+/// Whether `page` has only members that one of `others` has as well: what tells of an error has others.
+fn is_like(page: &Document, others: &[Document]) -> bool {
+    let known: BTreeSet<_> = others.iter().filter_map(member_names).flatten().collect();
+    member_names(page).is_some_and(|names| names.is_subset(&known))
+}
+
+fn member_names(page: &Document) -> Option<BTreeSet<Cow<'_, str>>> {
+    Some(members(page.text())?.map(|(name, _)| name).collect())
 }
 
 fn no_items(at: &Pointer) -> Refusal {

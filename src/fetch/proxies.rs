@@ -43,10 +43,11 @@ pub fn on_the_way_to(url: &Url, proxy: &Proxy) -> Result<Option<Url>, ClientErro
         Proxy::Environment if env::var_os("REQUEST_METHOD").is_some() => return Ok(None),
         Proxy::Environment => {
             let own = if is_tls(url) { &HTTPS } else { &HTTP };
-            if let Some(hidden) = [own, &ALL, &NO_PROXY].into_iter().find_map(hidden) {
+            let pair = if set(own).is_some_and(|(_, text)| !text.is_empty()) { own } else { &ALL };
+            if let Some(hidden) = [own, pair].into_iter().find_map(hidden) {
                 return Err(hidden);
             }
-            let named = [own, &ALL].into_iter().filter_map(|names| set(names)).find(|(_, text)| !text.is_empty());
+            let named = set(pair).filter(|(_, text)| !text.is_empty());
             let Some((name, text)) = named.filter(|_| !is_exempt(url)) else { return Ok(None) };
             let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
             let usable = parsed(&text).filter(|url| is_http(url) && is_understood(&text));

@@ -11,7 +11,7 @@ use reqwest::{StatusCode, Url};
 use url::Host;
 
 use super::address::{BlockedAddress, is_public};
-use super::asking::Asking;
+use super::asking::{Asking, Place};
 use super::attempt::Attempt;
 use super::common::Over;
 use super::connection::{Made, phases_of_unanswered};
@@ -34,6 +34,8 @@ pub struct Followed {
     pub refused: Option<Detail>,
     /// The last connection that was made for it, if one was.
     pub made: Option<Made>,
+    /// What the answer takes until it is read.
+    pub place: Place,
 }
 
 /// The answer to `call`, or of where it is redirected to, all by `deadline`. When no redirects are wanted, one is an
@@ -44,15 +46,15 @@ pub fn follow(request: &Request, call: &Call, alone: bool, deadline: Deadline) -
     let (mut hops, mut last_made) = (0, None);
     loop {
         check_literal(&url, public_only)?;
-        let (response, made) = send(request, &call, &url, (public_only, alone), deadline)?;
+        let (response, made, place) = send(request, &call, &url, (public_only, alone), deadline)?;
         last_made = made.or(last_made);
         let Some(location) = location(&response).filter(|_| most > 0) else {
-            return Ok(Followed { response, refused: None, made: last_made });
+            return Ok(Followed { response, refused: None, made: last_made, place });
         };
         let next = if hops < most { target(&url, &location) } else { Err(format!("more than {most} redirects")) };
         url = match next {
             Ok(next) => Cow::Owned(next),
-            Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)), made: last_made }),
+            Err(why) => return Ok(Followed { response, refused: Some(Detail::new(why)), made: last_made, place }),
         };
         public_only |= response.remote_addr().is_some_and(|address| is_public(address.ip()));
         call = Cow::Owned(call.redirected(response.status()));
@@ -83,21 +85,21 @@ fn send(
     url: &Url,
     (public_only, alone): (bool, bool),
     deadline: Deadline,
-) -> Result<(Response, Option<Made>), Attempt> {
+) -> Result<(Response, Option<Made>, Place), Attempt> {
     let connections = &request.common.connections;
     let mut alone = alone || public_only;
     let mut sent_again = 0;
     loop {
-        let asking = connections.ask(url);
+        let (asking, place) = connections.ask(url);
         alone |= asking.is_to_be_alone;
         let over = match (public_only, alone) {
             (true, _) => Over::PublicOnly,
-            (false, _) if asking.wants_http1 => Over::Http1,
+            (false, alone) if asking.wants_http1 => Over::Http1 { alone },
             (false, true) => Over::Alone,
-            (false, false) => Over::Lane(asking.lane),
+            (false, false) => Over::Lane(place.lane),
         };
         match request.send(call, url, deadline.left(), over) {
-            Ok(response) => return Ok((response, asking.answered())),
+            Ok(response) => return Ok((response, asking.answered(), place)),
             Err(error) => {
                 if fault::wants_http1(&error) {
                     asking.want_http1();

@@ -273,8 +273,10 @@ impl Request {
         let mut secrets = self.common.secrets(call.secret.as_deref());
         secrets.extend(self.userinfo.iter().flat_map(|(user, password)| basic_secrets(user, password)));
         // Of a URL the name may be the key, with anything for a password.
-        let names = self.userinfo.iter().map(|(user, _)| user).filter(|user| user.len() >= SHORTEST_PART);
-        secrets.extend(names.cloned());
+        let stands_for_none = |password: &str| password.len() < 4 || ["api_token", "unused"].contains(&password);
+        let keys =
+            self.userinfo.iter().filter(|(user, password)| user.len() >= SHORTEST_PART && stands_for_none(password));
+        secrets.extend(keys.map(|(user, _)| user.clone()));
         // What a later page shows of the first need not be in its own URL.
         let urls = [Some(&self.url), call.first_page.as_ref(), Some(&call.url)];
         secrets.extend(urls.into_iter().flatten().flat_map(secret_parameters));

@@ -50,7 +50,9 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 /// A date of HTTP, or one of mail (RFC 5322) with whatever day of the week: servers write `+0000`, `UTC`, and wrong days.
 fn date(value: &str) -> Option<SystemTime> {
     let of_mail = || {
-        let day = value.split_once(", ").map_or(value, |(_, day)| day).to_ascii_uppercase().replace("UTC", "GMT");
+        let is_weekday = |text: &str| text.parse::<chrono::Weekday>().is_ok();
+        let day = value.split_once(", ").filter(|(weekday, _)| is_weekday(weekday)).map_or(value, |(_, day)| day);
+        let day = day.to_ascii_uppercase().replace("UTC", "GMT");
         chrono::DateTime::parse_from_rfc2822(&day).ok().map(SystemTime::from)
     };
     httpdate::parse_http_date(value).ok().or_else(of_mail)
@@ -103,7 +105,8 @@ mod tests {
         {
             assert_eq!(after(as_in_mail), Some(60), "{as_in_mail}");
         }
-        for ignored in ["0", "-1", "", "soon", "1.5", "Sun, 06 Nov 1994 08:48:37 GMT"] {
+        for ignored in ["0", "-1", "", "soon", "1.5", "soon, 06 Nov 1994 08:50:37 GMT", "Sun, 06 Nov 1994 08:48:37 GMT"]
+        {
             assert_eq!(after(ignored), None, "{ignored}");
         }
     }

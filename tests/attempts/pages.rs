@@ -116,11 +116,13 @@ fn a_list_that_is_left_out_is_an_empty_one_if_another_page_has_it_and_the_cursor
     };
     let keys = "retries = 0\npages = { cursor = \"/next\", parameter = \"c\", items = \"/items\" }";
     for (bodies, document) in [
-        (&[r#"{"items":[1],"next":"a"}"#, r#"{"kind":"x"}"#][..], "[1]"),
+        (&[r#"{"kind":"x","items":[1],"next":"a"}"#, r#"{"kind":"x"}"#][..], "[1]"),
         (&[r#"{"next":"a"}"#, r#"{"items":[1],"next":7}"#, r#"{"items":[2],"next":0}"#], "[1,2]"),
     ] {
         assert_eq!(text(&slot(keys, &answers(bodies))), document);
     }
+    let fails = slot(keys, &answers(&[r#"{"items":[1],"next":"a"}"#, r#"{"error":"later"}"#]));
+    assert_eq!((fails.outcome, detail(&fails)), (Outcome::NotJson, "pages: no list of items at \"/items\""));
     let nowhere = slot(keys, &answers(&[r#"{"next":"a"}"#, r#"{"kind":"x"}"#]));
     assert_eq!((nowhere.outcome, detail(&nowhere)), (Outcome::NotJson, "pages: no list of items at \"/items\""));
 }

@@ -27,6 +27,8 @@ const MOST_PIECES: usize = 64;
 pub struct Needle {
     text: Box<str>,
     coat: Coat,
+    /// So many of its bytes are enough to be hidden, with those behind them that are there.
+    least: usize,
     /// The bytes that it may begin with, unless with an escape.
     first: [u8; 2],
 }
@@ -79,14 +81,16 @@ fn twice_in_base64(secret: &str) -> impl Iterator<Item = Needle> {
     twice.filter(|coded| coded.len() >= SHORTEST_TWICE).map(move |coded| Needle::new(&coded, coat))
 }
 
-/// The pieces of `secret` that do not stand in any text: they have digits, or small letters beside capital ones.
+/// The pieces of `secret` that do not stand in any text: they begin with digits, or with small letters beside capital ones.
+/// Each is hidden as far as the next one begins.
 fn pieces(secret: &str) -> impl Iterator<Item = Needle> {
     let last = if secret.len() < SHORTEST_IN_PIECES { 0 } else { secret.len() - PIECE + 1 };
-    let piece = |at| secret.get(at..at + PIECE).filter(|piece| is_random(piece));
-    (0..last)
-        .step_by(STEP.max(last.div_ceil(MOST_PIECES)))
-        .filter_map(piece)
-        .map(|piece| Needle::new(piece, Coat::Text))
+    let step = STEP.max(last.div_ceil(MOST_PIECES));
+    (0..last).step_by(step).filter_map(move |at| {
+        let piece = secret.get(at..at + PIECE).filter(|piece| is_random(piece))?;
+        let next = secret.floor_char_boundary(at + PIECE + step);
+        Some(Needle { least: piece.len(), ..Needle::new(&secret[at..next], Coat::Text) })
+    })
 }
 
 fn is_random(piece: &str) -> bool {
@@ -132,7 +136,7 @@ impl Needle {
             _ if byte.is_ascii_lowercase() => byte.to_ascii_uppercase(),
             _ => byte.to_ascii_lowercase(),
         };
-        Self { text: text.into(), coat, first: [byte, other] }
+        Self { text: text.into(), coat, least: text.len(), first: [byte, other] }
     }
 
     /// Whether it may begin with this byte.
@@ -152,7 +156,7 @@ impl Needle {
         // Several places, because the text can be read in several ways: `%25` is a percent sign, or begins with one.
         places.now.clear();
         places.now.push(start);
-        let (mut matched, mut at_the_end) = (0, false);
+        let (mut matched, mut at_the_end, mut end) = (0, false, None);
         for sign in self.text.chars() {
             at_the_end |= cut && matched >= SHORTEST && places.now.iter().any(|&at| self.is_cut_off(text, at));
             places.next.clear();
@@ -164,8 +168,11 @@ impl Needle {
                 break;
             }
             matched += sign.len_utf8();
+            if matched >= self.least {
+                end = places.now.iter().copied().max();
+            }
         }
-        let end = if at_the_end { text.bytes.len() } else { places.now.iter().copied().max()? };
+        let end = if at_the_end { text.bytes.len() } else { end? };
         Some(self.widened(start..end, text))
     }
 

@@ -162,6 +162,15 @@ fn most_of_a_longer_secret_is_hidden_where_a_server_shortens_it() {
         let left = secret.as_bytes().windows(4).filter(|part| shown.as_bytes().windows(4).any(|it| it == *part));
         assert!(left.count() <= most && shown.contains("***"), "{text}: {shown}");
     }
+    let mut random = fastrand::Rng::with_seed(7);
+    for length in [16, 100, 520, 1024, 4096] {
+        let secret: String = std::iter::repeat_with(|| random.alphanumeric()).take(length).collect();
+        let begun = &secret[..length * 3 / 4];
+        let shown = redacted(&secret, format!("<{begun}…>"));
+        assert!(shown.len() < 20, "{length}: {shown}");
+        let inner = redacted(&secret, format!("<…{}>", &secret[length / 3..]));
+        assert!(inner.len() < 30 + length / 32, "{length}: {inner}");
+    }
     let words = "my-analytics-password-of-2026";
     assert_eq!(redacted(words, "analytics: a password"), "analytics: a password", "words stand in any text");
 }
