@@ -93,14 +93,14 @@ fn answer(redactor: &Redactor, seen: &Seen<'_>) -> Answer {
     // More is not looked through, however little of it is shown: that takes many times its size.
     let mut left = KEPT_HEADERS + BEHIND;
     for (name, value) in seen.headers {
+        let shown_name = redactor.redact_beginning(name.as_str().as_bytes(), left);
+        left = left.saturating_sub(name.as_str().len());
         let looked_at = &value.as_bytes()[..value.len().min(left)];
         left -= looked_at.len();
         let value = redactor.redact_header(name.as_str(), looked_at);
         // What a server signs for others is as good as a token.
         let value = shown_urls(&value);
-        let name = redactor.redact_beginning(name.as_str().as_bytes(), left);
-        left = left.saturating_sub(name.len());
-        let _ = writeln!(headers, "{name}: {value}");
+        let _ = writeln!(headers, "{shown_name}: {value}");
         if headers.len() > KEPT_HEADERS || left == 0 {
             headers.truncate(headers.floor_char_boundary(KEPT_HEADERS));
             headers.push('…');
@@ -246,6 +246,16 @@ mod tests {
     #[test]
     fn a_secret_is_hidden_in_the_name_of_a_header_as_in_its_value() {
         assert_eq!(headers_kept("X-S3cret-1", "no s3cret"), "x-***-1: no ***");
+    }
+
+    #[test]
+    fn headers_that_shrink_when_they_are_shown_are_not_all_looked_through() {
+        let value = HeaderValue::from_str(&"s3cret".repeat(1_000)).expect("a value");
+        let header = |number| (format!("x-{number}").parse::<HeaderName>().expect("a name"), value.clone());
+        let headers: HeaderMap = (0..30).map(header).collect();
+        let seen = Seen { status: 403, headers: &headers, body: b"", cut: false };
+        let kept = answer(&Redactor::new(["s3cret"]), &seen).headers;
+        assert_eq!(kept, "x-0: ***\nx-1: ***\n…");
     }
 
     #[test]
