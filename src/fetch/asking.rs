@@ -58,6 +58,7 @@ struct Server {
 pub struct Asking {
     server: Arc<Mutex<Server>>,
     began: Instant,
+    /// From 1; 0 once it has ended.
     number: u64,
     /// Whether nobody else asked when it began.
     alone: bool,
@@ -67,17 +68,22 @@ pub struct Asking {
     pub wants_http1: bool,
 }
 
-/// A request's place in a lane, until its answer is read.
+/// A request's place in a lane of its server, until its answer is read; there are lanes where HTTP/2 may be spoken.
 #[derive(Debug)]
-pub struct Place {
-    server: Arc<Mutex<Server>>,
-    /// Over whose connections it goes, unless over one of its own.
-    pub lane: usize,
+pub struct Place(Option<(Arc<Mutex<Server>>, usize)>);
+
+impl Place {
+    /// Over whose connections the request goes, unless over one of its own.
+    pub fn lane(&self) -> usize {
+        self.0.as_ref().map_or(0, |(_, lane)| *lane)
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.server).lanes[self.lane] -= 1;
+        if let Some((server, lane)) = &self.0 {
+            lock(server).lanes[*lane] -= 1;
+        }
     }
 }
 
@@ -95,13 +101,14 @@ impl Asking {
     }
 
     /// An answer came. Answers what [`Self::made`] does.
-    pub fn answered(&self) -> Option<Made> {
+    pub fn answered(mut self) -> Option<Made> {
+        let number = std::mem::take(&mut self.number);
         let mut server = lock(&self.server);
         server.answered = Some(Instant::now());
         if !self.is_to_be_alone {
             server.doublings = 0;
         }
-        server.made_for(self.number)
+        server.end(number)
     }
 
     /// No answer came in time. If none came to anybody else meanwhile either, the connection may be dead without a word:
@@ -124,10 +131,8 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let mut server = lock(&self.server);
-        match server.asking.binary_search(&self.number) {
-            Ok(index) => drop(server.asking.remove(index)),
-            Err(_) => drop(server.connecting.remove(&self.number)),
+        if self.number > 0 {
+            lock(&self.server).end(self.number);
         }
     }
 }
@@ -139,10 +144,12 @@ impl Connections {
         let began = Instant::now();
         let mut asked = lock(&server);
         let (number, alone) = asked.ask();
-        let (lane, wants_http1) = (asked.take_lane(), asked.wants_http1);
+        // Only TLS leads to HTTP/2.
+        let lane = if url.scheme() == "https" { Some(asked.take_lane()) } else { None };
+        let wants_http1 = asked.wants_http1;
         let is_to_be_alone = asked.avoided.is_some_and(|until| until > began);
         drop(asked);
-        let place = Place { server: Arc::clone(&server), lane };
+        let place = Place(lane.map(|lane| (Arc::clone(&server), lane)));
         (Asking { server, began, number, alone, is_to_be_alone, wants_http1 }, place)
     }
 
@@ -194,6 +201,17 @@ impl Server {
         }
     }
 
+    /// One does not ask any more. Answers the connection that was made for it.
+    fn end(&mut self, number: u64) -> Option<Made> {
+        match self.asking.binary_search(&number) {
+            Ok(index) => {
+                self.asking.remove(index);
+                None
+            }
+            Err(_) => self.connecting.remove(&number),
+        }
+    }
+
     fn made_for(&self, number: u64) -> Option<Made> {
         self.connecting.get(&number).cloned()
     }
@@ -234,9 +252,9 @@ mod tests {
         let url = Url::parse("https://a.example/").expect("a URL");
         let connections = Connections::default();
         let mut places: Vec<Place> = (0..=2 * LANE).map(|_| connections.ask(&url).1).collect();
-        let lanes: Vec<usize> = places.iter().map(|place| place.lane).collect();
+        let lanes: Vec<usize> = places.iter().map(Place::lane).collect();
         assert_eq!((lanes[LANE - 1], lanes[LANE], lanes[2 * LANE]), (0, 1, 2));
         places.remove(0);
-        assert_eq!(connections.ask(&url).1.lane, 0);
+        assert_eq!(connections.ask(&url).1.lane(), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use reqwest::blocking::Client;
+use reqwest::blocking::{Client, Request, Response};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, StatusCode, Url};
 use url::Host;
@@ -118,16 +118,20 @@ impl Common {
         })
     }
 
-    /// The client that a request goes over.
-    pub fn client(&self, over: Over) -> Client {
+    /// Sends `request`. Blocks until the head of the answer is there.
+    pub fn send(&self, request: Request, over: Over) -> reqwest::Result<Response> {
+        let http1;
         let found = match over {
-            Over::Lane(lane) => self.clients.get(lane).or_else(|| self.clients.last()).cloned(),
+            Over::Lane(lane) => self.clients.get(lane).or_else(|| self.clients.last()),
             Over::Alone => None,
-            Over::PublicOnly => self.public_only.clone(),
-            // Short of threads, it fails as it did.
-            Over::Http1 { alone } => self.http1.as_ref().and_then(|http1| http1.client(alone)),
+            Over::PublicOnly => self.public_only.as_ref(),
+            Over::Http1 { alone } => {
+                // Short of threads, it fails as it did.
+                http1 = self.http1.as_ref().and_then(|http1| http1.client(alone));
+                http1.as_ref()
+            }
         };
-        found.unwrap_or_else(|| self.alone.clone())
+        found.unwrap_or(&self.alone).execute(request)
     }
 
     /// Whether an answer with this status carries data.

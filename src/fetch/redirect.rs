@@ -96,7 +96,7 @@ fn send(
             (true, _) => Over::PublicOnly,
             (false, alone) if asking.wants_http1 => Over::Http1 { alone },
             (false, true) => Over::Alone,
-            (false, false) => Over::Lane(place.lane),
+            (false, false) => Over::Lane(place.lane()),
         };
         match request.send(call, url, deadline.left(), over) {
             Ok(response) => return Ok((response, asking.answered(), place)),

@@ -265,7 +265,7 @@ impl Request {
         *request.body_mut() = body.map(Into::into);
         request.headers_mut().clone_from(call.headers.as_ref());
         *request.timeout_mut() = Some(timeout);
-        self.common.client(over).execute(request)
+        self.common.send(request, over)
     }
 
     /// Hides what is secret in `call`, as it was sent, and in what it was made of.

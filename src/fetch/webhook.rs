@@ -95,8 +95,7 @@ impl Webhook {
         *request.body_mut() = body.map(Into::into);
         *request.timeout_mut() = Some(deadline.left());
         // Rounds may be hours apart: by then a kept connection is dead.
-        let response =
-            self.common.client(Over::Alone).execute(request).map_err(|error| fault::of_request(error, None))?;
+        let response = self.common.send(request, Over::Alone).map_err(|error| fault::of_request(error, None))?;
         let status = response.status();
         if status.is_success() {
             return Ok(());
