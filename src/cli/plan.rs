@@ -74,7 +74,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let rates = strictest_rates(&settings);
     let jobs = settings.jobs.iter().map(|job| JobPlan::new(&rates, job, now, reader.as_ref()));
     let jobs = jobs.collect::<anyhow::Result<Vec<_>>>()?;
-    let hosts = hosts(&jobs);
+    let hosts = hosts(&jobs, &rates);
     let missing: Vec<String> = secrets(&settings)
         .into_iter()
         .filter_map(|named| named.error(settings.folder()))
@@ -156,8 +156,8 @@ pub fn strictest_rates(settings: &Settings) -> HashMap<&str, Duration> {
     rates
 }
 
-/// Which hosts of `job` its rounds are too short for, by these rates, and by how much. Further
-/// pages and retries are not counted.
+/// Which hosts of `job` its rounds are too short for, by these rates, and by how much. Further pages and retries are not
+/// counted.
 pub fn beyond_rates(rates: &HashMap<&str, Duration>, job: &Job, now: Timestamp) -> Vec<String> {
     let Some(due) = following(job, now).next() else { return Vec::new() };
     let round = job.entry().longest_round(due);
@@ -176,17 +176,16 @@ pub fn beyond_rates(rates: &HashMap<&str, Duration>, job: &Job, now: Timestamp) 
     counts.into_iter().filter_map(too_slow).collect()
 }
 
-fn hosts(jobs: &[JobPlan<'_>]) -> BTreeMap<String, HostPlan> {
-    let mut hosts = BTreeMap::<String, (u64, Option<Duration>)>::new();
+fn hosts(jobs: &[JobPlan<'_>], rates: &HashMap<&str, Duration>) -> BTreeMap<String, HostPlan> {
+    let mut hosts = BTreeMap::<String, u64>::new();
     for plan in jobs {
         for endpoint in &plan.job.endpoints {
-            let (a_year, rate) = hosts.entry(endpoint.host.to_string()).or_default();
-            *a_year += plan.dues_a_year;
-            *rate = (*rate).max(endpoint.request.rate);
+            *hosts.entry(endpoint.host.to_string()).or_default() += plan.dues_a_year;
         }
     }
-    let plans = hosts.into_iter().map(|(host, (a_year, rate))| {
-        (host, HostPlan { requests_a_day: a_year.div_ceil(YEAR.as_secs() / DAY.as_secs()), rate })
+    let plans = hosts.into_iter().map(|(host, a_year)| {
+        let (requests_a_day, rate) = (a_year.div_ceil(YEAR.as_secs() / DAY.as_secs()), rates.get(&*host).copied());
+        (host, HostPlan { requests_a_day, rate })
     });
     plans.collect()
 }

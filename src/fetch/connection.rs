@@ -2,8 +2,8 @@
 //! a request failed; people ask where it got stuck.
 //!
 //! All of it happens in one task of the library's runtime, so a task-local value carries the observation from the
-//! connector through the resolver and the TLS library. Whom a connection is made for is
-//! found out in [`asking`](super::asking).
+//! connector through the resolver and the TLS library. Whom a connection is made for is found out in
+//! [`asking`](super::asking).
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -120,7 +120,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The server, as [`asking`](super::asking) names it, of the URL that stands somewhere in `text` with at least `/` as its path.
+/// The server, as [`asking`](super::asking) names it, of the URL that stands somewhere in `text`, with at least `/` for its
+/// path.
 fn name_in(text: &str) -> Option<&str> {
     let text = &text[text.find("http")?..];
     let host = text.find("://")? + 3;
